@@ -1,0 +1,1 @@
+//! Where a request goes, and what its outcome changes.

@@ -1,0 +1,8 @@
+//! The words of the engine: plain values, shared by every other module.
+
+pub mod attempt;
+pub mod decision;
+pub mod outcome;
+pub mod request;
+pub mod snapshot;
+pub mod stream;

@@ -1,0 +1,45 @@
+//! A caller's request in canonical form, and what routing needs to know of it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    Provider,
+    Estimated,
+}
+
+/// Tokens, each counted once; `output` includes `reasoning`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub input_uncached: u64,
+    pub cache_read: u64,
+    pub cache_write: u64,
+    pub output: u64,
+    pub reasoning: u64,
+    pub source: UsageSource,
+}
+
+/// What `choose` looks at. `unit`: the sticky unit (session header, else `user`, else request id).
+/// `unix_s`: wall time, only for end dates. `pin`: serve from exactly this endpoint (measuring keys only; the shell has checked the right).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestFacts {
+    pub request_id: String,
+    pub feature: String,
+    pub unit: String,
+    pub unix_s: u64,
+    pub stream: bool,
+    pub input_tokens: u64,
+    pub max_output_tokens: Option<u64>,
+    pub tools: bool,
+    pub deadline_ms: Option<u64>,
+    pub pin: Option<String>,
+}
+
+/// An OpenAI Chat request as the caller sent it: the whole body as a map, so that a same-dialect
+/// upstream gets every field, known to us or not, and other dialects translate from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    pub body: Map<String, Value>,
+}

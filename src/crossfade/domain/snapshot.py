@@ -1,0 +1,280 @@
+"""The one document that goes down to the gateways: what they may serve, and how.
+
+A snapshot is complete: every field is present, every default has already been filled in by
+`config`. The gateway refuses a snapshot with a missing or an unknown field, so that a value
+can never mean one thing here and another there. `spec/snapshot.schema.json` is generated from
+these classes. Units are in the names; shares are fractions in [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+FORMAT = 1
+
+JsonScalar: TypeAlias = str | int | float | bool | None
+
+
+class ProviderKind(StrEnum):
+    """A company's API as the engine knows it."""
+
+    BEDROCK = "bedrock"
+    SAGEMAKER = "sagemaker"
+    OPENAI = "openai"
+    OPENAI_COMPATIBLE = "openai-compatible"
+
+
+class Dialect(StrEnum):
+    """A wire format of requests and answers."""
+
+    OPENAI_CHAT = "openai_chat"
+    BEDROCK_CONVERSE = "bedrock_converse"
+
+
+class AuthScheme(StrEnum):
+    """How a call to a provider proves who we are."""
+
+    NONE = "none"
+    BEARER = "bearer"
+    SIGV4 = "sigv4"
+
+
+class CapacityClass(StrEnum):
+    """Whether an endpoint's capacity was bought beforehand or is shared."""
+
+    PROVISIONED = "provisioned"
+    ON_DEMAND = "on-demand"
+
+
+class Choose(StrEnum):
+    """How a pool picks among its healthy endpoints (`in-order`: as listed)."""
+
+    IN_ORDER = "in-order"
+    WEIGHTED = "weighted"
+
+
+class RequestClass(StrEnum):
+    """How urgent a feature's requests are."""
+
+    INTERACTIVE = "interactive"
+    STANDARD = "standard"
+    BATCH = "batch"
+
+
+class Hold(StrEnum):
+    """How long the gateway holds an answer back before it commits to it."""
+
+    FIRST_CONTENT = "first-content"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A virtual key: public `id`, hex HMAC-SHA-256 of the whole key, and what it may use."""
+
+    id: str
+    hmac: str
+    features: tuple[str, ...]  # "*" = every feature
+    measure: bool  # may pin an endpoint, for load tests and judges
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """`credential` names an entry of the credentials document; null for scheme `none`."""
+
+    scheme: AuthScheme
+    credential: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """`base_url` null = the provider's public address for the endpoint's region."""
+
+    kind: ProviderKind
+    base_url: str | None
+    auth: Auth
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """`units` with their `unit` name (MU, GSU, PTU, instance); null where nothing is bought."""
+
+    capacity_class: CapacityClass
+    units: int | None
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """Trip, probe and ramp rules of one endpoint (`docs/concepts/breaker.md`)."""
+
+    consecutive_hard: int
+    distinct_requests: int
+    hard_share: float
+    confidence: float
+    min_hard: int
+    windows_s: tuple[int, ...]
+    open_s: float
+    open_cap_s: float
+    long_open_s: float
+    long_open_after: int
+    jitter: float
+    probe_successes: int
+    ramp_shares: tuple[float, ...]
+    ramp_outcomes: tuple[int, ...]
+    ramp_dwell_s: float
+    ramp_patience_s: float
+    ramp_hard_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One addressable, health-checked place serving one model."""
+
+    provider: str
+    region: str | None
+    model: str
+    dialect: Dialect
+    capacity: Capacity
+    weight: float
+    breaker: BreakerPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Interchangeable endpoints of one model."""
+
+    endpoints: tuple[str, ...]
+    choose: Choose
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pool and the request fields it overrides (`set`, top-level OpenAI Chat names)."""
+
+    pool: str
+    set: dict[str, JsonScalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Per attempt, except `total_ms`: the request's own. None outlives the request's remainder."""
+
+    connect_ms: int
+    header_ms: int
+    first_content_ms: int
+    liveness_ms: int
+    progress_ms: int
+    total_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Budget of one request, and the retry budget of its feature and endpoint."""
+
+    max_attempts: int
+    same_endpoint_retries: int
+    retry_within_ms: int
+    retry_ratio: float
+    retry_reserve_per_s: float
+    retry_ttl_s: float
+    pushback_wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One side of an experiment; `target` null = the feature's own hierarchy."""
+
+    name: str
+    share: float
+    target: Target | None
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Arms' shares sum to 1. `until_unix_s` null = no end; after it the hierarchy serves."""
+
+    name: str
+    salt: str
+    arms: tuple[Arm, ...]
+    until_unix_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The live share of a migration. `epoch` grows with each restart after a rollback.
+
+    `baseline_share`: units of the incumbent marked as the concurrent control arm (same hash,
+    the interval just above the candidate's); the rest of the incumbent's units are unmarked.
+    Fast path: `dead_hard` HARD outcomes of the first `dead_of`, or an open breaker on every
+    candidate endpoint, set the share to 0 in the gateway itself until `epoch` changes.
+    """
+
+    migration: str
+    epoch: int
+    salt: str
+    share: float
+    baseline_share: float
+    candidate: Target
+    dead_hard: int
+    dead_of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Copies of a share of the feature's traffic to `target`, at most `in_flight` at once."""
+
+    name: str
+    target: Target
+    share: float
+    in_flight: int
+    capture: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A product capability that calls a model, and its whole routing policy.
+
+    `eligible`: the endpoints that may see this feature's requests, shadows and probes included.
+    `capture_share`: the share of answers whose text goes into the records.
+    """
+
+    request_class: RequestClass
+    hierarchy: tuple[Target, ...]
+    eligible: tuple[str, ...]
+    deadlines: Deadlines
+    attempts: Attempts
+    hold: Hold
+    capture_share: float
+    experiment: Experiment | None
+    rollout: Rollout | None
+    shadow: Shadow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the gateway accepts from the network."""
+
+    open_access: bool  # no keys: loopback only
+    body_bytes: int
+    header_bytes: int
+    receive_ms: int
+    json_depth: int
+    drain_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a gateway needs to serve, for ever, without asking anyone."""
+
+    format: int
+    version: int
+    issued_unix_s: int
+    edge: Edge
+    keys: tuple[Key, ...]
+    providers: dict[str, Provider]
+    endpoints: dict[str, Endpoint]
+    pools: dict[str, Pool]
+    features: dict[str, Feature]
