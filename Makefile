@@ -1,0 +1,72 @@
+# One verb per task. Every target sets up what it needs; `make demo` and `make test` are enough.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PY := .venv/bin/python
+BIN := $(CURDIR)/.venv/bin
+STAMPS := .cache
+RUST_SOURCES := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+CONSOLE_SOURCES := $(shell find console/src console/public -type f 2>/dev/null) $(wildcard console/*.json console/*.ts console/*.html)
+ARGS ?=
+export PATH := $(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint bench docs clean setup check-tools browser
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: setup ## Watch a whole migration on simulated clouds (ARGS="--exit" to stop at the end)
+	@crossfade demo $(ARGS)
+
+test: setup browser lint ## Run every test; brings its own services
+	cargo test --quiet --workspace --profile ci
+	pytest -q -n 2 tests --ignore=tests/e2e --ignore=tests/conformance
+	pytest -q tests/conformance
+	pytest -q tests/e2e
+	npm --prefix console test --silent
+
+lint: setup ## Format, lints, types, import rules, licences
+	ruff check --quiet . && ruff format --quiet --check .
+	mypy --no-error-summary
+	PYTHONPATH=src lint-imports --no-timing >$(STAMPS)/imports.txt || { cat $(STAMPS)/imports.txt; exit 1; }
+	cargo fmt --check
+	cargo clippy --quiet --workspace --all-targets --profile ci -- -D warnings
+	cargo deny --log-level error check licenses bans sources
+	npm --prefix console run --silent typecheck
+
+bench: setup ## Measure speed and memory beside nginx in the same run
+	$(PY) bench/gateway.py $(ARGS)
+
+docs: setup ## Regenerate the reference pages and schemas
+	$(PY) -m crossfade.config.generate
+
+clean: ## Remove everything that was built
+	rm -rf .venv .cache target dist console/node_modules src/crossfade/console src/crossfade/_engine*.so
+
+setup: check-tools $(STAMPS)/python.stamp $(STAMPS)/engine.stamp $(STAMPS)/console.stamp
+
+check-tools:
+	@./tools/check-tools
+
+browser:
+	@./tools/ensure-browser
+
+$(STAMPS)/python.stamp: requirements.lock
+	@mkdir -p $(STAMPS)
+	@[ -x $(PY) ] || python3 -m venv .venv
+	$(PY) -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(STAMPS)/engine.stamp: $(STAMPS)/python.stamp pyproject.toml $(RUST_SOURCES)
+	VIRTUAL_ENV=$(CURDIR)/.venv maturin develop --quiet --profile ci
+	cargo build --quiet --profile ci -p crossfade-gateway
+	@touch $@
+
+$(STAMPS)/console.stamp: $(CONSOLE_SOURCES)
+	@mkdir -p $(STAMPS)
+	npm --prefix console ci --silent --no-fund --no-audit
+	npm --prefix console run --silent build
+	@touch $@

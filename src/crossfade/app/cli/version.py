@@ -1,0 +1,18 @@
+"""`crossfade version`."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from crossfade import __version__
+from crossfade.app.cli.options import Json
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def version(*, as_json: Json = False) -> None:
+    """Print the version."""
+    typer.echo(json.dumps({"version": __version__}) if as_json else __version__)
