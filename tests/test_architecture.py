@@ -45,7 +45,9 @@ def relative(paths: list[Path]) -> list[str]:
 
 
 def test_no_source_file_is_longer_than_its_budget():
-    console = [p for p in tracked("console/src/*") if p.suffix in {".ts", ".tsx", ".css"} and ".d." not in p.name]
+    console = [
+        p for p in tracked("console/src/*") if p.suffix in {".ts", ".tsx", ".css"} and ".d." not in p.name
+    ]
     too_long = {
         str(path.relative_to(ROOT)): length
         for path in [*python_sources(), *rust_sources(), *console]
@@ -82,7 +84,9 @@ def folder_sizes() -> dict[Path, int]:
 
 
 def test_no_folder_holds_more_than_twelve_source_files():
-    commands = ROOT / "src/crossfade/app/cli"  # one module a noun of the interface, which has more than twelve
+    commands = (
+        ROOT / "src/crossfade/app/cli"
+    )  # one module a noun of the interface, which has more than twelve
 
     assert {str(f.relative_to(ROOT)): n for f, n in folder_sizes().items() if n > 12 and f != commands} == {}
 
@@ -117,16 +121,24 @@ def test_the_pure_core_reads_no_clock_file_or_socket():
     assert relative([p for p in rust_sources() if "core" in p.parts and banned.search(code_of(p))]) == []
 
 
-@pytest.mark.parametrize("folder", ["core/src/decide", "core/src/wire/openai_chat", "core/src/wire/framing", "gateway/src"])
+@pytest.mark.parametrize(
+    "folder", ["core/src/decide", "core/src/wire/openai_chat", "core/src/wire/framing", "gateway/src"]
+)
 def test_a_provider_is_named_only_by_its_adapter(folder: str):
-    assert relative([p for p in rust_sources() if folder in str(p) and PROVIDER_NAMES.search(code_of(p))]) == []
+    assert (
+        relative([p for p in rust_sources() if folder in str(p) and PROVIDER_NAMES.search(code_of(p))]) == []
+    )
 
 
 def test_models_are_called_in_one_way_only():
     """An HTTP client lives only where the gateway is called or a hook of the user's is asked."""
     client = re.compile(r"^\s*(import|from) (httpx2|aiohttp|requests|urllib)", re.MULTILINE)
     allowed = {"client.py", "loadtest.py", "judge.py", "lever.py", "drill.py"}
-    outside = [p for p in python_sources() if not {"app", "sim"} & set(p.relative_to(ROOT / "src/crossfade").parts[:1])]
+    outside = [
+        p
+        for p in python_sources()
+        if not {"app", "sim"} & set(p.relative_to(ROOT / "src/crossfade").parts[:1])
+    ]
 
     assert relative([p for p in outside if p.name not in allowed and client.search(p.read_text())]) == []
 

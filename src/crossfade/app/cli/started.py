@@ -1,0 +1,26 @@
+"""What every command that starts a process does first: read the config, or say why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from crossfade.config.load import Loaded
+
+
+def load_or_exit(path: Path) -> Loaded:
+    """Read and check the config; prints one line a problem and exits with 2 when it does not check."""
+    from crossfade.config.load import ConfigError, load_config  # noqa: PLC0415 - heavy
+
+    try:
+        loaded = load_config(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        raise typer.Exit(2) from None
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return loaded
