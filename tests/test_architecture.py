@@ -144,11 +144,12 @@ def test_models_are_called_in_one_way_only():
 
 
 def test_no_module_keeps_mutable_state():
-    broken = []
-    for path in python_sources():
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.List | ast.Set):
-                broken.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    broken = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in python_sources()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.List | ast.Set)
+    ]
 
     assert broken == []
 

@@ -1,0 +1,1 @@
+"""Processes and command line: the composition roots."""

@@ -1,0 +1,1 @@
+"""The config file: read, check, expand, compile, compare."""

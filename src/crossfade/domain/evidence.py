@@ -24,7 +24,7 @@ class EvidenceKind(StrEnum):
 class Verdict(StrEnum):
     """What a gate, or a test behind it, says. Inconclusive never advances."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
 

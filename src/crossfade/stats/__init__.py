@@ -1,0 +1,1 @@
+"""Estimators and tests, with their sources."""

@@ -1,0 +1,1 @@
+"""The commands of `crossfade`, one module a noun."""

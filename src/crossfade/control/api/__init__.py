@@ -1,0 +1,1 @@
+"""HTTP routes of control; no logic."""

@@ -1,0 +1,1 @@
+"""The token broker: short-lived credentials for gateways."""

@@ -1,0 +1,1 @@
+"""Charges per feature, idle capacity, reconciliation."""

@@ -1,0 +1,1 @@
+"""Intake and storage of attempt records and counters."""
