@@ -1,0 +1,192 @@
+"""The gateway's speed and memory beside nginx, in one run. `make bench [ARGS="--rounds 5"]`.
+
+Each figure of the gateway sits between two runs of nginx, and the ratio is taken to their mean,
+because a shared machine drifts within minutes. Core 1 holds what is measured, core 0 the load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import string
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+BINARY = ROOT / "target/ci/crossfade-gateway"
+TOKEN = "bench"  # noqa: S105 - a loopback process of this run
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Return when something accepts on `port`; TimeoutError after 10 s."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing listens on {port}")
+
+
+@contextlib.contextmanager
+def running(command: list[str], core: int, port: int, **environment: str) -> Iterator[int]:
+    """A process pinned to one core, ready on `port`; yields its pid."""
+    process = subprocess.Popen(["taskset", "-c", str(core), *command], env={**os.environ, **environment})
+    try:
+        wait_for(port)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def nginx(folder: Path, name: str, **values: str | int) -> list[str]:
+    """The command that runs one of the nginx configs beside this file."""
+    text = string.Template((HERE / name).read_text()).safe_substitute(dir=str(folder), **values)
+    path = folder / name
+    path.write_text(text)
+    return ["nginx", "-c", str(path), "-p", str(folder)]
+
+
+def write_snapshot(folder: Path, upstream_port: int) -> None:
+    """A signed snapshot with one feature, as control would have left it."""
+    import hashlib  # noqa: PLC0415
+    import hmac  # noqa: PLC0415
+
+    from crossfade.config.compile import compile_snapshot  # noqa: PLC0415
+    from crossfade.config.load import load_config  # noqa: PLC0415
+    from crossfade.config.snapshot_json import encode_snapshot  # noqa: PLC0415
+
+    config = folder / "crossfade.yaml"
+    config.write_text(
+        "providers:\n"
+        f"  up: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{upstream_port}/v1', auth: {{method: none}}}}\n"
+        "endpoints:\n"
+        "  a: {provider: up, model: bench}\n"
+        "  b: {provider: up, model: bench}\n"
+        "features:\n"
+        "  summary: [a, b]\n"
+    )
+    snapshot = compile_snapshot(load_config(config).config, version=1, issued_unix_s=0, keys=(), overlays={})
+    body = encode_snapshot(snapshot)
+    (folder / "snapshot.json").write_bytes(body)
+    (folder / "snapshot.sig").write_text(hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest())
+
+
+def request_body(size: int) -> str:
+    """An OpenAI chat body of about `size` bytes."""
+    filler = "word " * (size // 5)
+    return json.dumps({"model": "summary", "messages": [{"role": "user", "content": filler}]})
+
+
+def load(folder: Path, port: int, connections: int, size: int, seconds: float) -> dict[str, float]:
+    """One wrk run on core 0: requests/s, p50 and p99 in ms, and how many answers were not 2xx."""
+    script = folder / f"post-{size}.lua"
+    if not script.exists():
+        (folder / f"body-{size}").write_text(request_body(size))
+        script.write_text(
+            f'local f = io.open("{folder}/body-{size}"); wrk.body = f:read("*a"); f:close()\n'
+            'wrk.method = "POST"; wrk.headers["content-type"] = "application/json"\n'
+        )
+    done = subprocess.run(
+        ["taskset", "-c", "0", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script),
+         f"http://127.0.0.1:{port}/v1/chat/completions"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", done)
+    return {
+        "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]),
+        "p50_ms": milliseconds(re.search(r"50%\s+([\d.]+\w+)", done)[1]),
+        "p99_ms": milliseconds(re.search(r"99%\s+([\d.]+\w+)", done)[1]),
+        "bad": float(bad[1]) if bad else 0.0,
+    }
+
+
+def milliseconds(text: str) -> float:
+    """wrk's `123.00us`, `1.20ms`, `1.00s` in milliseconds."""
+    number, unit = re.match(r"([\d.]+)(\w+)", text).groups()
+    return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of one process in MB."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
+
+
+def measure(folder: Path, relay: int, gateway: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Every scenario, `rounds` times, medians."""
+    scenarios = {"small_32": (32, 300), "small_1": (1, 300), "large_8": (8, 200_000)}
+    results: dict[str, dict[str, float]] = {}
+    for name, (connections, size) in scenarios.items():
+        ratios, added, rps = [], [], []
+        for _ in range(rounds):
+            before = load(folder, relay, connections, size, 2)
+            ours = load(folder, gateway, connections, size, 4)
+            after = load(folder, relay, connections, size, 2)
+            if ours["bad"]:
+                raise SystemExit(f"{name}: {ours['bad']:.0f} answers were not 2xx: a fast wrong answer counts nothing")
+            ratios.append(ours["rps"] / statistics.mean([before["rps"], after["rps"]]))
+            added.append((ours["p50_ms"] - statistics.mean([before["p50_ms"], after["p50_ms"]])) * 1000)
+            rps.append(ours["rps"])
+        results[name] = {
+            "rps": statistics.median(rps),
+            "ratio_to_nginx": statistics.median(ratios),
+            "ratio_min": min(ratios),
+            "ratio_max": max(ratios),
+            "added_p50_us": statistics.median(added),
+        }
+    return results
+
+
+def main() -> int:
+    """Measure, print, write `bench/out/gateway.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    for tool in ("nginx", "wrk", "taskset"):
+        if not shutil.which(tool):
+            print(f"missing: {tool} (install: apt-get install nginx-light wrk util-linux)", file=sys.stderr)
+            return 1
+    up, relay, gate, admin = (free_port() for _ in range(4))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_snapshot(folder, up)
+        command = [str(BINARY), "--name", "bench", "--listen", f"127.0.0.1:{gate}", "--admin", f"127.0.0.1:{admin}",
+                   "--state-dir", name]  # fmt: skip
+        secrets = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "bench"}
+        with (
+            running(nginx(folder, "upstream.conf", upstream_port=up), 0, up),
+            running(nginx(folder, "relay.conf", upstream_port=up, relay_port=relay), 1, relay),
+            running(command, 1, gate, **secrets) as pid,
+        ):
+            idle = resident_mb(pid)
+            results = measure(folder, relay, gate, rounds)
+            memory = {"idle_mb": idle, "after_mb": resident_mb(pid)}
+    report = {"rounds": rounds, **results, "memory": memory}
+    out = HERE / "out"
+    out.mkdir(exist_ok=True)
+    (out / "gateway.json").write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
