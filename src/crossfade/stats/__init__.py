@@ -1,1 +1,1 @@
-"""Estimators and tests, with their sources."""
+"""Statistics behind gates and guards: pure functions of arrays, each with its formula and reference."""
