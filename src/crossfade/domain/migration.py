@@ -1,0 +1,244 @@
+"""A migration as values: what was asked for, what may be done next, and where it stands.
+
+Shares are fractions in [0, 1], times Unix seconds, durations seconds. A state is never stored:
+`control.migration.history` folds it from the event log, so that a restart cannot disagree with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from crossfade.domain.evidence import EvidenceKind, Verdict
+
+
+class Step(StrEnum):
+    """Where a migration stands, as shown to people."""
+
+    DRAFT = "draft"
+    COMPLIANCE = "compliance"
+    CAPACITY = "capacity"
+    QUALITY = "quality"
+    DRILL = "drill"
+    ROLLOUT = "rollout"
+    PROMOTED = "promoted"
+    CLOSED = "closed"
+
+
+class Exposure(StrEnum):
+    """What of the features' traffic may reach the candidate. Each level includes the one before."""
+
+    NONE = "none"  # not in any eligible set
+    ELIGIBLE = "eligible"  # pinned measurements only
+    SHADOW = "shadow"  # copies, answers discarded
+
+
+@dataclass(frozen=True, slots=True)
+class ComplianceSpec:
+    """Roles that must sign, over those of the features' own policies."""
+
+    signoffs: tuple[str, ...]
+    expires_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CapacitySpec:
+    """`slo`: metric name (`ttft_p95`) to milliseconds. `lever`: URL that takes `PUT {"units": n}`."""
+
+    profiles: tuple[str, ...]
+    slo_ms: dict[str, float]
+    attainment: float
+    overflow_at_most: float
+    headroom: float
+    lever: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QualitySpec:
+    """Margins are losses that are still parity (fractions); `latency`: quantile to allowed growth."""
+
+    margins: dict[str, float]
+    latency: dict[str, float]
+    judges: tuple[str, ...]
+    label_rate: float
+    labels_at_most: int
+    shadow_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSpec:
+    """`at_least`: candidate requests a stage needs before it may end.
+
+    `weak_up_to`: the largest share that may be left on weak evidence without a person's `advance`.
+    `requests_per_unit`: requests a sticky unit sends in a stage (design effect of the ratio check).
+    """
+
+    stages: tuple[float, ...]
+    bake_s: float
+    guards: tuple[str, ...]
+    soak_s: float
+    at_least: int
+    weak_up_to: float
+    requests_per_unit: float
+    keep_incumbent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationSpec:
+    """A checked migration file. `incumbent` and `candidate` are pools."""
+
+    name: str
+    features: tuple[str, ...]
+    incumbent: str
+    candidate: str
+    compliance: ComplianceSpec
+    capacity: CapacitySpec
+    quality: QualitySpec
+    rollout: RolloutSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Measure `kind` about `subject`; the candidate may be exposed as far as `exposure` meanwhile."""
+
+    kind: EvidenceKind
+    subject: str
+    exposure: Exposure
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """People in `roles` must act; the playbook cannot."""
+
+    roles: tuple[str, ...]
+    kind: EvidenceKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Set the candidate's share of stage `stage` (1 = the first). `weak`: on weak evidence."""
+
+    share: float
+    stage: int
+    weak: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Change nothing. `reason` is stable while the cause lasts; `detail` may move."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Lower the share to `share`. `withdraw`: the candidate also leaves the eligible sets."""
+
+    reason: str
+    share: float = 0.0
+    stage: int = 0
+    withdraw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """The candidate becomes primary, the incumbent its backup."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Write the evidence bundle and stop driving."""
+
+    reason: str
+
+
+Action: TypeAlias = Collect | Ask | Advance | Hold | RollBack | Promote | Close
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """A gate's answer with what it lacks. `until`: when a passing verdict stops holding."""
+
+    gate: str
+    verdict: Verdict
+    reason: str
+    needs: str = ""
+    has: str = ""
+    until_unix_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageCounts:
+    """Requests and bad requests of both arms since a share was set, over the migration's features.
+
+    A request is bad when its arm's own first attempt ended HARD (also when a backup saved it) or
+    the caller saw an error that was not his fault.
+    """
+
+    share: float
+    baseline_share: float
+    candidate_requests: int = 0
+    candidate_bad: int = 0
+    control_requests: int = 0
+    control_bad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The latest failed attempt to collect a kind of evidence, and how many in a row."""
+
+    kind: EvidenceKind
+    subject: str
+    error: str
+    count: int
+    unix_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """What operators asked for and has not been used up yet, by the time of asking."""
+
+    advance_unix_s: float | None = None
+    promote_unix_s: float | None = None
+    close_unix_s: float | None = None
+    drill_unix_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationState:
+    """Folded from the event log.
+
+    `share`, `stage`: as last verified on every gateway (a rollback counts from the moment it was
+    logged). `pending`: the logged action whose effect has not been logged yet, at `pending_seq`.
+    """
+
+    spec: MigrationSpec
+    salt: str
+    started_unix_s: float
+    started_by: str
+    last_seq: int
+    epoch: int = 1
+    share: float = 0.0
+    stage: int = 0
+    stage_began_unix_s: float | None = None
+    rollout_began_unix_s: float | None = None
+    held: str | None = None
+    rolled_back: str | None = None
+    promoted_unix_s: float | None = None
+    closed_unix_s: float | None = None
+    resumed_unix_s: float = 0.0
+    action: Action | None = None
+    action_unix_s: float = 0.0
+    pending: Action | None = None
+    pending_seq: int = 0
+    exposure: Exposure = Exposure.NONE
+    failures: tuple[Failure, ...] = ()
+    approvals: Approvals = Approvals()
+    counts: tuple[StageCounts, ...] = field(default=())
