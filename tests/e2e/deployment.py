@@ -1,0 +1,184 @@
+"""Real processes for end-to-end tests: simulated clouds, and `crossfade up`, each from its command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+START_WITHIN_S = 60
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` neighbouring free loopback ports."""
+    for first in range(20000 + os.getpid() % 20000, 60000, count):
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError("no free ports")
+
+
+class Command:
+    """A running `crossfade …`; its JSON lines are waited for with a deadline."""
+
+    def __init__(self, arguments: list[str], cwd: Path, environment: dict[str, str] | None = None) -> None:
+        self.errors = (cwd / f"{arguments[0]}.stderr").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "crossfade", *arguments],
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+        self.lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with contextlib.suppress(ValueError):
+                self.lines.put(json.loads(line))
+        self.lines.put(None)
+
+    def wait_for(self, **wanted: Any) -> dict[str, Any]:
+        """The next line that has these values."""
+        while True:
+            line = self.lines.get(timeout=START_WITHIN_S)
+            if line is None:
+                self.errors.seek(0)
+                raise AssertionError(f"ended before {wanted}: {self.errors.read()}")
+            if all(line.get(key) == value for key, value in wanted.items()):
+                return line
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(45)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.reader.join(5)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.errors.close()
+        return code
+
+
+@dataclass(frozen=True)
+class Clouds:
+    """Where each simulated cloud listens."""
+
+    openai: str
+    bedrock: str
+    sagemaker: str
+    sts: str
+    admin: str
+
+    def put_fault(self, cloud: str, model: str, **fault: Any) -> None:
+        call(f"{self.admin}/faults/{cloud}/{model}", "PUT", fault)
+
+    def clear_fault(self, cloud: str, model: str) -> None:
+        call(f"{self.admin}/faults/{cloud}/{model}", "DELETE")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A running gateway and control."""
+
+    url: str
+    admin: str
+    control: str
+    config: Path
+    state: Path
+    command: Command
+    control_pid: int
+    gateway_pid: int
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a `crossfade` command against this deployment."""
+        shared = ["--config", str(self.config), "--state", str(self.state)]
+        return subprocess.run(
+            [sys.executable, "-m", "crossfade", *arguments, *shared],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+
+
+def call(url: str, method: str = "GET", body: Any = None, headers: dict[str, str] | None = None) -> Any:
+    """A JSON call; HTTPError for a bad status."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        url, data=data, method=method, headers={"content-type": "application/json", **(headers or {})}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+@contextlib.contextmanager
+def running_clouds(folder: Path, *arguments: str) -> Iterator[Clouds]:
+    first = free_ports(10)
+    command = Command(["sim", "clouds", "--port", str(first), "--seed", "7", "--json", *arguments], folder)
+    try:
+        command.wait_for(ready="admin")
+        local = "http://127.0.0.1"
+        yield Clouds(
+            openai=f"{local}:{first}/v1",
+            bedrock=f"{local}:{first + 1}",
+            sagemaker=f"{local}:{first + 2}",
+            sts=f"{local}:{first + 3}",
+            admin=f"{local}:{first + 9}",
+        )
+    finally:
+        command.stop()
+
+
+@contextlib.contextmanager
+def running_deployment(folder: Path, config: str, environment: dict[str, str]) -> Iterator[Deployment]:
+    """`config` without its `gateway` and `control` sections, which get free ports here."""
+    first = free_ports(3)
+    path = folder / "crossfade.yaml"
+    path.write_text(
+        f"gateway: {{listen: '127.0.0.1:{first}', admin: '127.0.0.1:{first + 1}'}}\n"
+        f"control: {{listen: '127.0.0.1:{first + 2}'}}\n" + config
+    )
+    state = folder / "state"
+    command = Command(
+        ["up", "--config", str(path), "--state", str(state), "--json"], folder, environment
+    )
+    try:
+        control_pid = command.wait_for(ready="control")["pid"]
+        gateway_pid = command.wait_for(ready="gateway")["pid"]
+        yield Deployment(
+            url=f"http://127.0.0.1:{first}",
+            admin=f"http://127.0.0.1:{first + 1}",
+            control=f"http://127.0.0.1:{first + 2}",
+            config=path,
+            state=state,
+            command=command,
+            control_pid=control_pid,
+            gateway_pid=gateway_pid,
+        )
+    finally:
+        command.stop()
