@@ -1,0 +1,56 @@
+"""What must survive: control killed, a config that does not check, a full disk for records."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from conftest import CONFIG, ENVIRONMENT
+from deployment import running_deployment
+
+MESSAGES = [{"role": "user", "content": "Chen approved the schedule of the training week."}]
+
+
+@pytest.fixture
+def own_deployment(clouds, tmp_path):
+    with running_deployment(tmp_path, CONFIG.format(clouds=clouds), ENVIRONMENT) as running:
+        yield running
+
+
+def test_a_killed_control_is_restarted_and_no_request_fails_meanwhile(own_deployment):
+    openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
+    with openai.OpenAI(base_url=f"{own_deployment.url}/v1", api_key="unused", max_retries=0) as client:
+        os.kill(own_deployment.control_pid, signal.SIGKILL)
+        for _ in range(20):
+            assert client.chat.completions.create(model="summary", messages=MESSAGES).choices[0].message.content
+
+        again = own_deployment.command.wait_for(ready="control")
+
+        assert again["pid"] != own_deployment.control_pid
+        assert client.chat.completions.create(model="summary", messages=MESSAGES).choices[0].message.content
+
+
+def test_up_stops_cleanly_on_sigterm(clouds, tmp_path):
+    with running_deployment(tmp_path, CONFIG.format(clouds=clouds), ENVIRONMENT) as running:
+        assert running.command.stop() == 0
+
+
+def test_a_config_that_does_not_check_starts_nothing_and_says_where(tmp_path):
+    import subprocess  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    path = tmp_path / "crossfade.yaml"
+    path.write_text("endpoints:\n  a: {provider: nowhere, model: m}\nfeetures:\n  x: [a]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "crossfade", "up", "--config", str(path), "--state", str(tmp_path / "state")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 2
+    assert f"{path}:3:1" in done.stderr
+    assert "features" in done.stderr
+    assert not (tmp_path / "state").exists()
