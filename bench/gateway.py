@@ -120,7 +120,7 @@ def load(folder: Path, port: int, connections: int, size: int, seconds: float) -
 
 
 def milliseconds(text: str) -> float:
-    """wrk's `123.00us`, `1.20ms`, `1.00s` in milliseconds."""
+    """Of wrk: `123.00us`, `1.20ms`, `1.00s` in milliseconds."""
     number, unit = re.match(r"([\d.]+)(\w+)", text).groups()
     return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
 
@@ -142,7 +142,9 @@ def measure(folder: Path, relay: int, gateway: int, rounds: int) -> dict[str, di
             ours = load(folder, gateway, connections, size, 4)
             after = load(folder, relay, connections, size, 2)
             if ours["bad"]:
-                raise SystemExit(f"{name}: {ours['bad']:.0f} answers were not 2xx: a fast wrong answer counts nothing")
+                raise SystemExit(
+                    f"{name}: {ours['bad']:.0f} answers were not 2xx: a fast wrong answer counts nothing"
+                )
             ratios.append(ours["rps"] / statistics.mean([before["rps"], after["rps"]]))
             added.append((ours["p50_ms"] - statistics.mean([before["p50_ms"], after["p50_ms"]])) * 1000)
             rps.append(ours["rps"])

@@ -164,9 +164,7 @@ def running_deployment(folder: Path, config: str, environment: dict[str, str]) -
         f"control: {{listen: '127.0.0.1:{first + 2}'}}\n" + config
     )
     state = folder / "state"
-    command = Command(
-        ["up", "--config", str(path), "--state", str(state), "--json"], folder, environment
-    )
+    command = Command(["up", "--config", str(path), "--state", str(state), "--json"], folder, environment)
     try:
         control_pid = command.wait_for(ready="control")["pid"]
         gateway_pid = command.wait_for(ready="gateway")["pid"]

@@ -23,7 +23,9 @@ def test_a_killed_control_is_restarted_and_no_request_fails_meanwhile(own_deploy
     with openai.OpenAI(base_url=f"{own_deployment.url}/v1", api_key="unused", max_retries=0) as client:
         os.kill(own_deployment.control_pid, signal.SIGKILL)
         for _ in range(20):
-            assert client.chat.completions.create(model="summary", messages=MESSAGES).choices[0].message.content
+            assert (
+                client.chat.completions.create(model="summary", messages=MESSAGES).choices[0].message.content
+            )
 
         again = own_deployment.command.wait_for(ready="control")
 

@@ -11,7 +11,9 @@ import openai
 import pytest
 from deployment import call
 
-MESSAGES = [{"role": "user", "content": "Ana confirmed the budget. Bo postponed the review of the login page."}]
+MESSAGES = [
+    {"role": "user", "content": "Ana confirmed the budget. Bo postponed the review of the login page."}
+]
 
 
 @pytest.mark.parametrize("feature", ["summary", "answer", "recap"])
@@ -31,7 +33,9 @@ def test_the_official_client_is_served_plain_with_the_truth_in_the_headers(clien
 
 @pytest.mark.parametrize("feature", ["summary", "answer", "recap"])
 def test_the_official_client_is_served_a_stream(client, feature):
-    chunks = list(client.chat.completions.create(model=feature, messages=MESSAGES, max_tokens=80, stream=True))
+    chunks = list(
+        client.chat.completions.create(model=feature, messages=MESSAGES, max_tokens=80, stream=True)
+    )
 
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] in {"stop", "length"}
@@ -51,18 +55,23 @@ def test_usage_is_streamed_to_those_who_ask_and_hidden_from_those_who_do_not(cli
     ("recap", "sagemaker", "haiku-sm"),
 ])  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_cut_after_three_chunks_is_an_error_and_never_a_finish(client, faults, feature, cloud, model, stream):
+def test_a_cut_after_three_chunks_is_an_error_and_never_a_finish(
+    client, faults, feature, cloud, model, stream
+):
     faults(cloud, model, kind="cut", rate=1.0, after_chunks=3)
 
     if not stream:
         raw = client.chat.completions.with_raw_response.create(model=feature, messages=MESSAGES)
-        assert raw.parse().choices[0].finish_reason in {"stop", "length"}  # nothing was committed: a backup answered
+        assert raw.parse().choices[0].finish_reason in {
+            "stop",
+            "length",
+        }  # nothing was committed: a backup answered
         assert raw.headers["x-crossfade-attempts"] != "1"
         return
+    answer = client.chat.completions.create(model=feature, messages=MESSAGES, stream=True)
     seen = []
     with pytest.raises(openai.APIError):
-        for chunk in client.chat.completions.create(model=feature, messages=MESSAGES, stream=True):
-            seen.append(chunk)
+        seen.extend(answer)
     assert seen
     assert all(chunk.choices[0].finish_reason is None for chunk in seen if chunk.choices)
 

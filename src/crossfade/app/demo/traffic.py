@@ -16,10 +16,15 @@ from typing import Any
 import httpx2
 
 TOPICS = (
-    "the release of the mobile client", "the outage of the search cluster", "the budget for the spring campaign",
-    "hiring for the data team", "the move to the new office", "feedback of the pilot customers",
-    "the security review of the login page", "the schedule of the training week",
-)  # fmt: skip
+    "the release of the mobile client",
+    "the outage of the search cluster",
+    "the budget for the spring campaign",
+    "hiring for the data team",
+    "the move to the new office",
+    "feedback of the pilot customers",
+    "the security review of the login page",
+    "the schedule of the training week",
+)
 VERBS = ("proposed", "confirmed", "postponed", "questioned", "approved", "summarised")
 PEOPLE = ("Ana", "Bo", "Chen", "Dina", "Eli", "Farah", "Goran", "Hana")
 
@@ -117,7 +122,10 @@ async def _read_stream(client: httpx2.AsyncClient, body: dict[str, Any]) -> str 
 async def run(url: str, streams: tuple[Stream, ...], seed: int, tally: Tally, stop: asyncio.Event) -> None:
     """Send every stream's arrivals until `stop`; then wait for what is still on its way."""
     limits = httpx2.Limits(max_connections=400, max_keepalive_connections=100)
-    async with httpx2.AsyncClient(base_url=url, timeout=90, limits=limits) as client, asyncio.TaskGroup() as group:
+    async with (
+        httpx2.AsyncClient(base_url=url, timeout=90, limits=limits) as client,
+        asyncio.TaskGroup() as group,
+    ):
         for index, stream in enumerate(streams):
             group.create_task(_arrivals(client, stream, random.Random(seed * 1000 + index), tally, stop))
 
