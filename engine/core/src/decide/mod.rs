@@ -1,1 +1,14 @@
-//! Where a request goes, and what its outcome changes.
+//! Where a request goes, and what its outcome changes. `Engine` is the one door.
+
+pub mod bound;
+pub mod breaker;
+pub mod budget;
+pub mod engine;
+pub mod latch;
+pub mod next;
+pub mod rank;
+pub mod split;
+pub mod window;
+
+pub use engine::{Engine, Observation};
+pub use next::Tried;

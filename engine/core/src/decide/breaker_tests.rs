@@ -1,0 +1,203 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn policy() -> BreakerPolicy {
+    BreakerPolicy {
+        consecutive_hard: 5,
+        distinct_requests: 3,
+        hard_share: 0.10,
+        confidence: 0.999,
+        min_hard: 4,
+        windows_s: vec![10, 30, 120],
+        open_s: 5.0,
+        open_cap_s: 30.0,
+        long_open_s: 300.0,
+        long_open_after: 6,
+        jitter: 0.2,
+        probe_successes: 3,
+        ramp_shares: vec![0.02, 0.05, 0.10, 0.25, 0.50],
+        ramp_outcomes: vec![5, 5, 10, 20, 40],
+        ramp_dwell_s: 10.0,
+        ramp_patience_s: 120.0,
+        ramp_hard_share: 0.05,
+    }
+}
+
+fn seen(request_id: &str, class: OutcomeClass) -> Seen<'_> {
+    Seen {
+        request_id,
+        class,
+        level: 1.0,
+        probe: false,
+        pushback_ms: None,
+    }
+}
+
+fn fail(breaker: &mut Breaker, count: usize, now: f64) {
+    for i in 0..count {
+        breaker.observe(&seen(&format!("r{i}"), OutcomeClass::Hard), now);
+    }
+}
+
+/// The first moment after `now` at which a probe is admitted.
+fn first_probe(breaker: &mut Breaker, now: f64) -> f64 {
+    (1..4000)
+        .map(|step| now + f64::from(step) * 0.1)
+        .find(|&at| matches!(breaker.admit(0.0, at), Admission::Yes { probe: true, .. }))
+        .unwrap_or(f64::INFINITY)
+}
+
+#[test]
+fn a_run_of_failures_opens_only_over_distinct_requests() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut lenient = policy();
+    lenient.min_hard = 100;
+    let mut one_request = Breaker::new(lenient, "e", 0.0);
+
+    fail(&mut breaker, 5, 1.0);
+    for _ in 0..20 {
+        one_request.observe(&seen("same", OutcomeClass::Hard), 1.0);
+    }
+
+    assert!(breaker.is_open());
+    assert!(!one_request.is_open());
+}
+
+#[test]
+fn full_and_a_callers_mistake_are_not_broken() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    for i in 0..200 {
+        let id = i.to_string();
+        breaker.observe(&seen(&id, OutcomeClass::Overload), 1.0);
+        breaker.observe(&seen(&id, OutcomeClass::Caller), 1.0);
+        breaker.observe(&seen(&id, OutcomeClass::Cancelled), 1.0);
+    }
+
+    assert!(breaker.is_closed());
+    assert_eq!(breaker.pushed_back_until(1.0), Some(2.0));
+}
+
+#[test]
+fn one_probe_at_a_time_and_a_lost_probe_frees_its_slot() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    fail(&mut breaker, 5, 0.0);
+    let probed = first_probe(&mut breaker, 0.0);
+
+    assert!((4.0..=6.1).contains(&probed), "{probed}");
+    assert!(matches!(
+        breaker.admit(0.0, probed + 1.0),
+        Admission::No { .. }
+    ));
+    assert!(matches!(
+        breaker.admit(0.0, probed + 61.0),
+        Admission::Yes { probe: true, .. }
+    ));
+}
+
+#[test]
+fn recovery_takes_probes_and_every_level_of_the_ramp() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    fail(&mut breaker, 5, 0.0);
+    let mut now = first_probe(&mut breaker, 0.0);
+    breaker.observe(
+        &Seen {
+            probe: true,
+            level: 0.0,
+            ..seen("p", OutcomeClass::Ok)
+        },
+        now,
+    );
+    for _ in 0..2 {
+        assert!(matches!(
+            breaker.admit(0.99, now),
+            Admission::Yes { probe: true, .. }
+        ));
+        breaker.observe(
+            &Seen {
+                probe: true,
+                level: 0.0,
+                ..seen("p", OutcomeClass::Ok)
+            },
+            now,
+        );
+    }
+    let began = now;
+    let mut shares = Vec::new();
+    while !breaker.is_closed() && now < began + 1000.0 {
+        let Admission::Yes { share, .. } = breaker.admit(0.0, now) else {
+            panic!("not admitted")
+        };
+        if shares.last() != Some(&share) {
+            shares.push(share);
+        }
+        breaker.observe(
+            &Seen {
+                level: share,
+                ..seen("r", OutcomeClass::Ok)
+            },
+            now,
+        );
+        now += 0.2;
+    }
+
+    assert_eq!(shares, vec![0.02, 0.05, 0.10, 0.25, 0.50, 1.0]);
+    assert!(
+        now - began >= 50.0,
+        "five dwells of 10 s, took {}",
+        now - began
+    );
+}
+
+#[test]
+fn a_failed_probe_opens_again_for_longer() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    fail(&mut breaker, 5, 0.0);
+    let first = first_probe(&mut breaker, 0.0);
+    breaker.observe(
+        &Seen {
+            probe: true,
+            level: 0.0,
+            ..seen("p", OutcomeClass::Hard)
+        },
+        first,
+    );
+    let second = first_probe(&mut breaker, first);
+
+    assert!(second - first > 7.9, "{}", second - first);
+}
+
+#[test]
+fn our_own_mistake_quarantines_and_a_success_forgives() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    breaker.observe(&seen("a", OutcomeClass::Config), 1.0);
+    breaker.observe(&seen("b", OutcomeClass::Ok), 2.0);
+    breaker.observe(&seen("c", OutcomeClass::Config), 3.0);
+    assert!(breaker.is_closed());
+    breaker.observe(&seen("d", OutcomeClass::Config), 4.0);
+
+    assert_eq!(breaker.report().0, "quarantined");
+}
+
+proptest! {
+    #[test]
+    fn an_endpoint_without_hard_failures_never_opens(
+        classes in prop::collection::vec(0u8..4, 0..400),
+    ) {
+        let mut breaker = Breaker::new(policy(), "e", 0.0);
+        for (i, class) in classes.into_iter().enumerate() {
+            let class = [OutcomeClass::Ok, OutcomeClass::Overload, OutcomeClass::Caller, OutcomeClass::Cancelled]
+                [usize::from(class)];
+            breaker.observe(&seen("r", class), i as f64 * 0.1);
+        }
+        prop_assert!(breaker.is_closed());
+    }
+
+    #[test]
+    fn an_open_breaker_admits_nobody_before_its_time(point in 0.0f64..1.0, after in 0.0f64..3.9) {
+        let mut breaker = Breaker::new(policy(), "e", 0.0);
+        fail(&mut breaker, 5, 0.0);
+        let refused = matches!(breaker.admit(point, after), Admission::No { .. });
+        prop_assert!(refused);
+    }
+}

@@ -1,0 +1,548 @@
+//! The decide core: `choose` a plan, say what is `next`, `observe` outcomes, `apply` snapshots.
+//!
+//! State is plain `&mut` data: health by endpoint, retry budgets, latches, kill switches. Time and
+//! chance are arguments, so a recorded request replays to the same decision.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::attempt::{EndpointHealth, FeatureEffect};
+use crate::domain::decision::{
+    ArmKind, AssignedArm, Candidate, Decision, Next, Refusal, Role, ShadowPlan,
+};
+use crate::domain::outcome::OutcomeClass;
+use crate::domain::request::RequestFacts;
+use crate::domain::snapshot::{Feature, Rollout, Snapshot, Target};
+
+use super::breaker::{Breaker, Seen};
+use super::budget::RetryBudget;
+use super::latch::Latch;
+use super::next::{Situation, Tried, next};
+use super::rank::Ranking;
+use super::split::split_point;
+
+/// A closed attempt as health sees it. `index` 0 = the request's first attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    pub feature: String,
+    pub endpoint: String,
+    pub request_id: String,
+    pub arm: AssignedArm,
+    pub role: Role,
+    pub index: u32,
+    pub level: f64,
+    pub probe: bool,
+    pub class: OutcomeClass,
+    pub first_content_ms: Option<f64>,
+    pub pushback_ms: Option<u64>,
+}
+
+/// Everything the gateway knows that changes where a request goes.
+#[derive(Debug)]
+pub struct Engine {
+    snapshot: Arc<Snapshot>,
+    breakers: BTreeMap<String, Breaker>,
+    budgets: BTreeMap<(String, String), RetryBudget>,
+    latches: BTreeMap<String, Latch>,
+    killed: BTreeSet<String>,
+}
+
+impl Engine {
+    #[must_use]
+    pub fn new(snapshot: Snapshot, now: f64) -> Self {
+        let mut engine = Self {
+            snapshot: Arc::new(snapshot.clone()),
+            breakers: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            latches: BTreeMap::new(),
+            killed: BTreeSet::new(),
+        };
+        engine.apply(snapshot, now);
+        engine
+    }
+
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Replaces the snapshot. Health of endpoints that stay is kept; an endpoint whose place
+    /// changed starts afresh; a new rollout epoch opens a closed latch.
+    pub fn apply(&mut self, snapshot: Snapshot, now: f64) {
+        let mut breakers = BTreeMap::new();
+        for (name, endpoint) in &snapshot.endpoints {
+            let same_place = self.snapshot.endpoints.get(name).is_some_and(|before| {
+                (&before.provider, &before.region, &before.model)
+                    == (&endpoint.provider, &endpoint.region, &endpoint.model)
+            });
+            let mut breaker = match self.breakers.remove(name) {
+                Some(known) if same_place => known,
+                _ => Breaker::new(endpoint.breaker.clone(), name, now),
+            };
+            breaker.adopt(&endpoint.breaker);
+            breakers.insert(name.clone(), breaker);
+        }
+        self.breakers = breakers;
+        self.latches.retain(|name, latch| {
+            rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout))
+        });
+        self.budgets
+            .retain(|(feature, _), _| snapshot.features.contains_key(feature));
+        self.snapshot = Arc::new(snapshot);
+    }
+
+    /// Plans a request.
+    ///
+    /// # Errors
+    /// The refusal to tell the caller: unknown feature or pin, nobody eligible, everybody open.
+    pub fn choose(
+        &mut self,
+        request: &RequestFacts,
+        now: f64,
+        draw: f64,
+    ) -> Result<Decision, Refusal> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let Some(feature) = snapshot.features.get(&request.feature) else {
+            let nearest = nearest(&request.feature, snapshot.features.keys());
+            return Err(Refusal::UnknownFeature {
+                feature: request.feature.clone(),
+                nearest,
+            });
+        };
+        if let Some(pin) = &request.pin {
+            return self.choose_pinned(&snapshot, feature, request, pin);
+        }
+        let (arm, targets) = self.assign(feature, request);
+        let mut ranking = Ranking {
+            snapshot: &snapshot,
+            eligible: &feature.eligible,
+            breakers: &mut self.breakers,
+            request,
+            now,
+            draw,
+        };
+        let ranked = ranking.rank(&targets);
+        if ranked.candidates.is_empty() {
+            return Err(match ranked.retry_at {
+                Some(at) => Refusal::AllOpen {
+                    feature: request.feature.clone(),
+                    retry_after_ms: millis(at - now),
+                },
+                None => Refusal::NoEligibleEndpoint {
+                    feature: request.feature.clone(),
+                },
+            });
+        }
+        let shadow = self.plan_shadow(&snapshot, feature, request, now);
+        Ok(decision(
+            &snapshot,
+            feature,
+            request,
+            arm,
+            (ranked.candidates, ranked.skipped, shadow),
+        ))
+    }
+
+    /// What follows the last of `tried`. Before any attempt: the first candidate.
+    pub fn next(
+        &mut self,
+        request: &RequestFacts,
+        decision: &Decision,
+        tried: &[Tried],
+        elapsed_ms: u64,
+        now: f64,
+    ) -> Next {
+        let endpoint = tried
+            .last()
+            .and_then(|last| decision.candidates.get(last.candidate))
+            .map(|c| c.endpoint.clone());
+        let closed = endpoint
+            .as_ref()
+            .and_then(|name| self.breakers.get(name))
+            .is_some_and(Breaker::is_closed);
+        let total = request
+            .deadline_ms
+            .map_or(decision.deadlines.total_ms, |own| {
+                own.min(decision.deadlines.total_ms)
+            });
+        let situation = Situation {
+            decision,
+            tried,
+            remaining_ms: total.saturating_sub(elapsed_ms),
+            closed,
+        };
+        let attempts = &decision.attempts;
+        let budgets = &mut self.budgets;
+        if decision.arm.kind == ArmKind::Pin && !tried.is_empty() {
+            return Next::GiveUp {
+                reason: "a measurement is not repeated".to_owned(),
+            };
+        }
+        next(&situation, || {
+            let key = (request.feature.clone(), endpoint.unwrap_or_default());
+            let budget = budgets
+                .entry(key)
+                .or_insert_with(|| RetryBudget::new(attempts.retry_ttl_s));
+            budget.withdraw(attempts.retry_ratio, attempts.retry_reserve_per_s, now)
+        })
+    }
+
+    /// Counts a closed attempt. Only a request's first attempt speaks about an endpoint's health:
+    /// retries would amplify, and shadows and measurements are not the feature's traffic.
+    pub fn observe(&mut self, seen: &Observation, now: f64) {
+        let Some(breaker) = self.breakers.get_mut(&seen.endpoint) else {
+            return;
+        };
+        let measured = matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin);
+        let first = seen.index == 0 || seen.probe;
+        let overload = seen.class == OutcomeClass::Overload && seen.arm.kind != ArmKind::Shadow;
+        if !measured && first || overload {
+            breaker.observe(
+                &Seen {
+                    request_id: &seen.request_id,
+                    class: seen.class,
+                    level: seen.level,
+                    probe: seen.probe,
+                    pushback_ms: seen.pushback_ms,
+                },
+                now,
+            );
+        }
+        if !measured && seen.index == 0 {
+            self.deposit(seen, now);
+        }
+        if seen.arm.kind == ArmKind::Candidate && seen.index == 0 {
+            self.watch_candidate(seen);
+        }
+    }
+
+    /// Time passes: called each second.
+    pub fn tick(&mut self, now: f64) {
+        self.breakers
+            .values_mut()
+            .for_each(|breaker| breaker.tick(now));
+    }
+
+    /// The local kill switch: the candidate's share of `feature` is 0 here while it is on.
+    pub fn kill(&mut self, feature: &str, killed: bool) {
+        if killed {
+            self.killed.insert(feature.to_owned());
+        } else {
+            self.killed.remove(feature);
+        }
+    }
+
+    /// What is really done with each feature now.
+    #[must_use]
+    pub fn effects(&self) -> Vec<FeatureEffect> {
+        let effect = |(name, feature): (&String, &Feature)| FeatureEffect {
+            feature: name.clone(),
+            candidate_share: self.candidate_share(name, feature),
+            rollout_epoch: feature.rollout.as_ref().map(|rollout| rollout.epoch),
+            local_rollback: self
+                .latches
+                .get(name)
+                .and_then(Latch::reason)
+                .map(str::to_owned),
+            killed: self.killed.contains(name),
+        };
+        self.snapshot.features.iter().map(effect).collect()
+    }
+
+    /// Every breaker as people see it.
+    #[must_use]
+    pub fn health(&self) -> Vec<EndpointHealth> {
+        let row = |(name, breaker): (&String, &Breaker)| {
+            let (state, share, reason) = breaker.report();
+            EndpointHealth {
+                endpoint: name.clone(),
+                state: state.to_owned(),
+                share,
+                reason: reason.to_owned(),
+            }
+        };
+        self.breakers.iter().map(row).collect()
+    }
+
+    fn candidate_share(&self, name: &str, feature: &Feature) -> f64 {
+        let latched = self
+            .latches
+            .get(name)
+            .is_some_and(|latch| latch.reason().is_some());
+        match &feature.rollout {
+            Some(rollout) if !latched && !self.killed.contains(name) => rollout.share,
+            _ => 0.0,
+        }
+    }
+
+    /// The request's arm and its targets in order, each with what it is.
+    fn assign<'a>(
+        &self,
+        feature: &'a Feature,
+        request: &RequestFacts,
+    ) -> (AssignedArm, Vec<(&'a Target, String)>) {
+        let own = feature
+            .hierarchy
+            .iter()
+            .enumerate()
+            .map(|(index, target)| match index {
+                0 => (target, "primary of the hierarchy".to_owned()),
+                _ => (target, format!("backup {index} of the hierarchy")),
+            });
+        if let Some(rollout) = &feature.rollout {
+            let share = self.candidate_share(&request.feature, feature);
+            let point = split_point(&rollout.salt, &request.unit);
+            let arm = |kind| AssignedArm {
+                kind,
+                name: Some(rollout.migration.clone()),
+                share: Some(share),
+            };
+            if point < share {
+                let why = format!(
+                    "candidate at {:.1} %: the unit is at {:.3}",
+                    share * 100.0,
+                    point
+                );
+                let backups =
+                    own.map(|(target, why)| (target, format!("incumbent as backup: {why}")));
+                return (
+                    arm(ArmKind::Candidate),
+                    std::iter::once((&rollout.candidate, why))
+                        .chain(backups)
+                        .collect(),
+                );
+            }
+            let kind = if point < share + rollout.baseline_share {
+                ArmKind::Baseline
+            } else {
+                ArmKind::Main
+            };
+            return (arm(kind), own.collect());
+        }
+        if let Some((arm, target)) = experiment_arm(feature, request) {
+            let why = format!("experiment arm {}", arm.name.as_deref().unwrap_or(""));
+            let first = target.map(|target| (target, why));
+            return (arm, first.into_iter().chain(own).collect());
+        }
+        (
+            AssignedArm {
+                kind: ArmKind::Main,
+                name: None,
+                share: None,
+            },
+            own.collect(),
+        )
+    }
+
+    fn choose_pinned(
+        &mut self,
+        snapshot: &Snapshot,
+        feature: &Feature,
+        request: &RequestFacts,
+        pin: &str,
+    ) -> Result<Decision, Refusal> {
+        if !snapshot.endpoints.contains_key(pin) {
+            return Err(Refusal::UnknownPin {
+                endpoint: pin.to_owned(),
+            });
+        }
+        if !feature.eligible.iter().any(|allowed| allowed == pin) {
+            return Err(Refusal::NoEligibleEndpoint {
+                feature: request.feature.clone(),
+            });
+        }
+        let set = feature
+            .targets()
+            .find(|target| serves(snapshot, target, pin))
+            .map(|target| target.set.clone());
+        let candidate = Candidate {
+            endpoint: pin.to_owned(),
+            target: 0,
+            set: set.unwrap_or_default(),
+            level: 1.0,
+            probe: false,
+            reason: "pinned for measuring".to_owned(),
+        };
+        let arm = AssignedArm {
+            kind: ArmKind::Pin,
+            name: None,
+            share: None,
+        };
+        Ok(decision(
+            snapshot,
+            feature,
+            request,
+            arm,
+            (vec![candidate], Vec::new(), None),
+        ))
+    }
+
+    fn plan_shadow(
+        &mut self,
+        snapshot: &Snapshot,
+        feature: &Feature,
+        request: &RequestFacts,
+        now: f64,
+    ) -> Option<ShadowPlan> {
+        let shadow = feature.shadow.as_ref()?;
+        if split_point(&shadow.name, &request.request_id) >= shadow.share {
+            return None;
+        }
+        let pool = snapshot.pools.get(&shadow.target.pool)?;
+        let usable = |name: &&String| {
+            feature.eligible.contains(name)
+                && self
+                    .breakers
+                    .get(*name)
+                    .is_some_and(|b| b.is_closed() && b.pushed_back_until(now).is_none())
+        };
+        let endpoint = pool.endpoints.iter().find(usable)?;
+        let candidate = Candidate {
+            endpoint: endpoint.clone(),
+            target: 0,
+            set: shadow.target.set.clone(),
+            level: 1.0,
+            probe: false,
+            reason: format!("shadow {}", shadow.name),
+        };
+        Some(ShadowPlan {
+            name: shadow.name.clone(),
+            candidate,
+            in_flight: shadow.in_flight,
+            capture: shadow.capture,
+        })
+    }
+
+    fn deposit(&mut self, seen: &Observation, now: f64) {
+        let Some(feature) = self.snapshot.features.get(&seen.feature) else {
+            return;
+        };
+        let key = (seen.feature.clone(), seen.endpoint.clone());
+        let ttl = feature.attempts.retry_ttl_s;
+        self.budgets
+            .entry(key)
+            .or_insert_with(|| RetryBudget::new(ttl))
+            .deposit(now);
+    }
+
+    fn watch_candidate(&mut self, seen: &Observation) {
+        let Some(rollout) = rollout_of(&self.snapshot, &seen.feature) else {
+            return;
+        };
+        let pool = self.snapshot.pools.get(&rollout.candidate.pool);
+        let all_open = pool.is_some_and(|pool| {
+            !pool.endpoints.is_empty()
+                && pool
+                    .endpoints
+                    .iter()
+                    .all(|name| self.breakers.get(name).is_some_and(Breaker::is_open))
+        });
+        let latch = self
+            .latches
+            .entry(seen.feature.clone())
+            .or_insert_with(|| Latch::new(rollout));
+        latch.observe(rollout, seen.class, all_open);
+    }
+}
+
+type Plan = (
+    Vec<Candidate>,
+    Vec<crate::domain::decision::Skipped>,
+    Option<ShadowPlan>,
+);
+
+fn decision(
+    snapshot: &Snapshot,
+    feature: &Feature,
+    request: &RequestFacts,
+    arm: AssignedArm,
+    plan: Plan,
+) -> Decision {
+    let (candidates, skipped, shadow) = plan;
+    let capture = split_point("capture", &request.request_id) < feature.capture_share
+        || shadow.as_ref().is_some_and(|shadow| shadow.capture);
+    Decision {
+        feature: request.feature.clone(),
+        snapshot_version: snapshot.version,
+        arm,
+        candidates,
+        skipped,
+        deadlines: feature.deadlines,
+        attempts: feature.attempts.clone(),
+        hold: feature.hold,
+        capture,
+        shadow,
+    }
+}
+
+fn rollout_of<'a>(snapshot: &'a Snapshot, feature: &str) -> Option<&'a Rollout> {
+    snapshot
+        .features
+        .get(feature)
+        .and_then(|feature| feature.rollout.as_ref())
+}
+
+fn serves(snapshot: &Snapshot, target: &Target, endpoint: &str) -> bool {
+    snapshot
+        .pools
+        .get(&target.pool)
+        .is_some_and(|pool| pool.endpoints.iter().any(|name| name == endpoint))
+}
+
+/// The running experiment's arm for this unit, and its target (`None` = the hierarchy).
+fn experiment_arm<'a>(
+    feature: &'a Feature,
+    request: &RequestFacts,
+) -> Option<(AssignedArm, Option<&'a Target>)> {
+    let experiment = feature.experiment.as_ref()?;
+    if experiment
+        .until_unix_s
+        .is_some_and(|until| request.unix_s >= until)
+    {
+        return None;
+    }
+    let point = split_point(&experiment.salt, &request.unit);
+    let mut upper = 0.0;
+    let arm = experiment.arms.iter().find(|arm| {
+        upper += arm.share;
+        point < upper
+    });
+    let arm = arm.or(experiment.arms.last())?;
+    let name = format!("{}/{}", experiment.name, arm.name);
+    Some((
+        AssignedArm {
+            kind: ArmKind::Experiment,
+            name: Some(name),
+            share: Some(arm.share),
+        },
+        arm.target.as_ref(),
+    ))
+}
+
+/// The known name with the most letter pairs in common, if any comes close.
+fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {
+    let pairs =
+        |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
+    let ours = pairs(wanted);
+    let score = |name: &String| {
+        let theirs = pairs(name);
+        let shared = ours.iter().filter(|pair| theirs.contains(pair)).count();
+        200 * shared / (ours.len() + theirs.len()).max(1)
+    };
+    known
+        .map(|name| (score(name), name))
+        .max()
+        .filter(|(score, _)| *score >= 50)
+        .map(|(_, name)| name.clone())
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bounded and not negative"
+)]
+fn millis(seconds: f64) -> u64 {
+    (seconds.clamp(0.0, 3600.0) * 1000.0).ceil() as u64
+}

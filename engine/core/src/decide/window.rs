@@ -1,0 +1,130 @@
+//! Exact counts over the last so many seconds, in one-second buckets: O(1) to add, no decay, so
+//! that an old incident leaves the window completely and a bound over it means what it says.
+
+use std::collections::VecDeque;
+
+#[derive(Debug, Clone)]
+struct Bucket {
+    second: i64,
+    total: u32,
+    hard: u32,
+}
+
+/// Outcomes of the last `span_s` seconds.
+#[derive(Debug, Clone)]
+pub struct Window {
+    span_s: i64,
+    buckets: VecDeque<Bucket>,
+    total: u32,
+    hard: u32,
+}
+
+impl Window {
+    #[must_use]
+    pub fn new(span_s: u32) -> Self {
+        Self {
+            span_s: i64::from(span_s.max(1)),
+            buckets: VecDeque::new(),
+            total: 0,
+            hard: 0,
+        }
+    }
+
+    /// Counts one outcome at `now` (monotonic seconds; a step back counts in the newest second).
+    pub fn add(&mut self, hard: bool, now: f64) {
+        let second = self
+            .buckets
+            .back()
+            .map_or(second_of(now), |newest| newest.second.max(second_of(now)));
+        self.forget(second);
+        if self
+            .buckets
+            .back()
+            .is_none_or(|newest| newest.second != second)
+        {
+            self.buckets.push_back(Bucket {
+                second,
+                total: 0,
+                hard: 0,
+            });
+        }
+        if let Some(newest) = self.buckets.back_mut() {
+            newest.total += 1;
+            newest.hard += u32::from(hard);
+        }
+        self.total += 1;
+        self.hard += u32::from(hard);
+    }
+
+    /// `(hard, total)` of the window that ends at `now`.
+    pub fn counts(&mut self, now: f64) -> (u32, u32) {
+        self.forget(second_of(now));
+        (self.hard, self.total)
+    }
+
+    pub fn clear(&mut self) {
+        self.buckets.clear();
+        self.total = 0;
+        self.hard = 0;
+    }
+
+    fn forget(&mut self, second: i64) {
+        while self
+            .buckets
+            .front()
+            .is_some_and(|oldest| oldest.second <= second - self.span_s)
+        {
+            if let Some(oldest) = self.buckets.pop_front() {
+                self.total -= oldest.total;
+                self.hard -= oldest.hard;
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "monotonic seconds stay far below 2^63"
+)]
+fn second_of(now: f64) -> i64 {
+    now.floor() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn counts_equal_a_naive_recount(
+            steps in prop::collection::vec((0.0f64..5.0, any::<bool>()), 1..200),
+            span in 1u32..130,
+        ) {
+            let mut window = Window::new(span);
+            let mut seen: Vec<(i64, bool)> = Vec::new();
+            let mut now = 1000.0;
+            for (step, hard) in steps {
+                now += step;
+                window.add(hard, now);
+                seen.push((second_of(now), hard));
+                let kept: Vec<_> =
+                    seen.iter().filter(|(second, _)| *second > second_of(now) - i64::from(span)).collect();
+                let expected = (kept.iter().filter(|(_, hard)| *hard).count(), kept.len());
+                let (hard, total) = window.counts(now);
+                prop_assert_eq!((hard as usize, total as usize), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_incident_leaves_completely() {
+        let mut window = Window::new(10);
+        for i in 0..50 {
+            window.add(true, 100.0 + f64::from(i) / 50.0);
+        }
+
+        assert_eq!(window.counts(120.0), (0, 0));
+    }
+}
