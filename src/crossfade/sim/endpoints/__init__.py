@@ -1,0 +1,1 @@
+"""What stands behind every simulated service: endpoints at work, bills, faults, identities."""

@@ -1,0 +1,1 @@
+"""How capacity answers load: pure state machines that take the time as an argument."""

@@ -1,0 +1,1 @@
+"""The faces of the simulated clouds: each speaks one service's wire form."""

@@ -1,0 +1,1 @@
+"""What goes over the wire: HTTP, request signatures, event-stream frames."""

@@ -1,0 +1,102 @@
+"""Running clouds in a thread of their own, so that the blocking SDKs meet them as they would a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import boto3
+import httpx2
+import openai
+import pytest
+from botocore.config import Config
+
+from crossfade.sim.clouds import Clouds, start
+from crossfade.sim.config import CloudsConfig
+
+PROVISIONED = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/recap"
+ON_DEMAND = "us.anthropic.claude-haiku-4-5"
+SOURCE = (
+    "Please recap this meeting. Maria Lopez opened the budget review on 14 March. "
+    "The council voted 7 to 2 to fund the bridge repair with 350000 dollars. "
+    "Several residents asked about the noise at night. The library will stay open on Sundays. "
+    "Déjà vu: the café terrace — “still pending” — was postponed again."
+)
+
+
+@dataclass
+class Running:
+    clouds: Clouds
+    shift_s: list[float]
+    loop: asyncio.AbstractEventLoop
+
+    def admin(self, method: str, path: str, body: object = None) -> dict:
+        answer = httpx2.request(method, self.clouds.admin_url + path, json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def bill(self, model: str) -> dict:
+        return self.admin("GET", f"/bills/{model}")
+
+    def fault(self, target: str, **fault: object) -> None:
+        self.admin("PUT", f"/faults/{target}", fault)
+
+    def openai(self, key: str = "sk-sim") -> openai.OpenAI:
+        return openai.OpenAI(base_url=self.clouds.urls["openai"], api_key=key, max_retries=0, timeout=10)
+
+    def aws(self, service: str, **credentials: str):
+        given = {
+            "aws_access_key_id": "AKIDEXAMPLE",
+            "aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            "region_name": "us-east-1",
+            **credentials,
+        }
+        name = {"bedrock-runtime": "bedrock", "sagemaker-runtime": "sagemaker", "sts": "sts"}[service]
+        settings = Config(retries={"total_max_attempts": 1}, read_timeout=10, connect_timeout=5)
+        return boto3.client(service, endpoint_url=self.clouds.urls[name], config=settings, **given)
+
+
+Starter = Callable[..., Running]
+
+
+@pytest.fixture
+def run_clouds() -> Iterator[Starter]:
+    stops: list[Callable[[], None]] = []
+
+    def run(config: CloudsConfig | None = None) -> Running:
+        loop = asyncio.new_event_loop()
+        shift = [0.0]
+        ready: list[Running] = []
+        is_ready, stop = threading.Event(), asyncio.Event()
+
+        async def serve() -> None:
+            import time  # noqa: PLC0415
+
+            chosen = config or CloudsConfig(time_scale=0, seed=7)
+            async with start(chosen, wall=lambda: time.time() + shift[0]) as clouds:
+                ready.append(Running(clouds, shift, loop))
+                is_ready.set()
+                await stop.wait()
+
+        thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+        thread.start()
+        assert is_ready.wait(10)
+
+        def finish() -> None:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(10)
+            loop.close()
+
+        stops.append(finish)
+        return ready[0]
+
+    yield run
+    for stop in stops:
+        stop()
+
+
+@pytest.fixture
+def running(run_clouds: Starter) -> Running:
+    return run_clouds()
