@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import boto3
 import httpx2
 import openai
 import pytest
+from botocore.client import BaseClient
 from botocore.config import Config
 
 from crossfade.sim.clouds import Clouds, start
 from crossfade.sim.config import CloudsConfig
-
-PROVISIONED = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/recap"
-ON_DEMAND = "us.anthropic.claude-haiku-4-5"
-SOURCE = (
-    "Please recap this meeting. Maria Lopez opened the budget review on 14 March. "
-    "The council voted 7 to 2 to fund the bridge repair with 350000 dollars. "
-    "Several residents asked about the noise at night. The library will stay open on Sundays. "
-    "Déjà vu: the café terrace — “still pending” — was postponed again."
-)
 
 
 @dataclass
 class Running:
     clouds: Clouds
     shift_s: list[float]
-    loop: asyncio.AbstractEventLoop
+    opened: list[openai.OpenAI | BaseClient] = field(default_factory=list)
 
     def admin(self, method: str, path: str, body: object = None) -> dict:
         answer = httpx2.request(method, self.clouds.admin_url + path, json=body, timeout=10)
@@ -40,11 +33,18 @@ class Running:
     def bill(self, model: str) -> dict:
         return self.admin("GET", f"/bills/{model}")
 
+    def await_bill(self, model: str) -> None:
+        deadline = time.monotonic() + 10
+        while not self.bill(model)["requests"]:
+            assert time.monotonic() < deadline, f"{model} never billed"
+
     def fault(self, target: str, **fault: object) -> None:
         self.admin("PUT", f"/faults/{target}", fault)
 
     def openai(self, key: str = "sk-sim") -> openai.OpenAI:
-        return openai.OpenAI(base_url=self.clouds.urls["openai"], api_key=key, max_retries=0, timeout=10)
+        client = openai.OpenAI(base_url=self.clouds.urls["openai"], api_key=key, max_retries=0, timeout=10)
+        self.opened.append(client)
+        return client
 
     def aws(self, service: str, **credentials: str):
         given = {
@@ -55,7 +55,9 @@ class Running:
         }
         name = {"bedrock-runtime": "bedrock", "sagemaker-runtime": "sagemaker", "sts": "sts"}[service]
         settings = Config(retries={"total_max_attempts": 1}, read_timeout=10, connect_timeout=5)
-        return boto3.client(service, endpoint_url=self.clouds.urls[name], config=settings, **given)
+        client = boto3.client(service, endpoint_url=self.clouds.urls[name], config=settings, **given)
+        self.opened.append(client)
+        return client
 
 
 Starter = Callable[..., Running]
@@ -72,11 +74,9 @@ def run_clouds() -> Iterator[Starter]:
         is_ready, stop = threading.Event(), asyncio.Event()
 
         async def serve() -> None:
-            import time  # noqa: PLC0415
-
             chosen = config or CloudsConfig(time_scale=0, seed=7)
             async with start(chosen, wall=lambda: time.time() + shift[0]) as clouds:
-                ready.append(Running(clouds, shift, loop))
+                ready.append(Running(clouds, shift))
                 is_ready.set()
                 await stop.wait()
 
@@ -85,6 +85,8 @@ def run_clouds() -> Iterator[Starter]:
         assert is_ready.wait(10)
 
         def finish() -> None:
+            for client in ready[0].opened:
+                client.close()
             loop.call_soon_threadsafe(stop.set)
             thread.join(10)
             loop.close()

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import json
-
-from tests.conformance.conftest import ON_DEMAND, PROVISIONED, SOURCE
+from contextlib import closing
 
 from crossfade.sim.text import count_tokens, find_defects
+
+PROVISIONED = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/recap"
+ON_DEMAND = "us.anthropic.claude-haiku-4-5"
+SOURCE = (
+    "Please recap this meeting. Maria Lopez opened the budget review on 14 March. "
+    "The council voted 7 to 2 to fund the bridge repair with 350000 dollars. "
+    "Several residents asked about the noise at night. The library will stay open on Sundays. "
+    "Déjà vu: the café terrace — “still pending” — was postponed again."
+)
+
+
+def read_all(stream) -> list:
+    with closing(stream):
+        return list(stream)
 
 
 def converse_input(text: str = SOURCE) -> dict:
@@ -70,7 +83,7 @@ def test_converse_stream_sends_the_modelled_events_in_order(running):
     client = running.aws("bedrock-runtime")
 
     whole = client.converse(modelId=PROVISIONED, **converse_input())
-    events = list(client.converse_stream(modelId=PROVISIONED, **converse_input())["stream"])
+    events = read_all(client.converse_stream(modelId=PROVISIONED, **converse_input())["stream"])
 
     names = [next(iter(event)) for event in events]
     assert names[0] == "messageStart"
@@ -108,7 +121,7 @@ def test_sagemaker_cuts_its_stream_at_arbitrary_bytes(running):
     answer = running.aws("sagemaker-runtime").invoke_endpoint_with_response_stream(
         EndpointName="haiku-sm", Body=json.dumps(body), ContentType="application/json"
     )
-    parts = [event["PayloadPart"]["Bytes"] for event in answer["Body"]]
+    parts = [event["PayloadPart"]["Bytes"] for event in read_all(answer["Body"])]
 
     lines = b"".join(parts).decode().split("\n\n")
     assert lines[-2:] == ["data: [DONE]", ""]

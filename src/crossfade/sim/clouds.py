@@ -23,7 +23,7 @@ from crossfade.sim.services.sagemaker import SagemakerService
 from crossfade.sim.services.sts import StsService
 from crossfade.sim.wire.http import Handler, Listener
 
-__all__ = ["Clouds", "CloudsConfig", "CloudsConfigError", "load_clouds", "start"]
+__all__ = ("Clouds", "CloudsConfig", "CloudsConfigError", "load_clouds", "start")
 
 OFFSETS = {"openai": 0, "bedrock": 1, "sagemaker": 2, "sts": 3, "admin": 9}
 

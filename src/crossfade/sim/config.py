@@ -143,10 +143,12 @@ class CloudsConfig(_Strict):
     seed: int = 0
     time_scale: float = Field(default=1.0, ge=0)  # multiplies latencies; allowances stay per real minute
     identity: IdentityConfig = IdentityConfig()
-    models: tuple[ModelConfig, ...] = Field(default_factory=lambda: default_models(), min_length=1)  # noqa: PLW0108 - defined below
+    models: tuple[ModelConfig, ...] = Field(default_factory=lambda: default_models())  # noqa: PLW0108 - defined below
 
     @model_validator(mode="after")
     def _unique_models(self) -> CloudsConfig:
+        if not self.models:
+            raise ValueError("models: name at least one")
         seen: set[tuple[str, str]] = set()
         for model in self.models:
             if (model.cloud, model.id) in seen:

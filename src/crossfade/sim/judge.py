@@ -17,6 +17,8 @@ _WANTS_VERDICT = re.compile(r"[\"']?pass[\"']?\s*:\s*", re.IGNORECASE)
 _NAMES_ANSWER = r"(?:answer|response|summary|candidate|output|recap)"
 _NAMES_SOURCE = r"(?:source|document|prompt|question|request|input|transcript|conversation|context)"
 
+_ANY_NAME = rf"(?:{_NAMES_ANSWER}|{_NAMES_SOURCE}|rubric|criteri\w+|verdict)"
+
 
 @dataclass(frozen=True, slots=True)
 class JudgeSkill:
@@ -73,14 +75,18 @@ def _section(text: str, names: str) -> str | None:
     tagged = re.search(rf"<({names})\b[^>]*>(.*?)</\1>", text, re.IGNORECASE | re.DOTALL)
     if tagged:
         return tagged[2].strip()
-    heading = rf"^[#*\s\[]*(?:the\s+)?{names}\b[^\n:]{{0,30}}(?::|\]|\*\*|$)[*\s]*"
-    any_name = rf"(?:{_NAMES_ANSWER}|{_NAMES_SOURCE}|rubric|criteri\w+|verdict)"
-    any_heading = rf"^[#*\s\[]*(?:the\s+)?{any_name}\b[^\n:]{{0,30}}(?::|\]|\*\*)"
-    opened = list(re.finditer(heading, text, re.IGNORECASE | re.MULTILINE))
+    opened = list(re.finditer(_heading(names), text, re.IGNORECASE | re.MULTILINE))
     for match in reversed(opened):
         rest = text[match.end() :]
-        closed = re.search(any_heading, rest, re.IGNORECASE | re.MULTILINE)
+        closed = re.search(_heading(_ANY_NAME), rest, re.IGNORECASE | re.MULTILINE)
         body = (rest[: closed.start()] if closed else rest).strip().strip('"`')
         if body and not _WANTS_VERDICT.search(body[:60]):
             return body
     return None
+
+
+def _heading(names: str) -> str:
+    """A pattern for `## Answer`, `Answer:`, `**Answer**:` and `[ANSWER]` at the start of a line."""
+    hashed = rf"#+[ \t]*(?:the[ \t]+)?{names}\b[^\n]*"
+    closed = rf"[ \t\[*]*(?:the[ \t]+)?{names}\b[^\n:\]*]{{0,30}}(?:\]|:)?\**(?<=[\]:*]):?"
+    return rf"^(?:{hashed}|{closed})"

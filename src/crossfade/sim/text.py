@@ -132,10 +132,14 @@ def _weight(sentence: str) -> float:
 
 
 def _covers(answer: str, key: str) -> bool:
-    """Three quarters of the key point's figures and longer words are in the answer."""
-    wanted = {word.lower() for word in _WORD.findall(key)} | set(_NUMBER.findall(key))
-    have = {word.lower() for word in _WORD.findall(answer)} | set(_NUMBER.findall(answer))
-    return len(wanted & have) >= 0.75 * len(wanted)
+    """One sentence of the answer holds the key point's figures and three quarters of its longer words."""
+    figures = set(_NUMBER.findall(key))
+    wanted = {word.lower() for word in _WORD.findall(key)}
+    for sentence in sentences_of(answer):
+        have = {word.lower() for word in _WORD.findall(sentence)}
+        if figures <= set(_NUMBER.findall(sentence)) and len(wanted & have) >= 0.75 * len(wanted):
+            return True
+    return False
 
 
 def _contradict(key: str) -> str:
