@@ -136,6 +136,7 @@ async def _strike_early(
     """Act out the faults that leave no answer; true when one did."""
     content_type = {"content-type": EVENT_STREAM if chat.stream else "application/json"}
     if fault.kind is FaultKind.DEAD:
+        endpoint.bill.refuse(fault.kind.value)
         await reply.drop()
     elif fault.kind is FaultKind.ERRORS:
         status = fault.status or 500

@@ -157,8 +157,8 @@ async def _send_parts(chat: Chat, generation: Generation, reply: Reply, headers:
 class PayloadCutter:
     """Cuts a byte stream into parts at places that have nothing to do with its content.
 
-    Up to 16 bytes of what was fed wait for the next part, so that parts straddle events and characters
-    and content is late by no more than the end of one event.
+    After the first feed, up to 15 bytes of what was fed wait for the next part, so that parts straddle events
+    and characters; the first content is never late.
     """
 
     def __init__(self, identity: str) -> None:
@@ -170,7 +170,7 @@ class PayloadCutter:
         """Frames for most of the bytes so far."""
         self._held += data
         self._cuts += 1
-        keep = int(draw("cut", self._identity, self._cuts) * 16)
+        keep = int(draw("cut", self._identity, self._cuts) * 16) if self._cuts > 1 else 0
         ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
         middle = int(draw("middle", self._identity, self._cuts) * len(ready))
         return b"".join(encode_part(part) for part in (ready[:middle], ready[middle:]) if part)
