@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from crossfade.sim.draws import draw
 from crossfade.sim.text import find_defects
 
 _WANTS_VERDICT = re.compile(r"[\"']?pass[\"']?\s*:\s*", re.IGNORECASE)
+_ROLE = re.compile(
+    r"^[\[*]*(?:user|system|assistant)[\]*]*:[ \t]*|^\[(?:user|system|assistant)\][ \t]*", re.MULTILINE
+)
 _NAMES_ANSWER = r"(?:answer|response|summary|candidate|output|recap)"
 _NAMES_SOURCE = r"(?:source|document|prompt|question|request|input|transcript|conversation|context)"
 
@@ -49,12 +53,13 @@ def read_judge_prompt(text: str) -> Judged | None:
     source = _section(text, _NAMES_SOURCE)
     if answer is None or source is None:
         return None
+    source_text, answer_text = _plain(source), _plain(answer)
     instruction = text.replace(answer, " ").replace(source, " ").lower()
     faithful = re.search(r"faithful|grounded|contradict|invent|hallucinat|unsupported", instruction)
     covers = re.search(r"cover|complete|key point|missing|omit|leaves out|required", instruction)
     if bool(faithful) == bool(covers):
-        return Judged(source, answer, frozenset({"unfaithful", "missing_point"}))
-    return Judged(source, answer, frozenset({"unfaithful" if faithful else "missing_point"}))
+        return Judged(source_text, answer_text, frozenset({"unfaithful", "missing_point"}))
+    return Judged(source_text, answer_text, frozenset({"unfaithful" if faithful else "missing_point"}))
 
 
 def compose_verdict(judged: Judged, skill: JudgeSkill, *, seed: int, model: str) -> str:
@@ -69,6 +74,27 @@ def compose_verdict(judged: Judged, skill: JudgeSkill, *, seed: int, model: str)
         else "The answer does not hold against the source."
     )
     return json.dumps({"pass": passed, "reason": reason})
+
+
+def _plain(section: str) -> str:
+    """The words of a section: out of chat messages in JSON, and without `user:` before them."""
+    try:
+        document = json.loads(section)
+    except ValueError:
+        return _ROLE.sub("", section).strip()
+    return "\n".join(_strings(document)) or section
+
+
+def _strings(document: Any) -> list[str]:
+    if isinstance(document, str):
+        return [document]
+    if isinstance(document, list):
+        return [text for part in document for text in _strings(part)]
+    if isinstance(document, dict):
+        return [
+            text for key, part in document.items() if key not in {"role", "type"} for text in _strings(part)
+        ]
+    return []
 
 
 def _section(text: str, names: str) -> str | None:

@@ -119,6 +119,20 @@ def test_a_judge_finds_source_and_answer_in_the_usual_forms(form):
     assert (judged.source.strip(), judged.answer.strip()) == (text, reply)
 
 
+def test_a_judge_reads_a_source_given_as_chat_messages():
+    text = source(2)
+    messages = [{"role": "system", "content": "Summarise the channel."}, {"role": "user", "content": text}]
+
+    in_json = read_judge_prompt(judge_prompt(json.dumps(messages), answer(text, 0.0)))
+    labelled = read_judge_prompt(
+        judge_prompt(f"system: Summarise the channel.\nuser: {text}", answer(text, 0.0))
+    )
+
+    for judged in (in_json, labelled):
+        assert judged.source == f"Summarise the channel.\n{text}"
+        assert find_defects(judged.source, judged.answer) == ()
+
+
 def test_a_rubric_on_faithfulness_does_not_ask_for_coverage():
     judged = read_judge_prompt(judge_prompt("Ana paid 7 coins.", "Nothing.", "Is the answer faithful"))
 
