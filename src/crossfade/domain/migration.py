@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.evidence import EvidenceKind, Verdict
 
 
@@ -242,3 +243,22 @@ class MigrationState:
     failures: tuple[Failure, ...] = ()
     approvals: Approvals = Approvals()
     counts: tuple[StageCounts, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """One gateway: seconds since its last report, and what it really does with our features."""
+
+    name: str
+    silent_s: float
+    effects: tuple[FeatureEffect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """`fingerprint`: of the candidate's endpoints, computed now. `purchased_units`: null if unknown."""
+
+    fingerprint: str
+    required_roles: tuple[str, ...]
+    gateways: tuple[GatewayView, ...]
+    purchased_units: float | None = None

@@ -5,15 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from crossfade.control.migration.observations import GatewayView, Observations
 from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
     CapacitySpec,
     ComplianceSpec,
     Exposure,
+    GatewayView,
     MigrationSpec,
     MigrationState,
+    Observations,
     QualitySpec,
     RolloutSpec,
 )

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy.stats import chi2
 
-from crossfade.domain.migration import StageCounts
+from crossfade.domain.attempt import ArmCount, ArmKind
+from crossfade.domain.migration import MigrationState, StageCounts
 from crossfade.stats.sequential import HARM_RATIOS, harm_test, promotion_test
 
 ALPHA = 0.001  # of a hard guard: one false rollback in a thousand rollouts
@@ -123,3 +124,60 @@ def _log_mean(first: float, second: float) -> float:
 
 def _exp(value: float) -> float:
     return math.exp(value) if value < 700.0 else math.inf
+
+
+@dataclass(slots=True)
+class Tally:
+    """Live totals per stage of the present epoch. `cursor`: how far the counters were read.
+
+    What was logged is the floor: after a restart the tally goes on from there. A request that ends
+    after its stage was left still counts for the stage that sent it.
+    """
+
+    cursor: int = -1
+    epoch: int = 0
+    counts: tuple[StageCounts, ...] = ()
+    is_moved: bool = False
+
+    def take(self, state: MigrationState, cursor: int, news: Sequence[ArmCount]) -> None:
+        """Follow the log's stages, then add what the gateways reported since."""
+        self.cursor = cursor
+        if self.epoch != state.epoch or len(state.counts) < len(self.counts):
+            self.epoch, self.counts = state.epoch, state.counts
+        elif len(state.counts) > len(self.counts):
+            self.counts = (*self.counts, *state.counts[len(self.counts) :])
+        for count in news:
+            self._add(state, count)
+
+    def _add(self, state: MigrationState, count: ArmCount) -> None:
+        is_ours = count.feature in state.spec.features and count.arm in {ArmKind.CANDIDATE, ArmKind.BASELINE}
+        if not is_ours or not self.counts or not count.requests:
+            return
+        place = self._stage_of(count.share)
+        if place is None:
+            return
+        bad = min(count.requests, max(count.first_hard, count.caller_errors))
+        before = self.counts[place]
+        if count.arm is ArmKind.CANDIDATE:
+            after = replace(
+                before,
+                candidate_requests=before.candidate_requests + count.requests,
+                candidate_bad=before.candidate_bad + bad,
+            )
+        else:
+            after = replace(
+                before,
+                control_requests=before.control_requests + count.requests,
+                control_bad=before.control_bad + bad,
+            )
+        self.counts = (*self.counts[:place], after, *self.counts[place + 1 :])
+        self.is_moved = True
+
+    def _stage_of(self, share: float | None) -> int | None:
+        """The latest stage of this share; a share nobody logged is of another epoch."""
+        if share is None:
+            return len(self.counts) - 1
+        for place in range(len(self.counts) - 1, -1, -1):
+            if abs(self.counts[place].share - share) < 1e-9:
+                return place
+        return None

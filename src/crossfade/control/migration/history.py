@@ -37,9 +37,9 @@ class Kind(StrEnum):
     """What a line of a migration's stream says."""
 
     STARTED = "migration.started"  # {spec, salt}
-    ACTION = "migration.action"  # {action, ...fields}
+    ACTION = "migration.action"  # {action, ...fields, seen: what the playbook was given}
     EFFECT = "migration.effect"  # {action_seq, error?, ...measured}
-    COUNTED = "migration.counted"  # {stages: [StageCounts], e_value}
+    COUNTED = "migration.counted"  # {epoch, stages: [StageCounts], e_value}
     COMMAND = "migration.command"  # {verb, ...}
 
 
@@ -133,6 +133,7 @@ def decode_action(payload: Mapping[str, Any]) -> Action:
         HistoryError: for an unknown action.
     """
     fields = dict(payload)
+    fields.pop("seen", None)
     cls = _ACTIONS.get(str(fields.pop("action", "")))
     if cls is None:
         raise HistoryError(f"unknown action {payload.get('action')!r}")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from crossfade.control.migration import gates, guard, rollout
 from crossfade.control.migration.gates import GateInput
-from crossfade.control.migration.observations import Observations
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
     Action,
@@ -26,6 +25,7 @@ from crossfade.domain.migration import (
     GateVerdict,
     Hold,
     MigrationState,
+    Observations,
     Promote,
     RollBack,
     Step,
@@ -108,6 +108,8 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
     if going_back is not None and not going_back.share:
         return going_back
     if state.rolled_back is not None:
+        if state.approvals.close_unix_s is not None:
+            return Close("closed by an operator after a rollback")
         return Hold(f"rolled back: {state.rolled_back}", "`resume` starts again from the first stage")
     if not _is_live(state):
         return None

@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossfade.control.migration import guard
-from crossfade.domain.migration import MigrationSpec, MigrationState, StageCounts
+from crossfade.domain.migration import Advance, Close, Exposure, MigrationSpec, MigrationState, StageCounts
+from crossfade.domain.overlay import FeatureOverlay
+from crossfade.domain.snapshot import Rollout, Shadow, Target
+
+SHADOW_IN_FLIGHT = 64  # copies at once; more than a feature under a load test has in flight
+DEAD_HARD, DEAD_OF = 5, 20  # the gateway's own fast path: 5 HARD of the first 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +76,38 @@ def decide_stage(state: MigrationState, now_unix_s: float) -> StageVerdict:
     if state.share > rollout.weak_up_to and not approved:
         return StageVerdict(False, True, "weak evidence, needs a person's `advance`", detail)
     return StageVerdict(True, True, "no sign of harm", detail)
+
+
+def wanted_overlay(state: MigrationState, endpoints: tuple[str, ...]) -> FeatureOverlay | None:
+    """What must lie over each feature in this state; null = nothing, the candidate is out of reach.
+
+    A logged `Advance` is wanted from the moment it is logged; if it was overtaken, the last
+    verified share is. The rollout stays at share 0 after a rollback, so that its effect can be seen.
+    """
+    going_up = state.pending if isinstance(state.pending, Advance) else None
+    share = going_up.share if going_up is not None else state.share
+    is_given_up = state.rolled_back is not None and isinstance(state.pending, Close)
+    if is_given_up or (state.exposure is Exposure.NONE and share == 0.0):
+        return None
+    target = Target(pool=state.spec.candidate, set={})
+    has_rollout = share > 0.0 or state.rolled_back is not None
+    shadow = None
+    if state.exposure is Exposure.SHADOW:
+        quality = state.spec.quality
+        shadow = Shadow(state.spec.name, target, quality.shadow_share, SHADOW_IN_FLIGHT, capture=True)
+    live = live_rollout(state.spec.name, state.epoch, state.salt, share, target) if has_rollout else None
+    return FeatureOverlay(rollout=live, shadow=shadow, extra_eligible=endpoints)
+
+
+def live_rollout(name: str, epoch: int, salt: str, share: float, candidate: Target) -> Rollout:
+    """A share with its equal-size control and the fast path's limits."""
+    return Rollout(
+        migration=name,
+        epoch=epoch,
+        salt=salt,
+        share=share,
+        baseline_share=baseline_share(share),
+        candidate=candidate,
+        dead_hard=DEAD_HARD,
+        dead_of=DEAD_OF,
+    )

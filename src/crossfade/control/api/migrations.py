@@ -1,0 +1,154 @@
+"""Routes of migrations: thin, every decision is in `control.migration`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Depends, HTTPException
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from crossfade.control.migration.history import Verb
+from crossfade.control.migration.ports import CollectError
+from crossfade.control.migration.report.document import evidence_row
+from crossfade.control.migration.service import Migrations, RefusedError
+from crossfade.control.migration.spec import SpecError
+
+T = TypeVar("T")
+
+
+class Strict(BaseModel):
+    """A body without unknown fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Command(Strict):
+    """Who wants it and why."""
+
+    actor: str = Field(min_length=1, max_length=200)
+    reason: str = Field(default="", max_length=2000)
+
+
+class RollbackCommand(Command):
+    """`hard`: cut streams that are under way."""
+
+    hard: bool = False
+
+
+class Start(Strict):
+    """`spec`: the migration file's document."""
+
+    actor: str = Field(min_length=1, max_length=200)
+    spec: dict[str, Any]
+
+
+class SignOff(Strict):
+    """A statement signed for a role."""
+
+    role: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=200)
+    statement: str = Field(min_length=1, max_length=200_000)
+
+
+class Labels(Strict):
+    """Labels by one rater; each {id, score_x, score_y}."""
+
+    rater: str = Field(min_length=1, max_length=200)
+    labels: list[dict[str, Any]] = Field(max_length=10_000)
+
+
+def create_migrations_router(migrations: Migrations, authorise: Callable[..., Any]) -> APIRouter:
+    """All routes under `/migrations` and `/evidence`. `authorise`: dependency of what changes state."""
+    router = APIRouter()
+    _add_reads(router, migrations)
+    _add_people(router, migrations, Depends(authorise))
+    _add_commands(router, migrations, Depends(authorise))  # last: its path takes any verb
+    return router
+
+
+def _add_reads(router: APIRouter, migrations: Migrations) -> None:
+    @router.get("/migrations")
+    async def statuses() -> list[dict[str, Any]]:
+        """Every migration's status."""
+        return await migrations.statuses()
+
+    @router.get("/migrations/{name}")
+    async def status(name: str) -> dict[str, Any]:
+        """Each step, each gate's verdict, what is missing, the next action and why."""
+        return await _found(migrations.status(name))
+
+    @router.get("/migrations/{name}/report")
+    async def report(name: str) -> dict[str, Any]:
+        """What was decided, on which evidence."""
+        return await _found(migrations.report(name))
+
+    @router.get("/migrations/{name}/report.html", response_class=HTMLResponse)
+    async def report_html(name: str) -> str:
+        """The report as one self-contained page."""
+        return await _found(migrations.report_html(name))
+
+    @router.get("/evidence")
+    async def evidence(migration: str | None = None) -> list[dict[str, Any]]:
+        """Records with whether their signature verifies, and their envelopes."""
+        records = await _found(migrations.evidence(migration))
+        return [{**evidence_row(record), "envelope": record.envelope} for record in records]
+
+
+def _add_commands(router: APIRouter, migrations: Migrations, guard: Any) -> None:
+    @router.post("/migrations", status_code=201, dependencies=[guard])
+    async def start(body: Start) -> dict[str, Any]:
+        """Check a migration and start it."""
+        return await _found(migrations.start(body.spec, actor=body.actor))
+
+    @router.post("/migrations/{name}/rollback", dependencies=[guard])
+    async def rollback(name: str, body: RollbackCommand) -> dict[str, Any]:
+        """Share 0 everywhere; answers when every gateway showed it, or with those that did not."""
+        if body.hard:
+            raise HTTPException(
+                501, _error("not available yet: cutting streams under way", "leave out `hard`")
+            )
+        result = await _found(migrations.roll_back(name, actor=body.actor, reason=body.reason))
+        return asdict(result)
+
+    @router.post("/migrations/{name}/{verb}", dependencies=[guard])
+    async def command(name: str, verb: Verb, body: Command) -> dict[str, Any]:
+        """Hold, resume, advance, promote, close or drill; the next turn acts on it."""
+        return await _found(migrations.command(name, verb, actor=body.actor, reason=body.reason))
+
+
+def _add_people(router: APIRouter, migrations: Migrations, guard: Any) -> None:
+    @router.post("/migrations/{name}/sign", status_code=201, dependencies=[guard])
+    async def sign(name: str, body: SignOff) -> dict[str, Any]:
+        """Sign the candidate as it is now."""
+        signing = migrations.sign(name, role=body.role, person=body.name, statement=body.statement)
+        return evidence_row(await _found(signing))
+
+    @router.get("/migrations/{name}/labels", dependencies=[guard])
+    async def label_queue(name: str) -> list[dict[str, Any]]:
+        """Blind pairs waiting for a label."""
+        return await _found(migrations.label_queue(name))
+
+    @router.post("/migrations/{name}/labels", dependencies=[guard])
+    async def label(name: str, body: Labels) -> dict[str, int]:
+        """Take labels in; labels of the same pair and rater count once."""
+        return {"accepted": await _found(migrations.label(name, body.labels, rater=body.rater))}
+
+
+async def _found(answer: Awaitable[T]) -> T:
+    """Await it; what the caller got wrong becomes a 404, 409 or 422 with the message and its hint."""
+    try:
+        return await answer
+    except SpecError as error:
+        problems = [asdict(problem) for problem in error.problems]
+        raise HTTPException(422, {"message": str(error), "problems": problems}) from error
+    except LookupError as error:
+        raise HTTPException(404, _error(str(error.args[0]))) from error
+    except (RefusedError, CollectError) as error:
+        raise HTTPException(409, _error(str(error))) from error
+
+
+def _error(message: str, hint: str = "") -> dict[str, str]:
+    return {"message": message, "hint": hint} if hint else {"message": message}

@@ -1,0 +1,376 @@
+"""The only part of the playbook that acts: read, decide, log, act, verify.
+
+An action is logged before it is acted on, its effect after it was verified on every gateway.
+Acting is making the overlays equal to what the folded state wants, so acting twice does nothing
+twice, and a restart at any line goes on from there. The stream's sequence number guards each
+append: if a person or another process was faster, this turn is dropped and the next one decides
+on the new facts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from crossfade.control.migration import guard, history, playbook, rollout
+from crossfade.control.migration.guard import Tally
+from crossfade.control.migration.history import Kind
+from crossfade.control.migration.ports import Candidate, CollectError, LoggedLine, Ports, Task
+from crossfade.domain.evidence import SignedEvidence
+from crossfade.domain.migration import (
+    Action,
+    Advance,
+    Close,
+    Collect,
+    GateVerdict,
+    GatewayView,
+    Hold,
+    MigrationState,
+    Observations,
+    Promote,
+    RollBack,
+)
+from crossfade.domain.overlay import FeatureOverlay
+
+ACTOR = "controller"
+LOGGED_COUNTS = 20  # lines of counts per bake: enough for a plot, few enough for weeks
+VOID = "unknown"  # fingerprint of a candidate that is not in the config: matches no record
+
+
+@dataclass(slots=True)
+class Progress:
+    """The latest line of a collection under way."""
+
+    text: str = "started"
+
+    def say(self, text: str) -> None:
+        """Replace the line."""
+        self.text = text
+
+
+@dataclass(slots=True)
+class Running:
+    """A collection under way. `seq`: the logged action it belongs to."""
+
+    seq: int
+    task: asyncio.Task[SignedEvidence]
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the last turn saw, for status pages."""
+
+    state: MigrationState
+    action: Action
+    verdicts: tuple[GateVerdict, ...]
+    step: str
+    evidence: tuple[SignedEvidence, ...]
+    gateways: tuple[GatewayView, ...]
+    progress: str | None
+
+
+@dataclass(slots=True)
+class Controller:
+    """Drives one migration. One turn at a time; `roll_back` may interrupt a turn."""
+
+    name: str
+    ports: Ports
+    tally: Tally = field(default_factory=Tally)
+    running: Running | None = None
+    look: Look | None = None
+    lines: list[LoggedLine] = field(default_factory=list)
+    folded: MigrationState | None = None
+    counted_unix_s: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    current: asyncio.Task[Look] | None = None
+
+    async def turn(self) -> Look | None:
+        """One look, one decision, and what follows from it; null if a rollback interrupted it."""
+        async with self.lock:
+            self.current = asyncio.create_task(self._turn(), name=f"{self.name}:turn")
+            try:
+                await asyncio.wait([self.current])
+            finally:
+                turn, self.current = self.current, None
+                turn.cancel()  # nothing to a finished turn; with the process, it ends too
+        return None if turn.cancelled() else turn.result()
+
+    async def _turn(self) -> Look:
+        state = await self.read()
+        if state.closed_unix_s is not None:
+            return await self._closed(state)
+        state = await self._finish_collection(state)
+        facts = await self._facts(state)
+        state = replace(state, counts=self.tally.counts)
+        now = self.ports.clock()
+        evidence = await self.ports.evidence.of(self.name)
+        seen = observations(facts, self.ports.counters.views(state.spec.features))
+        action = playbook.next_action(state, evidence, seen, now)
+        if self._is_news(state, action):
+            state = await self._log_action(state, action, seen, evidence, now)
+        else:
+            state = await self._log_counts(state, now)
+        await self._act(state, facts, action.reason)
+        standing = playbook.decide_standing(state, playbook.gate_input(state, evidence, seen, now))
+        progress = self.running.progress.text if self.running is not None else None
+        self.look = Look(
+            state, action, standing.verdicts, standing.step.value, evidence, seen.gateways, progress
+        )
+        return self.look
+
+    async def stop(self) -> None:
+        """Cancel the collection under way, if any; the next controller starts it again."""
+        if self.running is None:
+            return
+        running, self.running = self.running, None
+        running.task.cancel()
+        await asyncio.gather(running.task, return_exceptions=True)
+
+    async def roll_back(self, *, actor: str, reason: str) -> RollBackResult:
+        """Set the share to 0 now, on the caller's own time, whatever step is under way.
+
+        The action is logged without an expected sequence: nothing may win against a rollback.
+        """
+        began = self.ports.clock()
+        action = RollBack(f"asked by {actor}: {reason}")
+        payload = history.encode_action(action)
+        line = await self.ports.log.append(
+            history.stream_of(self.name), Kind.ACTION, payload, actor=actor, reason=reason
+        )
+        if self.current is not None:
+            self.current.cancel()
+        async with self.lock:
+            return await self._publish_zero(line.stream_seq, action, actor, began)
+
+    async def _publish_zero(self, seq: int, action: RollBack, actor: str, began: float) -> RollBackResult:
+        await self.stop()
+        state = await self.read()
+        published = await self.ports.publisher.publish(
+            self._change(state, await self._endpoints(state), is_forced=True),
+            actor=actor,
+            reason=action.reason,
+        )
+        seconds = self.ports.clock() - began
+        if published.verified:
+            await self._log_effect(seq, {"seconds": seconds, "version": published.version})
+        gateways = tuple(view.name for view in self.ports.counters.views(state.spec.features))
+        return RollBackResult(
+            published.verified, seconds, gateways, tuple(published.missing), published.version
+        )
+
+    async def read(self) -> MigrationState:
+        """Take in what the stream has grown by, and say where the migration stands.
+
+        Raises:
+            LookupError: if there is no such migration.
+        """
+        after = self.lines[-1].seq if self.lines else 0
+        for line in await self.ports.log.read(history.stream_of(self.name), after):
+            if self.lines and line.seq <= self.lines[-1].seq:
+                continue  # another reader was faster
+            self.folded = history.apply_line(self.folded, line)
+            self.lines.append(line)
+        if self.folded is None:
+            raise LookupError(f"no migration {self.name!r}")
+        return self.folded
+
+    async def _closed(self, state: MigrationState) -> Look:
+        await self.stop()
+        evidence = await self.ports.evidence.of(self.name)
+        self.look = Look(state, Hold("closed"), (), "closed", evidence, (), None)
+        return self.look
+
+    async def _facts(self, state: MigrationState) -> Candidate:
+        """The candidate as configured now, and the live counts taken in."""
+        self.tally.take(state, *self.ports.counters.since(self.tally.cursor))
+        try:
+            return await self.ports.candidate.look(state.spec)
+        except LookupError:
+            return Candidate((), VOID, (), None)
+
+    async def _endpoints(self, state: MigrationState) -> tuple[str, ...]:
+        try:
+            return (await self.ports.candidate.look(state.spec)).endpoints
+        except LookupError:
+            return ()
+
+    def _is_news(self, state: MigrationState, action: Action) -> bool:
+        """Whether the action must be logged: it differs, or its like has had its effect."""
+        if state.action is None or history.identity(action) != history.identity(state.action):
+            return True
+        acts = isinstance(action, Collect | Advance | RollBack | Promote | Close)
+        return acts and state.pending is None
+
+    async def _log_action(
+        self,
+        state: MigrationState,
+        action: Action,
+        seen: Observations,
+        evidence: tuple[SignedEvidence, ...],
+        now: float,
+    ) -> MigrationState:
+        payload = history.encode_action(action)
+        payload["seen"] = {
+            "now_unix_s": now,
+            "observations": asdict(seen),
+            "evidence": [signed.evidence.evidence_id for signed in evidence if signed.valid],
+            "counts": [asdict(counts) for counts in state.counts],
+        }
+        line = await self._append(Kind.ACTION, payload, action.reason, state.last_seq)
+        return replace(history.apply_line(state, line), counts=state.counts)
+
+    async def _log_counts(self, state: MigrationState, now: float) -> MigrationState:
+        """Counts into the log now and then: a restart loses no more than a twentieth of a bake."""
+        every_s = max(1.0, state.spec.rollout.bake_s / LOGGED_COUNTS)
+        if not self.tally.is_moved or now - self.counted_unix_s < every_s:
+            return state
+        verdict = guard.decide_guard(self.tally.counts)
+        payload = {
+            "epoch": state.epoch,
+            "share": state.share,
+            "e_value": min(verdict.e_value, 1e300),  # JSON has no infinity
+            "stages": [asdict(counts) for counts in self.tally.counts],
+        }
+        line = await self._append(Kind.COUNTED, payload, "live counts", state.last_seq)
+        self.counted_unix_s = now
+        self.tally.is_moved = False
+        return history.apply_line(state, line)
+
+    async def _finish_collection(self, state: MigrationState) -> MigrationState:
+        """Log the end of a collection; drop one whose action was overtaken."""
+        if self.running is None:
+            return state
+        if self.running.seq != state.pending_seq:
+            await self.stop()
+            return state
+        if not self.running.task.done():
+            return state
+        running = self.running
+        payload = outcome_of(running.task)
+        line = await self._append(
+            Kind.EFFECT, {"action_seq": running.seq, **payload}, "collected", state.last_seq
+        )
+        self.running = None
+        return history.apply_line(state, line)
+
+    async def _act(self, state: MigrationState, facts: Candidate, reason: str) -> None:
+        """Make the world be as the state wants it, then log that it is."""
+        is_collecting = self.running is not None  # a drill moves the overlays itself
+        change = {} if is_collecting else self._change(state, facts.endpoints)
+        if change:
+            published = await self.ports.publisher.publish(change, actor=ACTOR, reason=reason)
+            is_settled = published.verified
+        else:
+            is_settled = self._is_shown(state)
+        if not is_settled:
+            return  # looked at again next turn, nothing is published twice
+        if isinstance(state.pending, Collect):
+            self._start_collection(state, state.pending, facts)
+        elif isinstance(state.pending, Close):
+            written = await self.ports.bundles.write(self.name)
+            await self._settle(state, {"bundle": written})
+        elif state.pending is not None:
+            await self._settle(state, {})
+
+    async def _settle(self, state: MigrationState, measured: Mapping[str, Any]) -> None:
+        """The pending action took effect everywhere."""
+        if state.pending is None:
+            return
+        seconds = self.ports.clock() - state.action_unix_s
+        await self._log_effect(state.pending_seq, {"seconds": seconds, **measured}, state.last_seq)
+
+    def _change(
+        self, state: MigrationState, endpoints: tuple[str, ...], *, is_forced: bool = False
+    ) -> dict[str, FeatureOverlay | None]:
+        """Overlays that are not yet as wanted; all of them if forced."""
+        present = self.ports.publisher.overlays()
+        wanted = rollout.wanted_overlay(state, endpoints)
+        return {
+            feature: wanted for feature in state.spec.features if is_forced or present.get(feature) != wanted
+        }
+
+    def _is_shown(self, state: MigrationState) -> bool:
+        """Whether every gateway in sight shows the wanted share."""
+        going_up = state.pending if isinstance(state.pending, Advance) else None
+        share = going_up.share if going_up is not None else state.share
+        if share == 0.0 and not isinstance(state.pending, RollBack):
+            return True
+        views = self.ports.counters.views(state.spec.features)
+        return all(is_shown(view, share, state.epoch) for view in views)
+
+    def _start_collection(self, state: MigrationState, action: Collect, facts: Candidate) -> None:
+        if self.running is not None:
+            return
+        progress = Progress()
+        task = Task(
+            spec=state.spec,
+            kind=action.kind,
+            subject=action.subject,
+            fingerprint=facts.fingerprint,
+            endpoints=facts.endpoints,
+            since_unix_s=max(state.started_unix_s, state.resumed_unix_s),
+            salt=state.salt,
+            epoch=state.epoch,
+            report=progress.say,
+        )
+        work = asyncio.create_task(
+            self.ports.collectors.collect(task), name=f"{self.name}:{action.kind.value}"
+        )
+        self.running = Running(state.pending_seq, work, progress)
+
+    async def _log_effect(
+        self, action_seq: int, measured: Mapping[str, Any], expected_seq: int | None = None
+    ) -> None:
+        await self._append(Kind.EFFECT, {"action_seq": action_seq, **measured}, "took effect", expected_seq)
+
+    async def _append(
+        self, kind: Kind, payload: dict[str, Any], reason: str, expected_seq: int | None
+    ) -> history.Line:
+        return await self.ports.log.append(
+            history.stream_of(self.name), kind, payload, actor=ACTOR, reason=reason, expected_seq=expected_seq
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RollBackResult:
+    """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended."""
+
+    is_zero: bool
+    seconds: float
+    gateways: tuple[str, ...]
+    missing: tuple[str, ...]
+    version: int
+
+
+def observations(facts: Candidate, views: tuple[GatewayView, ...]) -> Observations:
+    """The playbook's view of the world."""
+    return Observations(facts.fingerprint, facts.required_roles, views, facts.purchased_units)
+
+
+def is_shown(view: GatewayView, share: float, epoch: int) -> bool:
+    """Whether a gateway really does what was published, asked of its engine."""
+    for effect in view.effects:
+        if share == 0.0 and effect.candidate_share == 0.0:
+            continue
+        is_lowered = effect.local_rollback is not None or effect.killed
+        if effect.rollout_epoch != epoch or (effect.candidate_share != share and not is_lowered):
+            return False
+    return True
+
+
+def outcome_of(task: asyncio.Task[SignedEvidence]) -> dict[str, Any]:
+    """What a finished collection came to, as a payload.
+
+    A collector's bug must not stop the guards, so any error of its task ends up in the log.
+    """
+    if task.cancelled():
+        return {"error": "cancelled"}
+    error = task.exception()
+    if error is None:
+        record = task.result().evidence
+        return {"evidence_id": record.evidence_id, "verdict": record.verdict.value}
+    text = str(error) if isinstance(error, CollectError) else f"{type(error).__name__}: {error}"
+    return {"error": text}

@@ -1,0 +1,209 @@
+"""What the controller needs of the rest of control, and no more.
+
+The real parts fit these shapes (the adapters are in `collectors.py`), and so do in-memory ones, so
+that a whole migration can be driven in a test without a gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from crossfade.control.migration.history import Line
+from crossfade.domain.attempt import ArmCount
+from crossfade.domain.evidence import EvidenceKind, SignedEvidence
+from crossfade.domain.migration import GatewayView, MigrationSpec
+from crossfade.domain.overlay import FeatureOverlay
+
+Report = Callable[[str], None]  # one line of progress, for people
+Clock = Callable[[], float]  # Unix seconds
+Pause = Callable[[float], Awaitable[None]]  # seconds
+
+
+class LoggedLine(Line, Protocol):
+    """A line that knows its place in the whole log."""
+
+    @property
+    def seq(self) -> int:
+        """Number within the log."""
+        ...
+
+    @property
+    def stream(self) -> str:
+        """`migration/NAME`."""
+        ...
+
+
+class EventLogPort(Protocol):
+    """The append-only log."""
+
+    async def append(
+        self,
+        stream: str,
+        kind: str,
+        payload: dict[str, Any],
+        *,
+        actor: str,
+        reason: str,
+        expected_seq: int | None = None,
+    ) -> Line:
+        """Add a line; refuses with a conflict if the stream is not at `expected_seq`."""
+        ...
+
+    async def read(self, stream: str | None = None, after: int = 0) -> Sequence[LoggedLine]:
+        """Lines in order, of one stream or of all, with `seq` > `after`."""
+        ...
+
+    async def acquire_lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """Whether `holder` holds the lease for the next `ttl_s`."""
+        ...
+
+
+class Published(Protocol):
+    """What came of a publication."""
+
+    @property
+    def version(self) -> int:
+        """Snapshot version."""
+        ...
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Live gateways that did not acknowledge."""
+        ...
+
+    @property
+    def verified(self) -> bool:
+        """Every live gateway shows the wanted shares."""
+        ...
+
+
+class PublisherPort(Protocol):
+    """Sends overlays down and waits until they took effect."""
+
+    def overlays(self) -> Mapping[str, FeatureOverlay]:
+        """What is laid over each feature now."""
+        ...
+
+    async def publish(
+        self, change: dict[str, FeatureOverlay | None], *, actor: str, reason: str
+    ) -> Published:
+        """Lay these over (null takes away) and wait, bounded, for every live gateway."""
+        ...
+
+
+class CountersPort(Protocol):
+    """Live counters of the gateways."""
+
+    def views(self, features: tuple[str, ...]) -> tuple[GatewayView, ...]:
+        """The gateways that are or lately were there, with their effects on these features."""
+        ...
+
+    def since(self, cursor: int) -> tuple[int, Sequence[ArmCount]]:
+        """Counts that came after `cursor`, and the new cursor. -1 = from now on."""
+        ...
+
+
+class EvidencePort(Protocol):
+    """Stored evidence, signatures verified on reading."""
+
+    async def of(self, migration: str) -> tuple[SignedEvidence, ...]:
+        """All records of a migration."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the config says of a migration's candidate now."""
+
+    endpoints: tuple[str, ...]
+    fingerprint: str
+    required_roles: tuple[str, ...]
+    purchased_units: float | None
+
+
+class CandidatePort(Protocol):
+    """Looks the candidate up in the running config."""
+
+    async def look(self, spec: MigrationSpec) -> Candidate:
+        """Raises `LookupError` if pools or features are not in the config any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignRequest:
+    """A person's approval, or refusal, of a candidate as it is now."""
+
+    spec: MigrationSpec
+    role: str
+    person: str
+    statement: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One collection: what about, for which fingerprint, and where to tell progress."""
+
+    spec: MigrationSpec
+    kind: EvidenceKind
+    subject: str
+    fingerprint: str
+    endpoints: tuple[str, ...]
+    since_unix_s: float  # when the migration was last started or resumed
+    salt: str
+    epoch: int
+    report: Report
+
+
+class CollectorsPort(Protocol):
+    """Makes evidence. A collection may take hours; cancelling it leaves nothing behind."""
+
+    async def collect(self, task: Task) -> SignedEvidence:
+        """Measure, sign and store one record. Raises `CollectError` when it could not measure."""
+        ...
+
+
+class CollectError(Exception):
+    """A collection could not be made; the message says why and how to mend it."""
+
+
+class PeoplePort(Protocol):
+    """What people give: sign-offs and labels."""
+
+    async def sign(self, request: SignRequest) -> SignedEvidence:
+        """Sign a statement for a role and store it. Raises `CollectError` if it may not be signed."""
+        ...
+
+    async def label_queue(self, spec: MigrationSpec) -> list[dict[str, Any]]:
+        """Blind pairs waiting for a label: {id, prompt, answer_x, answer_y}."""
+        ...
+
+    async def label(self, spec: MigrationSpec, labels: list[dict[str, Any]], rater: str) -> int:
+        """Take labels in; returns how many were new. Raises `CollectError` for an unknown pair."""
+        ...
+
+
+class BundlePort(Protocol):
+    """Keeps the evidence bundle of a closed migration."""
+
+    async def write(self, migration: str) -> dict[str, str]:
+        """Write the report as JSON and HTML; returns their paths. Writing again replaces."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything the controller touches."""
+
+    log: EventLogPort
+    publisher: PublisherPort
+    counters: CountersPort
+    evidence: EvidencePort
+    candidate: CandidatePort
+    collectors: CollectorsPort
+    people: PeoplePort
+    bundles: BundlePort
+    clock: Clock
+    conflict: type[Exception]  # what `append` raises when `expected_seq` does not hold

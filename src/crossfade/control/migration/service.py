@@ -1,0 +1,231 @@
+"""The migrations of this control process: what the API calls, and the loop that drives them.
+
+Only the holder of the lease takes turns; commands and rollbacks work on any replica, because they
+are lines in the log and a publication.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from crossfade.control.migration import history
+from crossfade.control.migration.controller import Controller, RollBackResult
+from crossfade.control.migration.history import Kind, Verb
+from crossfade.control.migration.ports import Pause, Ports, SignRequest
+from crossfade.control.migration.report.document import report_of
+from crossfade.control.migration.report.html import render_report
+from crossfade.control.migration.report.status import status_of
+from crossfade.control.migration.spec import parse_spec
+from crossfade.domain.evidence import SignedEvidence
+from crossfade.domain.migration import MigrationState, RollBack
+
+LEASE, LEASE_S = "migrations", 5.0  # ten turns: a dead holder is replaced before anyone notices
+TURN_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class RefusedError(Exception):
+    """What was asked for is not possible in this state; the message says why and what to do."""
+
+
+class Migrations:
+    """All migrations, by name. Build it with `collectors.build_migrations`."""
+
+    def __init__(self, ports: Ports, holder: str, pause: Pause = asyncio.sleep) -> None:
+        self._ports = ports
+        self._holder = holder
+        self._pause = pause
+        self._controllers: dict[str, Controller] = {}
+        self._seq = 0
+
+    async def run(self) -> None:
+        """Take a turn of every open migration twice a second, for ever, while the lease is held."""
+        try:
+            while True:
+                if await self._ports.log.acquire_lease(LEASE, self._holder, LEASE_S):
+                    await self.turn_all()
+                else:
+                    await self._stop_collections()
+                await self._pause(TURN_S)
+        finally:
+            await self._stop_collections()
+
+    async def turn_all(self) -> None:
+        """One turn of every open migration; one that fails does not stop the others."""
+        controllers = [c for c in await self._all() if c.folded is None or c.folded.closed_unix_s is None]
+        turns = (controller.turn() for controller in controllers)
+        results = await asyncio.gather(*turns, return_exceptions=True)
+        for controller, result in zip(controllers, results, strict=True):
+            if isinstance(result, self._ports.conflict):
+                log.debug("migration %s: someone was faster, deciding again", controller.name)
+            elif isinstance(result, Exception):
+                log.error("migration %s: turn failed, deciding again", controller.name, exc_info=result)
+            elif isinstance(result, BaseException):
+                raise result
+
+    async def start(self, document: Mapping[str, Any], *, actor: str) -> dict[str, Any]:
+        """Check a migration's document against the running config and start it.
+
+        Raises:
+            SpecError: if the document does not check.
+            RefusedError: if the name is taken, or pools, features or another migration forbid it.
+        """
+        spec = parse_spec(document)
+        for controller in await self._all():
+            other = await controller.read()
+            if controller.name == spec.name:
+                raise RefusedError(f"migration {spec.name!r} exists (hint: choose another name)")
+            shared = set(other.spec.features) & set(spec.features)
+            if other.closed_unix_s is None and shared:
+                names = ", ".join(sorted(shared))
+                raise RefusedError(f"{names} is in migration {controller.name!r} (hint: close it first)")
+        try:
+            await self._ports.candidate.look(spec)
+        except LookupError as error:
+            raise RefusedError(str(error.args[0])) from error
+        payload = {"spec": asdict(spec), "salt": f"{spec.name}-{secrets.token_hex(8)}"}
+        await self._append(spec.name, Kind.STARTED, payload, actor, "started", expected_seq=0)
+        return await self.status(spec.name)
+
+    async def statuses(self) -> list[dict[str, Any]]:
+        """The status of every migration, oldest first."""
+        return [await self.status(controller.name) for controller in await self._all()]
+
+    async def status(self, name: str) -> dict[str, Any]:
+        """See `report.status`. Raises LookupError for an unknown name."""
+        controller, state = await self._one(name)
+        look = controller.look
+        if look is None:
+            return status_of(state, controller.lines, state.action, (), _resting_step(state), None)
+        return status_of(state, controller.lines, look.action, look.verdicts, look.step, look.progress)
+
+    async def sign(self, name: str, *, role: str, person: str, statement: str) -> SignedEvidence:
+        """Sign the candidate as it is now.
+
+        Raises:
+            LookupError: unknown migration, or its candidate is not in the config.
+            CollectError: the statement may not be signed.
+        """
+        _, state = await self._one(name)
+        candidate = await self._ports.candidate.look(state.spec)
+        return await self._ports.people.sign(
+            SignRequest(state.spec, role, person, statement, candidate.fingerprint)
+        )
+
+    async def command(self, name: str, verb: Verb, *, actor: str, reason: str) -> dict[str, Any]:
+        """Note what an operator wants; the next turn acts on it.
+
+        Raises:
+            LookupError: unknown migration.
+            RefusedError: if it makes no sense now.
+        """
+        _, state = await self._one(name)
+        refusal = refuse(state, verb)
+        if refusal:
+            raise RefusedError(refusal)
+        await self._append(name, Kind.COMMAND, {"verb": verb.value}, actor, reason or verb.value)
+        return await self.status(name)
+
+    async def roll_back(self, name: str, *, actor: str, reason: str) -> RollBackResult:
+        """Share 0 on every gateway, now.
+
+        Raises:
+            LookupError: unknown migration.
+            RefusedError: if it is closed.
+        """
+        controller, state = await self._one(name)
+        if state.closed_unix_s is not None:
+            raise RefusedError(f"migration {name!r} is closed (hint: change the feature's hierarchy)")
+        return await controller.roll_back(actor=actor, reason=reason)
+
+    async def label_queue(self, name: str) -> list[dict[str, Any]]:
+        """Blind pairs waiting for a label."""
+        _, state = await self._one(name)
+        return await self._ports.people.label_queue(state.spec)
+
+    async def label(self, name: str, labels: list[dict[str, Any]], *, rater: str) -> int:
+        """Take labels in."""
+        _, state = await self._one(name)
+        return await self._ports.people.label(state.spec, labels, rater)
+
+    async def report(self, name: str) -> dict[str, Any]:
+        """The report as it stands. Raises LookupError for an unknown name."""
+        controller, state = await self._one(name)
+        evidence = await self._ports.evidence.of(name)
+        return report_of(await self.status(name), state, controller.lines, evidence)
+
+    async def report_html(self, name: str) -> str:
+        """The report as a page."""
+        return render_report(await self.report(name))
+
+    async def evidence(self, name: str | None = None) -> tuple[SignedEvidence, ...]:
+        """Records of one migration, or of all."""
+        names = [name] if name is not None else [c.name for c in await self._all()]
+        return tuple([record for each in names for record in await self._ports.evidence.of(each)])
+
+    async def _all(self) -> list[Controller]:
+        prefix = history.stream_of("")
+        for line in await self._ports.log.read(None, self._seq):
+            self._seq = max(self._seq, line.seq)
+            if line.stream.startswith(prefix):
+                name = line.stream.removeprefix(prefix)
+                self._controllers.setdefault(name, Controller(name, self._ports))
+        return list(self._controllers.values())
+
+    async def _one(self, name: str) -> tuple[Controller, MigrationState]:
+        await self._all()
+        controller = self._controllers.get(name)
+        if controller is None:
+            known = ", ".join(self._controllers) or "none yet"
+            raise LookupError(f"no migration {name!r} (hint: there is {known})")
+        return controller, await controller.read()
+
+    async def _append(
+        self,
+        name: str,
+        kind: Kind,
+        payload: dict[str, Any],
+        actor: str,
+        reason: str,
+        expected_seq: int | None = None,
+    ) -> None:
+        await self._ports.log.append(
+            history.stream_of(name), kind, payload, actor=actor, reason=reason, expected_seq=expected_seq
+        )
+
+    async def _stop_collections(self) -> None:
+        for controller in self._controllers.values():
+            await controller.stop()
+
+
+def refuse(state: MigrationState, verb: Verb) -> str:
+    """Why a command makes no sense in this state; empty if it does."""
+    name = state.spec.name
+    if state.closed_unix_s is not None:
+        return f"migration {name!r} is closed"
+    is_last = state.stage == len(state.spec.rollout.stages)
+    match verb:
+        case Verb.RESUME if isinstance(state.pending, RollBack):
+            return "the rollback has not taken effect on every gateway yet (hint: see `status`)"
+        case Verb.ADVANCE if not state.stage:
+            return "there is no stage to advance from (hint: `status` says which gate is open)"
+        case Verb.PROMOTE if not is_last:
+            return f"the candidate is at {state.share:.0%}, not at 100% (hint: `advance` approves a stage)"
+        case Verb.CLOSE if state.promoted_unix_s is None and state.rolled_back is None:
+            return "neither promoted nor rolled back (hint: `rollback` first, or wait for `promote`)"
+        case Verb.DRILL if state.stage:
+            return "a drill needs share 0 (hint: `rollback`, then `resume`)"
+        case _:
+            return ""
+
+
+def _resting_step(state: MigrationState) -> str:
+    if state.closed_unix_s is not None:
+        return "closed"
+    return "promoted" if state.promoted_unix_s is not None else "draft"

@@ -1,0 +1,277 @@
+"""A whole deployment in memory, in virtual time: gateways that obey, collectors that answer, a log."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from crossfade.control.migration.ports import Candidate, CollectError, Ports
+from crossfade.control.migration.service import Migrations
+from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
+from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
+from crossfade.domain.migration import GatewayView
+
+DOCUMENT = {
+    "migration": "move",
+    "features": ["recap"],
+    "incumbent": "old",
+    "candidate": "new",
+    "compliance": {"signoffs": ["legal"]},
+    "rollout": {
+        "stages": ["1%", "25%", "100%"],
+        "bake": "10s",
+        "soak": "10s",
+        "at_least": 20,
+        "weak_up_to": "100%",
+    },
+}
+
+
+@dataclass(frozen=True)
+class LogLine:
+    seq: int
+    stream: str
+    stream_seq: int
+    kind: str
+    payload: dict[str, Any]
+    actor: str
+    reason: str
+    unix_s: float
+
+
+@dataclass
+class MemoryLog:
+    clock: Any
+    lines: list[LogLine] = field(default_factory=list)
+    dies_after: int | None = None  # simulated kill: no append beyond this many lines
+
+    async def append(self, stream, kind, payload, *, actor, reason, expected_seq=None):
+        await asyncio.sleep(0)
+        if self.dies_after is not None and len(self.lines) >= self.dies_after:
+            raise Killed
+        here = [line for line in self.lines if line.stream == stream]
+        if expected_seq is not None and expected_seq != len(here):
+            raise ConflictError(stream)
+        line = LogLine(
+            len(self.lines) + 1, stream, len(here) + 1, str(kind), payload, actor, reason, self.clock()
+        )
+        self.lines.append(line)
+        return line
+
+    async def read(self, stream=None, after=0):
+        return [line for line in self.lines if line.seq > after and stream in (None, line.stream)]
+
+    async def acquire_lease(self, name, holder, ttl_s):
+        return True
+
+
+class ConflictError(Exception):
+    """Somebody was faster."""
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    version: int
+    missing: tuple[str, ...]
+    verified: bool
+
+
+@dataclass
+class Clouds:
+    """Gateways, publisher, counters, collectors and people at once: one small world."""
+
+    now: float = 1_000_000.0
+    laid: dict[str, Any] = field(default_factory=dict)
+    published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    counts: list[ArmCount] = field(default_factory=list)
+    local: str | None = None
+    deaf: bool = False
+    silent_s: float = 0.5
+    bad_share: float = 0.0
+    print: str = "f" * 64
+    records: list[SignedEvidence] = field(default_factory=list)
+    verdicts: dict[EvidenceKind, Verdict] = field(default_factory=dict)
+    broken: set[EvidenceKind] = field(default_factory=set)
+    collected: list[tuple[EvidenceKind, bool, bool]] = field(default_factory=list)
+    bundles: int = 0
+    die_in_publish: bool = False
+    shown: dict[str, Any] = field(default_factory=dict)
+
+    def clock(self):
+        return self.now
+
+    # publisher
+    def overlays(self):
+        return dict(self.laid)
+
+    async def publish(self, change, *, actor, reason):
+        await asyncio.sleep(0)
+        self.published.append((reason, dict(change)))
+        for feature, overlay in change.items():
+            if overlay is None:
+                self.laid.pop(feature, None)
+            else:
+                self.laid[feature] = overlay
+        if self.die_in_publish:
+            raise Killed
+        if not self.deaf:
+            self.shown = dict(self.laid)
+        await asyncio.sleep(0)
+        return Outcome(len(self.published), ("g1",) if self.deaf else (), not self.deaf)
+
+    # counters
+    def views(self, features):
+        effects = []
+        for feature in features:
+            overlay = self.shown.get(feature)
+            live = overlay.rollout if overlay is not None else None
+            share = live.share if live is not None and self.local is None else 0.0
+            effects.append(
+                FeatureEffect(
+                    feature, share, live.epoch if live else None, self.local if live else None, False
+                )
+            )
+        return (GatewayView("g1", self.silent_s, tuple(effects)),)
+
+    def since(self, cursor):
+        return len(self.counts), self.counts[cursor:] if cursor >= 0 else []
+
+    def traffic(self, requests=1000):
+        """A second of traffic by the overlay laid now."""
+        self.now += 1.0
+        overlay = self.shown.get("recap")
+        live = overlay.rollout if overlay is not None else None
+        if live is None or not live.share:
+            return
+        if self.local is not None:
+            return
+        candidate, control = round(requests * live.share), round(requests * live.baseline_share)
+        bad = round(candidate * self.bad_share)
+        self.counts.append(ArmCount("recap", ArmKind.CANDIDATE, "move", live.share, candidate, 0, bad))
+        if control:
+            self.counts.append(ArmCount("recap", ArmKind.BASELINE, "move", live.share, control, 0, 0))
+
+    # evidence and collectors
+    async def of(self, migration):
+        return tuple(self.records)
+
+    async def look(self, spec):
+        return Candidate(("new-1",), self.print, ("security",), 8.0)
+
+    async def collect(self, task):
+        overlay = self.laid.get("recap")
+        self.collected.append(
+            (task.kind, overlay is not None, overlay is not None and overlay.shadow is not None)
+        )
+        await asyncio.sleep(0)
+        if task.kind in self.broken:
+            raise CollectError("no route (hint: look)")
+        observed = {"interval": [4, 5]} if task.kind is EvidenceKind.CAPACITY_MAPPING else {}
+        return self.add(task.kind, task.subject, task.fingerprint, observed)
+
+    def add(self, kind, subject, fingerprint, observed):
+        record = Evidence(
+            evidence_id=f"e{len(self.records)}",
+            kind=kind,
+            migration="move",
+            subject=subject,
+            fingerprint=fingerprint,
+            collector="memory",
+            method="memory",
+            observed=observed,
+            verdict=self.verdicts.get(kind, Verdict.PASS),
+            collected_unix_s=self.now,
+            expires_unix_s=self.now + 1e6,
+            artefact_sha256=None,
+            signer="memory",
+        )
+        signed = SignedEvidence(record, {}, True)
+        self.records.append(signed)
+        return signed
+
+    # people
+    async def sign(self, request):
+        return self.add(
+            EvidenceKind.SIGNOFF, request.spec.candidate, request.fingerprint, {"role": request.role}
+        )
+
+    async def label_queue(self, spec):
+        return []
+
+    async def label(self, spec, labels, rater):
+        return len(labels)
+
+    async def write(self, migration):
+        self.bundles += 1
+        return {"json": "report.json"}
+
+
+@dataclass
+class World:
+    clouds: Clouds
+    log: MemoryLog
+    service: Migrations
+
+    def restart(self):
+        """A new control process over the same log and gateways."""
+        self.service = service_of(self.clouds, self.log)
+
+    async def turns(self, count, *, requests=1000):
+        for _ in range(count):
+            self.clouds.traffic(requests)
+            await self.service.turn_all()
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    async def signed(self):
+        await self.service.start(DOCUMENT, actor="ann")
+        for role in ("legal", "security"):
+            await self.service.sign("move", role=role, person="Ann", statement="approved")
+
+    async def until(self, state, *, most=300, requests=1000):
+        for _ in range(most):
+            status = await self.service.status("move")
+            if status["state"] == state:
+                return status
+            await self.turns(1, requests=requests)
+        raise AssertionError(f"never {state}: {await self.service.status('move')}")
+
+    async def until_share(self, share, *, most=300):
+        for _ in range(most):
+            status = await self.service.status("move")
+            if status["share"] == share:
+                return status
+            await self.turns(1)
+        raise AssertionError(f"never {share}: {await self.service.status('move')}")
+
+    def kinds(self):
+        return [line.payload.get("action", line.kind) for line in self.log.lines]
+
+
+def service_of(clouds, log):
+    ports = Ports(log, clouds, clouds, clouds, clouds, clouds, clouds, clouds, clouds.clock, ConflictError)
+    return Migrations(ports, "holder", asyncio.sleep)
+
+
+@pytest.fixture
+def world():
+    clouds = Clouds()
+    log = MemoryLog(clouds.clock)
+    return World(clouds, log, service_of(clouds, log))
+
+
+@pytest.fixture
+def killed():
+    return Killed
+
+
+@pytest.fixture
+def replaced():
+    return replace

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from crossfade.control.migration.spec import SpecError, load_spec
+
+EXAMPLE = """\
+migration: recap-to-bedrock
+features: [recap]
+incumbent: sagemaker-haiku
+candidate: haiku
+compliance: {signoffs: [legal, security, fedramp], expires: 90d}
+capacity:   {profiles: [recorded, recorded*1.3], slo: {ttft_p95: 2s, attainment: 95%},
+             overflow_at_most: 1%, headroom: 15%}
+quality:    {margins: {rubric: 5pt, faithfulness: 3pt, schema: 1pt}, latency: {ttft_p50: 10%, ttft_p90: 10%},
+             judges: [judge-a], labels: {rate: 10%, at_most: 800}}
+rollout:    {stages: [1%, 5%, 25%, 50%, 100%], bake: 10m, guards: [errors], soak: 24h}
+"""
+
+
+def test_the_documented_example_parses():
+    spec = load_spec(EXAMPLE, "m.yaml")
+    assert spec.name == "recap-to-bedrock"
+    assert spec.capacity.slo_ms == {"ttft_p95": 2000.0}
+    assert spec.capacity.attainment == 0.95
+    assert spec.quality.margins == {"rubric": 0.05, "faithfulness": 0.03, "schema": 0.01}
+    assert spec.rollout.stages == (0.01, 0.05, 0.25, 0.5, 1.0)
+    assert (spec.rollout.bake_s, spec.rollout.soak_s, spec.compliance.expires_s) == (
+        600.0,
+        86400.0,
+        7776000.0,
+    )
+
+
+def test_the_smallest_file_gets_every_default():
+    spec = load_spec("migration: m\nfeatures: [f]\nincumbent: a\ncandidate: b\n", "m.yaml")
+    assert spec.rollout.guards == ("errors",)
+    assert spec.rollout.bake_s == 600.0
+    assert spec.capacity.lever is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("bake: 10m", "bake: 10", "m.yaml:10:48 rollout.bake: must be a duration such as 10m or 24h, is 10"),
+        ("bake: 10m", "bakes: 10m", "rollout.bakes: unknown key (hint: did you mean `bake`?)"),
+        ("1%, 5%", "5%, 1%", "rollout.stages: must rise and end at 100%"),
+        ("[errors]", "[errors, thumbs]", "not available yet: `thumbs`"),
+        ("[errors]", "[errros]", "unknown guard `errros`"),
+        ("candidate: haiku", "candidate: sagemaker-haiku", "m.yaml:4:1 candidate: is the incumbent"),
+        ("[recap]", "recap", "m.yaml:2:1 features: must be a list of names"),
+        ("rubric: 5pt", "rubric: 5", "quality.margins.rubric: must be a share"),
+        ("ttft_p95: 2s", "ttft_p95: fast", "capacity.slo.ttft_p95: must be a duration"),
+        ("headroom: 15%", "headroom: 15%, lever: here", "capacity.lever: must be an http(s) URL"),
+        ("migration: recap-to-bedrock", "migration: [", "not YAML"),
+    ],
+)
+def test_a_mistake_is_one_line_with_place_and_hint(old, new, message):
+    assert old in EXAMPLE
+    with pytest.raises(SpecError) as raised:
+        load_spec(EXAMPLE.replace(old, new), "m.yaml")
+    assert message in str(raised.value)
+
+
+def test_every_mistake_is_reported_at_once():
+    with pytest.raises(SpecError) as raised:
+        load_spec("migration: m\nfeatures: []\nincumbent: a\n", "m.yaml")
+    assert {problem.path for problem in raised.value.problems} == {"features", "candidate"}
