@@ -1,0 +1,94 @@
+"""`crossfade evidence`: what the gates stand on."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crossfade.app.cli.migration import DEFAULT_URL, Url, call
+from crossfade.app.cli.options import DEFAULT_STATE, Json, StatePath
+
+app = typer.Typer(no_args_is_help=True, help="List, show, verify and export evidence.")
+
+Migration = Annotated[str | None, typer.Option("--migration", help="Only of this migration.")]
+
+
+@app.command("list")
+def list_records(
+    migration: Migration = None,
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    as_json: Json = False,
+) -> None:
+    """One line a record: verdict, kind, subject, until when, by whom."""
+    records = _records(url, state, migration)
+    if as_json:
+        typer.echo(json.dumps(records))
+        return
+    for record in records:
+        until = datetime.fromtimestamp(record["expires_unix_s"], UTC).strftime("%Y-%m-%d %H:%M")
+        signature = "" if record["valid"] else "  SIGNATURE INVALID"
+        typer.echo(
+            f"{record['id']}  {record['verdict']:<12} {record['kind']} of {record['subject']}, "
+            f"until {until}, {record['signer']}{signature}"
+        )
+
+
+@app.command()
+def show(
+    record_id: Annotated[str, typer.Argument(help="The record's id.")],
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+) -> None:
+    """Print one record with its envelope."""
+    found = [record for record in _records(url, state, None) if record["id"] == record_id]
+    if not found:
+        typer.echo(f"no evidence {record_id!r} (hint: `crossfade evidence list`)", err=True)
+        raise typer.Exit(2)
+    typer.echo(json.dumps(found[0], indent=2))
+
+
+@app.command()
+def verify(
+    migration: Migration = None,
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Verify every signature; exit code 1 if one does not hold."""
+    records = _records(url, state, migration)
+    broken = [record["id"] for record in records if not record["valid"]]
+    if as_json:
+        typer.echo(json.dumps({"records": len(records), "broken": broken}))
+    else:
+        typer.echo(f"{len(records) - len(broken)} of {len(records)} signatures hold")
+        for record_id in broken:
+            typer.echo(f"does not verify: {record_id}", err=True)
+    raise typer.Exit(1 if broken else 0)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Written to, made if missing.")],
+    migration: Migration = None,
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+) -> None:
+    """Write each record's signed envelope to a file of its own."""
+    records = _records(url, state, migration)
+    folder.mkdir(parents=True, exist_ok=True)
+    for record in records:
+        (folder / f"{record['id']}.dsse.json").write_text(json.dumps(record["envelope"], indent=1))
+    typer.echo(f"{len(records)} envelopes in {folder}")
+
+
+def _records(url: str, state: Path, migration: str | None) -> list[dict[str, Any]]:
+    query = f"?migration={migration}" if migration is not None else ""
+    records: list[dict[str, Any]] = call(url, state, "GET", f"/evidence{query}")
+    return records

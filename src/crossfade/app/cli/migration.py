@@ -1,0 +1,246 @@
+"""`crossfade migration`: start, watch, sign, steer and roll back migrations."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from crossfade.app.cli.options import DEFAULT_STATE, Json, Quiet, StatePath
+
+app = typer.Typer(no_args_is_help=True, help="Move features through the playbook.")
+
+DEFAULT_URL = "http://127.0.0.1:4100"
+WATCH_S = 1.0
+ROLLBACK_TIMEOUT_S = 60.0  # control waits for gateways; the answer says which did not follow
+
+Url = Annotated[str, typer.Option("--url", envvar="CROSSFADE_URL", help="The control API.")]
+Name = Annotated[str, typer.Argument(help="The migration's name.")]
+Why = Annotated[str, typer.Option("--reason", help="Why, for the log.")]
+
+
+@app.command()
+def start(
+    file: Annotated[Path, typer.Argument(help="The migration file.")],
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a migration file and start it."""
+    from crossfade.control.migration.spec import SpecError, load_document, load_spec  # noqa: PLC0415 - heavy
+
+    try:
+        text = file.read_text()
+        load_spec(text, str(file))
+    except OSError as error:
+        _fail(f"{file}: {error.strerror} (hint: give the path of a migration file)", 2)
+    except SpecError as error:
+        _fail(str(error), 2)
+    document, _ = load_document(text, str(file))
+    status = call(url, state, "POST", "/migrations", {"actor": whoami(), "spec": document})
+    _print(status, f"started {status['name']}", as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def status(
+    name: Name,
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Print again whenever it changes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show each step, each gate's verdict, what is missing, the next action and why."""
+    last = ""
+    while True:
+        found = call(url, state, "GET", f"/migrations/{name}")
+        text = json.dumps(found) if as_json else describe(found)
+        if text != last:
+            typer.echo(text)
+        last = text
+        if not watch or found["state"] == "closed":
+            return
+        time.sleep(WATCH_S)
+
+
+@app.command()
+def sign(
+    name: Name,
+    role: Annotated[str, typer.Option("--as", help="The role you sign for.")],
+    person: Annotated[str, typer.Option("--name", help="Your name.")],
+    statement: Annotated[Path, typer.Option("--statement", help="What you approve, as a text file.")],
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Sign the candidate, as it is now, for a role."""
+    try:
+        text = statement.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{statement}: {error} (hint: the statement is a text file)", 2)
+    body = {"role": role, "name": person, "statement": text}
+    record = call(url, state, "POST", f"/migrations/{name}/sign", body)
+    _print(record, f"{role} signed by {person}, fingerprint {record['fingerprint'][:12]}", as_json=as_json)
+
+
+def _command(verb: str, summary: str) -> None:
+    def send(
+        name: Name,
+        reason: Why = "",
+        url: Url = DEFAULT_URL,
+        state: StatePath = DEFAULT_STATE,
+        *,
+        as_json: Json = False,
+    ) -> None:
+        body = {"actor": whoami(), "reason": reason}
+        found = call(url, state, "POST", f"/migrations/{name}/{verb}", body)
+        _print(found, f"{verb}: noted, acted on in the next turn", as_json=as_json)
+
+    send.__doc__ = summary
+    app.command(verb)(send)
+
+
+_command("drill", "Rehearse the rollback on every gateway before the first stage.")
+_command("advance", "Approve leaving the present stage, also early and on weak evidence.")
+_command("hold", "Stop advancing; guards go on watching.")
+_command("resume", "Go on after a hold; after a rollback, from the first stage.")
+_command("promote", "Promote now, without the rest of the soak.")
+_command("close", "Write the evidence bundle and stop driving.")
+
+
+@app.command()
+def rollback(
+    name: Name,
+    reason: Why = "",
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    hard: Annotated[bool, typer.Option("--hard", help="Also cut streams under way.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Set the share to 0; returns when every gateway has acknowledged, and prints how long it took."""
+    body = {"actor": whoami(), "reason": reason, "hard": hard}
+    result = call(url, state, "POST", f"/migrations/{name}/rollback", body)
+    count = len(result["gateways"])
+    if result["is_zero"]:
+        _print(result, f"share 0 on {count} gateways after {result['seconds']:.3f} s", as_json=as_json)
+        return
+    missing = ", ".join(result["missing"]) or "a gateway"
+    text = (
+        f"NOT at share 0 everywhere after {result['seconds']:.3f} s: {missing} did not answer "
+        "(hint: PUT /admin/kill/FEATURE on that gateway's admin port; control goes on trying)"
+    )
+    _print(result, text, as_json=as_json)
+    raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    name: Name,
+    url: Url = DEFAULT_URL,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the page to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the report's measured facts, or write the whole as a page."""
+    if html is not None:
+        html.write_text(call_text(url, state, f"/migrations/{name}/report.html"))
+        typer.echo(f"wrote {html}")
+        return
+    found = call(url, state, "GET", f"/migrations/{name}/report")
+    facts = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in found["facts"].items())
+    _print(found, f"{name}: {found['state']}\n{facts}", as_json=as_json)
+
+
+@app.command()
+def waive(name: Name) -> None:
+    """Waive a gate, by two people (not available yet)."""
+    _fail(f"migration waive {name}: not available yet (hint: collect the evidence the gate asks for)", 2)
+
+
+@app.command()
+def rehearse(file: Annotated[Path, typer.Argument(help="The migration file.")]) -> None:
+    """Run the whole playbook in virtual time (not available yet)."""
+    _fail(f"migration rehearse {file}: not available yet (hint: `crossfade demo` walks one live)", 2)
+
+
+def describe(found: dict[str, Any]) -> str:
+    """A status as text."""
+    lines = [
+        f"{found['name']}: {found['state']}, candidate at {found['share']:.0%} of {', '.join(found['features'])}"
+    ]
+    for step in found["steps"]:
+        lines.append(f"  {step['name']}: {step['state']}")
+        for gate in step["gates"]:
+            has = f" [has {gate['has']}]" if gate["has"] else ""
+            needs = f" [needs {gate['needs']}]" if gate["needs"] and gate["verdict"] != "pass" else ""
+            lines.append(f"    {gate['verdict']:<12} {gate['name']}: {gate['reason']}{has}{needs}")
+    lines += [f"  could not collect {f['kind']} of {f['subject']}: {f['error']}" for f in found["failures"]]
+    progress = f" ({found['progress']})" if found["progress"] else ""
+    lines.append(f"  next: {found['next_action']}: {found['next_reason']}{progress}")
+    return "\n".join(lines)
+
+
+def call(url: str, state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask the control API for JSON; prints what is wrong and exits when it refuses."""
+    return _ask(url, state, method, path, body).json()
+
+
+def call_text(url: str, state: Path, path: str) -> str:
+    """Ask the control API for text."""
+    return str(_ask(url, state, "GET", path, None).text)
+
+
+def whoami() -> str:
+    """Who is at the keyboard, for the log."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _ask(url: str, state: Path, method: str, path: str, body: dict[str, Any] | None) -> Any:
+    import httpx2  # noqa: PLC0415 - heavy
+
+    from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
+
+    headers = {"authorization": f"Bearer {StateDir(state).api_token()}"}
+    try:
+        answer = httpx2.request(
+            method, f"{url.rstrip('/')}/api/v1{path}", json=body, headers=headers, timeout=ROLLBACK_TIMEOUT_S
+        )
+    except httpx2.HTTPError as error:
+        _fail(f"{url}: {error} (hint: is `crossfade up` running? else give --url)", 1)
+    if answer.status_code >= 400:
+        _refuse(answer)
+    return answer
+
+
+def _refuse(answer: Any) -> NoReturn:
+    try:
+        detail = answer.json().get("detail", answer.text)
+    except ValueError:
+        detail = answer.text
+    text = detail.get("message", str(detail)) if isinstance(detail, dict) else str(detail)
+    is_misuse = answer.status_code in {404, 422}
+    _fail(text, 2 if is_misuse else 1)
+
+
+def _print(document: Any, text: str, *, as_json: bool, quiet: bool = False) -> None:
+    if as_json:
+        typer.echo(json.dumps(document))
+    elif not quiet:
+        typer.echo(text)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
