@@ -1,1 +1,21 @@
-//! x
+//! The data plane's shell: sockets, clocks, secrets and disks around the pure core.
+//!
+//! Read in this order: `serve` (the process), `ingress` (one request's way in), `relay` (the one
+//! loop), `upstream` (one attempt), `report` (records, counters, metrics), `follow` (what comes
+//! down from control).
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod follow;
+pub mod identify;
+pub mod ingress;
+pub mod options;
+pub mod relay;
+pub mod report;
+pub mod serve;
+pub mod shadow;
+pub mod shared;
+pub mod upstream;
+
+pub use options::{GatewayOptions, Ready, RunError, Stop};
+pub use serve::run;

@@ -1,1 +1,118 @@
-//! Providers.
+//! Providers: where a call goes, how it proves who we are, what a refusal means. One small file
+//! each; the dialect they speak is `wire`'s.
+
+mod amazon;
+mod bedrock;
+mod openai;
+mod pushback;
+mod sagemaker;
+
+use serde_json::{Map, Value};
+
+use crate::domain::outcome::{ErrorKind, UpstreamError};
+use crate::domain::request::ChatRequest;
+use crate::domain::snapshot::{AuthScheme, CapacityClass, Endpoint, Provider, ProviderKind};
+use crate::wire::DecodeAs;
+use crate::wire::closing::upstream_error;
+
+/// How the shell must authenticate a call; the secrets are the shell's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sign {
+    None,
+    Bearer,
+    SigV4 {
+        service: &'static str,
+        region: String,
+    },
+}
+
+/// A call, ready but for its signature. `base`: `scheme://authority`; `path`: encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamCall {
+    pub base: String,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub sign: Sign,
+    pub decode: DecodeAs,
+    pub warnings: Vec<String>,
+}
+
+/// Prepares a request for an endpoint.
+///
+/// # Errors
+/// `InvalidRequest` for what the endpoint's dialect cannot carry, `Config` for an endpoint that
+/// lacks what its provider needs.
+pub fn call(
+    provider: &Provider,
+    endpoint: &Endpoint,
+    request: &ChatRequest,
+    set: &Map<String, Value>,
+    stream: bool,
+) -> Result<UpstreamCall, UpstreamError> {
+    match provider.kind {
+        ProviderKind::Bedrock => bedrock::call(provider, endpoint, request, set, stream),
+        ProviderKind::Sagemaker => sagemaker::call(provider, endpoint, request, set, stream),
+        ProviderKind::Openai | ProviderKind::OpenaiCompatible => {
+            openai::call(provider, endpoint, request, set, stream)
+        }
+    }
+}
+
+/// What a status of 400 or more means. Header names are lower-case.
+#[must_use]
+pub fn classify(
+    kind: ProviderKind,
+    capacity: CapacityClass,
+    status: u16,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> UpstreamError {
+    let mut error = match kind {
+        ProviderKind::Bedrock => bedrock::classify(status, headers, body),
+        ProviderKind::Sagemaker => sagemaker::classify(status, headers, body),
+        ProviderKind::Openai | ProviderKind::OpenaiCompatible => openai::classify(status, body),
+    };
+    error.http_status = Some(status);
+    error.pushback_ms = pushback::pushback_ms(headers);
+    // On capacity we bought, "too many" means that it is full: the rest of the quota is no help.
+    if error.kind == ErrorKind::RateLimited && capacity == CapacityClass::Provisioned {
+        error.kind = ErrorKind::ProvisionedFull;
+    }
+    error
+}
+
+/// Base URL without a trailing slash, split into origin and path prefix.
+fn split_base(base_url: &str) -> (String, String) {
+    let trimmed = base_url.trim_end_matches('/');
+    let after_scheme = trimmed.find("://").map_or(0, |at| at + 3);
+    match trimmed.get(after_scheme..).and_then(|rest| rest.find('/')) {
+        Some(slash) => {
+            let (origin, path) = trimmed.split_at(after_scheme + slash);
+            (origin.to_owned(), path.to_owned())
+        }
+        None => (trimmed.to_owned(), String::new()),
+    }
+}
+
+fn sign(provider: &Provider, service: &'static str, region: &str) -> Sign {
+    match provider.auth.scheme {
+        AuthScheme::None => Sign::None,
+        AuthScheme::Bearer => Sign::Bearer,
+        AuthScheme::Sigv4 => Sign::SigV4 {
+            service,
+            region: region.to_owned(),
+        },
+    }
+}
+
+fn json_headers() -> Vec<(String, String)> {
+    vec![("content-type".to_owned(), "application/json".to_owned())]
+}
+
+fn config_error(detail: &str) -> UpstreamError {
+    upstream_error(ErrorKind::Config, None, detail)
+}
+
+#[cfg(test)]
+mod tests;

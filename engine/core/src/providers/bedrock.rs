@@ -1,0 +1,70 @@
+//! Amazon Bedrock runtime: Converse and ConverseStream.
+
+use serde_json::{Map, Value};
+
+use crate::domain::outcome::{ErrorKind, UpstreamError};
+use crate::domain::request::ChatRequest;
+use crate::domain::snapshot::{Endpoint, Provider};
+use crate::wire::bedrock_converse::{encode_request, error_kind};
+use crate::wire::closing::upstream_error;
+use crate::wire::{DecodeAs, openai_chat};
+
+use super::amazon::{encode_segment, envelope};
+use super::{UpstreamCall, config_error, json_headers, sign, split_base};
+
+pub(super) fn call(
+    provider: &Provider,
+    endpoint: &Endpoint,
+    request: &ChatRequest,
+    set: &Map<String, Value>,
+    stream: bool,
+) -> Result<UpstreamCall, UpstreamError> {
+    let region = endpoint
+        .region
+        .as_deref()
+        .ok_or_else(|| config_error("the endpoint needs a region"))?;
+    let (base, prefix) = match &provider.base_url {
+        Some(url) => split_base(url),
+        None => (
+            format!("https://bedrock-runtime.{region}.amazonaws.com"),
+            String::new(),
+        ),
+    };
+    let (body, warnings) = encode_request(&request.body, set)?;
+    let operation = if stream {
+        "converse-stream"
+    } else {
+        "converse"
+    };
+    Ok(UpstreamCall {
+        base,
+        path: format!(
+            "{prefix}/model/{}/{operation}",
+            encode_segment(&endpoint.model)
+        ),
+        headers: json_headers(),
+        body,
+        sign: sign(provider, "bedrock", region),
+        decode: if stream {
+            DecodeAs::ConverseStream
+        } else {
+            DecodeAs::ConverseUnary
+        },
+        warnings,
+    })
+}
+
+pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -> UpstreamError {
+    let (name, message, value) = envelope(headers, body);
+    let original = value
+        .get("originalStatusCode")
+        .and_then(Value::as_u64)
+        .and_then(|code| u16::try_from(code).ok());
+    let kind = match (error_kind(&name, &message), original) {
+        (Some(ErrorKind::ServerError), Some(original)) => openai_chat::by_status(original),
+        (Some(kind), _) => kind,
+        (None, _) if status == 424 => ErrorKind::ServerError,
+        (None, _) => openai_chat::by_status(status),
+    };
+    upstream_error(kind, Some(status), &format!("{name}: {message}"))
+}

@@ -1,0 +1,105 @@
+//! Amazon SageMaker runtime: a container's OpenAI-compatible bodies behind InvokeEndpoint.
+
+use serde_json::{Map, Value};
+
+use crate::domain::outcome::{ErrorKind, UpstreamError};
+use crate::domain::request::ChatRequest;
+use crate::domain::snapshot::{Endpoint, Provider};
+use crate::wire::closing::upstream_error;
+use crate::wire::{DecodeAs, openai_chat};
+
+use super::amazon::{encode_segment, envelope};
+use super::{UpstreamCall, config_error, json_headers, sign, split_base};
+
+/// The platform's own limit on a request body.
+const MAX_BODY_BYTES: usize = 6_291_456;
+
+pub(super) fn call(
+    provider: &Provider,
+    endpoint: &Endpoint,
+    request: &ChatRequest,
+    set: &Map<String, Value>,
+    stream: bool,
+) -> Result<UpstreamCall, UpstreamError> {
+    let region = endpoint
+        .region
+        .as_deref()
+        .ok_or_else(|| config_error("the endpoint needs a region"))?;
+    let (base, prefix) = match &provider.base_url {
+        Some(url) => split_base(url),
+        None => (
+            format!("https://runtime.sagemaker.{region}.amazonaws.com"),
+            String::new(),
+        ),
+    };
+    // The path routes; containers refuse a model name they were not started with.
+    let body = openai_chat::encode_request(request, None, set, stream);
+    if body.len() > MAX_BODY_BYTES {
+        let detail =
+            format!("the request is larger than the {MAX_BODY_BYTES} bytes this endpoint takes");
+        return Err(upstream_error(ErrorKind::ContextLength, None, &detail));
+    }
+    let operation = if stream {
+        "invocations-response-stream"
+    } else {
+        "invocations"
+    };
+    Ok(UpstreamCall {
+        base,
+        path: format!(
+            "{prefix}/endpoints/{}/{operation}",
+            encode_segment(&endpoint.model)
+        ),
+        headers: json_headers(),
+        body,
+        sign: sign(provider, "sagemaker", region),
+        decode: if stream {
+            DecodeAs::SagemakerStream
+        } else {
+            DecodeAs::SagemakerUnary
+        },
+        warnings: Vec::new(),
+    })
+}
+
+pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -> UpstreamError {
+    let (name, message, value) = envelope(headers, body);
+    let lower = message.to_ascii_lowercase();
+    let kind = match name.as_str() {
+        "ModelError" => return of_container(&value, &message),
+        "ValidationError" if lower.contains("not found") => ErrorKind::NotFound,
+        "ValidationError" => ErrorKind::Config,
+        "ModelNotReadyException" => ErrorKind::CapacityWarming,
+        "ServiceUnavailable" => ErrorKind::Capacity,
+        "InternalFailure" | "InternalDependencyException" => ErrorKind::ServerError,
+        "ThrottlingException" => ErrorKind::RateLimited,
+        _ => crate::wire::bedrock_converse::error_kind(&name, &message)
+            .unwrap_or_else(|| openai_chat::by_status(status)),
+    };
+    upstream_error(kind, Some(status), &format!("{name}: {message}"))
+}
+
+/// The container's own error, carried inside the platform's.
+fn of_container(value: &Value, message: &str) -> UpstreamError {
+    let status = value
+        .get("OriginalStatusCode")
+        .and_then(Value::as_u64)
+        .and_then(|code| u16::try_from(code).ok());
+    let original = value
+        .get("OriginalMessage")
+        .and_then(Value::as_str)
+        .unwrap_or("");
+    let inner = openai_chat::error_in(status.unwrap_or(500), original.as_bytes());
+    let kind = match status {
+        Some(429 | 503) => ErrorKind::Capacity,
+        _ if message.to_ascii_lowercase().contains("timed out") => ErrorKind::Timeout,
+        Some(400..=499) => inner.kind,
+        _ => ErrorKind::ServerError,
+    };
+    let detail = if original.is_empty() {
+        message.to_owned()
+    } else {
+        inner.detail
+    };
+    upstream_error(kind, None, &format!("ModelError: {detail}"))
+}

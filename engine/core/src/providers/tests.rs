@@ -1,0 +1,199 @@
+use serde_json::json;
+
+use super::*;
+use crate::domain::snapshot::{Auth, BreakerPolicy, Capacity, Dialect};
+
+fn provider(kind: ProviderKind, base_url: Option<&str>, scheme: AuthScheme) -> Provider {
+    Provider {
+        kind,
+        base_url: base_url.map(str::to_owned),
+        auth: Auth {
+            scheme,
+            credential: None,
+        },
+    }
+}
+
+fn endpoint(model: &str) -> Endpoint {
+    Endpoint {
+        provider: "p".to_owned(),
+        region: Some("us-east-1".to_owned()),
+        model: model.to_owned(),
+        dialect: Dialect::OpenaiChat,
+        capacity: Capacity {
+            capacity_class: CapacityClass::OnDemand,
+            units: None,
+            unit: None,
+        },
+        weight: 1.0,
+        breaker: BreakerPolicy {
+            consecutive_hard: 5,
+            distinct_requests: 3,
+            hard_share: 0.1,
+            confidence: 0.999,
+            min_hard: 4,
+            windows_s: vec![10],
+            open_s: 5.0,
+            open_cap_s: 30.0,
+            long_open_s: 300.0,
+            long_open_after: 6,
+            jitter: 0.2,
+            probe_successes: 3,
+            ramp_shares: vec![0.5],
+            ramp_outcomes: vec![5],
+            ramp_dwell_s: 10.0,
+            ramp_patience_s: 120.0,
+            ramp_hard_share: 0.05,
+        },
+    }
+}
+
+fn request() -> ChatRequest {
+    let body = json!({"model": "recap", "max_tokens": 9, "seed": 4, "messages": [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{\"x\":1}"}}]},
+        {"role": "tool", "tool_call_id": "a", "content": "42"},
+        {"role": "tool", "tool_call_id": "b", "content": "43"},
+    ]});
+    ChatRequest {
+        body: body.as_object().unwrap().clone(),
+    }
+}
+
+#[test]
+fn a_model_id_is_encoded_into_the_path_and_the_conversation_translated() {
+    let provider = provider(ProviderKind::Bedrock, None, AuthScheme::Sigv4);
+    let call = call(
+        &provider,
+        &endpoint("arn:aws:x/y-v1:0"),
+        &request(),
+        &Map::new(),
+        true,
+    )
+    .unwrap();
+    let body: Value = serde_json::from_slice(&call.body).unwrap();
+
+    assert_eq!(call.base, "https://bedrock-runtime.us-east-1.amazonaws.com");
+    assert_eq!(call.path, "/model/arn%3Aaws%3Ax%2Fy-v1%3A0/converse-stream");
+    assert_eq!(body["system"], json!([{"text": "Be short."}]));
+    assert_eq!(body["inferenceConfig"]["maxTokens"], 9);
+    assert_eq!(
+        body["messages"][1]["content"][0]["toolUse"]["input"]["x"],
+        1
+    );
+    assert_eq!(
+        body["messages"][2]["content"].as_array().unwrap().len(),
+        2,
+        "one turn's results in one message"
+    );
+    assert_eq!(
+        call.warnings,
+        ["seed has no form at this provider and was left out"]
+    );
+}
+
+#[test]
+fn the_container_gets_the_callers_body_without_a_model() {
+    let provider = provider(
+        ProviderKind::Sagemaker,
+        Some("http://127.0.0.1:9/"),
+        AuthScheme::Sigv4,
+    );
+    let call = call(
+        &provider,
+        &endpoint("haiku"),
+        &request(),
+        &Map::new(),
+        false,
+    )
+    .unwrap();
+    let body: Value = serde_json::from_slice(&call.body).unwrap();
+
+    assert_eq!(
+        (call.base.as_str(), call.path.as_str()),
+        ("http://127.0.0.1:9", "/endpoints/haiku/invocations")
+    );
+    assert_eq!(body.get("model"), None);
+    assert_eq!(body["seed"], 4);
+}
+
+#[test]
+fn refusals_mean_the_same_whoever_says_them() {
+    let amazon = [(
+        "x-amzn-errortype".to_owned(),
+        "ThrottlingException:http://internal/".to_owned(),
+    )];
+    let case = |kind, capacity, status, headers: &[(String, String)], body: &str| {
+        classify(kind, capacity, status, headers, body.as_bytes()).kind
+    };
+    use CapacityClass::{OnDemand, Provisioned};
+
+    assert_eq!(
+        case(
+            ProviderKind::Bedrock,
+            OnDemand,
+            429,
+            &amazon,
+            "{\"message\":\"Too many\"}"
+        ),
+        ErrorKind::RateLimited
+    );
+    assert_eq!(
+        case(ProviderKind::Bedrock, Provisioned, 429, &amazon, "{}"),
+        ErrorKind::ProvisionedFull
+    );
+    assert_eq!(
+        case(
+            ProviderKind::Bedrock,
+            OnDemand,
+            403,
+            &[],
+            "{\"__type\":\"com.amazon#UnrecognizedClientException\"}"
+        ),
+        ErrorKind::Auth
+    );
+    assert_eq!(
+        case(ProviderKind::Bedrock, OnDemand, 502, &[], "<html>"),
+        ErrorKind::ServerError
+    );
+    let inner = r#"{"OriginalStatusCode":400,"OriginalMessage":"{\"error\":{\"message\":\"This model's maximum context length is 4096\"}}"}"#;
+    let model = [("x-amzn-errortype".to_owned(), "ModelError".to_owned())];
+    assert_eq!(
+        case(ProviderKind::Sagemaker, OnDemand, 424, &model, inner),
+        ErrorKind::ContextLength
+    );
+    assert_eq!(
+        case(
+            ProviderKind::Openai,
+            OnDemand,
+            429,
+            &[],
+            "{\"error\":{\"code\":\"insufficient_quota\"}}"
+        ),
+        ErrorKind::QuotaExhausted
+    );
+}
+
+#[test]
+fn the_most_exact_pushback_wins() {
+    let headers = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+
+    assert_eq!(
+        pushback::pushback_ms(&headers(&[("retry-after", "2"), ("retry-after-ms", "150")])),
+        Some(150)
+    );
+    assert_eq!(
+        pushback::pushback_ms(&headers(&[("retry-after", "1.5")])),
+        Some(1500)
+    );
+    assert_eq!(
+        pushback::pushback_ms(&headers(&[("retry-after", "soon")])),
+        None
+    );
+}

@@ -1,0 +1,128 @@
+//! How an answer ends. Every dialect's decoder speaks through this one gate, so that in all of
+//! them an answer ends exactly once, usage is counted once, silence is not success and two
+//! unreadable events in a row break the stream.
+
+use crate::domain::outcome::{ErrorKind, UpstreamError};
+use crate::domain::request::Usage;
+use crate::domain::stream::{StopReason, StreamEvent};
+
+use super::redact::redact;
+
+/// An error value with a detail that is safe to show.
+#[must_use]
+pub fn upstream_error(kind: ErrorKind, http_status: Option<u16>, detail: &str) -> UpstreamError {
+    UpstreamError {
+        kind,
+        detail: redact(detail),
+        http_status,
+        pushback_ms: None,
+    }
+}
+
+/// The state of one answer, from its first to its last event.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    said: bool,
+    stop: Option<StopReason>,
+    usage: Option<Usage>,
+    malformed_in_a_row: u32,
+    ended: bool,
+    failed: bool,
+}
+
+impl Closing {
+    /// Whether the answer is over: nothing after that is looked at.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether it ended with an error.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Passes an event on. Usage is held back: it comes once, just before the end.
+    pub(crate) fn push(&mut self, event: StreamEvent, out: &mut Vec<StreamEvent>) {
+        if self.ended {
+            return;
+        }
+        match &event {
+            StreamEvent::Terminal => return self.terminal(out),
+            StreamEvent::Error(error) => return self.fail(error.clone(), out),
+            StreamEvent::Malformed(detail) => return self.malformed(detail, out),
+            StreamEvent::Usage(usage) => {
+                self.usage = Some(*usage);
+                return;
+            }
+            StreamEvent::Stop { reason, .. } => {
+                if self.stop.replace(*reason).is_some() {
+                    return;
+                }
+            }
+            StreamEvent::Reasoning(text) => self.said |= !text.is_empty(),
+            _ => self.said |= event.is_content(),
+        }
+        out.push(event);
+    }
+
+    /// A readable event was seen, whatever it said.
+    pub(crate) fn readable(&mut self) {
+        self.malformed_in_a_row = 0;
+    }
+
+    fn malformed(&mut self, detail: &str, out: &mut Vec<StreamEvent>) {
+        self.malformed_in_a_row += 1;
+        if self.malformed_in_a_row > 1 {
+            let detail = format!("two unreadable events in a row: {detail}");
+            let error = upstream_error(ErrorKind::MalformedOutput, None, &detail);
+            self.fail(error, out);
+        } else {
+            out.push(StreamEvent::Malformed(redact(detail)));
+        }
+    }
+
+    pub(crate) fn fail(&mut self, error: UpstreamError, out: &mut Vec<StreamEvent>) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.failed = true;
+        out.extend(self.usage.take().map(StreamEvent::Usage));
+        out.push(StreamEvent::Error(error));
+    }
+
+    fn terminal(&mut self, out: &mut Vec<StreamEvent>) {
+        // A limit, a filter or a stop sequence may leave an answer empty; a plain end may not.
+        let needs_words = matches!(self.stop, None | Some(StopReason::End));
+        if self.stop == Some(StopReason::Malformed) {
+            let detail = "the provider reports that its model's output was malformed";
+            self.fail(
+                upstream_error(ErrorKind::MalformedOutput, None, detail),
+                out,
+            );
+        } else if needs_words && !self.said {
+            let detail = "the answer ended without any content";
+            self.fail(upstream_error(ErrorKind::EmptyResponse, None, detail), out);
+        } else {
+            self.ended = true;
+            out.extend(self.usage.take().map(StreamEvent::Usage));
+            out.push(StreamEvent::Terminal);
+        }
+    }
+
+    /// The bytes ended. Without a terminal event the answer was cut.
+    pub(crate) fn finish(&mut self, out: &mut Vec<StreamEvent>) {
+        let (kind, detail) = if self.said || self.stop.is_some() {
+            let detail = "the stream ended without the provider's terminal event";
+            (ErrorKind::StreamInterrupted, detail)
+        } else {
+            let detail = "the provider answered 200 and said nothing";
+            (ErrorKind::EmptyResponse, detail)
+        };
+        self.fail(upstream_error(kind, None, detail), out);
+    }
+}

@@ -1,0 +1,234 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::outcome::OutcomeClass;
+
+fn decode(decode: DecodeAs, pieces: &[&[u8]]) -> (Vec<StreamEvent>, Vec<u8>) {
+    let mut decoder = Decoder::new(decode, RawMode::Keep { strip_usage: true });
+    let mut events = Vec::new();
+    let mut raw = Vec::new();
+    for piece in pieces {
+        decoder.feed(piece, &mut events);
+        raw.extend(decoder.take_raw());
+    }
+    decoder.finish(&mut events);
+    raw.extend(decoder.take_raw());
+    (events, raw)
+}
+
+fn error(events: &[StreamEvent]) -> Option<ErrorKind> {
+    events.iter().find_map(|event| match event {
+        StreamEvent::Error(error) => Some(error.kind),
+        _ => None,
+    })
+}
+
+/// A frame with string headers.
+fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(u8::try_from(name.len()).unwrap());
+        block.extend(name.as_bytes());
+        block.push(7);
+        block.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
+        block.extend(value.as_bytes());
+    }
+    let mut bytes = u32::try_from(16 + block.len() + payload.len())
+        .unwrap()
+        .to_be_bytes()
+        .to_vec();
+    bytes.extend(u32::try_from(block.len()).unwrap().to_be_bytes());
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    bytes.extend(block);
+    bytes.extend(payload);
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    bytes
+}
+
+fn event(kind: &str, payload: &str) -> Vec<u8> {
+    frame(
+        &[(":message-type", "event"), (":event-type", kind)],
+        payload.as_bytes(),
+    )
+}
+
+const CHAT: &str = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n\
+data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n\
+data: [DONE]\n\n";
+
+#[test]
+fn a_whole_chat_stream_ends_once_with_its_usage_hidden_from_the_bytes() {
+    let (events, raw) = decode(DecodeAs::OpenaiSse, &[CHAT.as_bytes()]);
+
+    assert_eq!(events.last(), Some(&StreamEvent::Terminal));
+    assert!(
+        events.iter().any(
+            |e| matches!(e, StreamEvent::Usage(u) if u.input_uncached == 5 && u.cache_read == 4)
+        )
+    );
+    let raw = String::from_utf8(raw).unwrap();
+    assert!(raw.contains("[DONE]") && !raw.contains("usage"));
+}
+
+#[test]
+fn a_chat_stream_without_done_is_interrupted_even_after_its_finish_reason() {
+    let cut = CHAT.replace("data: [DONE]\n\n", "");
+
+    assert_eq!(
+        error(&decode(DecodeAs::OpenaiSse, &[cut.as_bytes()]).0),
+        Some(ErrorKind::StreamInterrupted)
+    );
+}
+
+#[test]
+fn an_empty_200_is_an_empty_response_in_every_form() {
+    for form in [
+        DecodeAs::OpenaiUnary,
+        DecodeAs::OpenaiSse,
+        DecodeAs::ConverseUnary,
+        DecodeAs::ConverseStream,
+        DecodeAs::SagemakerUnary,
+        DecodeAs::SagemakerStream,
+    ] {
+        assert_eq!(
+            error(&decode(form, &[]).0),
+            Some(ErrorKind::EmptyResponse),
+            "{form:?}"
+        );
+    }
+}
+
+#[test]
+fn an_error_object_inside_a_200_is_an_error_and_is_not_forwarded() {
+    let text = "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":null}}\n\n";
+    let (events, raw) = decode(DecodeAs::OpenaiSse, &[text.as_bytes()]);
+
+    assert_eq!(error(&events), Some(ErrorKind::ServerError));
+    assert!(raw.is_empty());
+    let unary = decode(
+        DecodeAs::OpenaiUnary,
+        &[b"{\"error\":{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}"],
+    );
+    assert_eq!(error(&unary.0), Some(ErrorKind::RateLimited));
+}
+
+#[test]
+fn one_unreadable_event_is_skipped_two_in_a_row_break_the_stream() {
+    let one = format!("data: {{oops\n\n{CHAT}");
+    let two = format!("data: {{oops\n\ndata: {{oops\n\n{CHAT}");
+
+    assert_eq!(
+        error(&decode(DecodeAs::OpenaiSse, &[one.as_bytes()]).0),
+        None
+    );
+    assert!(
+        error(&decode(DecodeAs::OpenaiSse, &[two.as_bytes()]).0)
+            .is_some_and(|k| k.class() == OutcomeClass::Hard)
+    );
+}
+
+#[test]
+fn a_converse_stream_is_over_at_its_metadata() {
+    let bytes = [
+        event("messageStart", r#"{"role":"assistant"}"#),
+        event(
+            "contentBlockDelta",
+            r#"{"contentBlockIndex":0,"delta":{"text":"Hi"}}"#,
+        ),
+        event("messageStop", r#"{"stopReason":"end_turn"}"#),
+        event(
+            "metadata",
+            r#"{"usage":{"inputTokens":7,"outputTokens":2}}"#,
+        ),
+    ]
+    .concat();
+    let (events, raw) = decode(DecodeAs::ConverseStream, &[&bytes]);
+
+    assert_eq!(events.last(), Some(&StreamEvent::Terminal));
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, StreamEvent::Usage(u) if u.input_uncached == 7 && u.output == 2))
+    );
+    assert!(
+        raw.is_empty(),
+        "another dialect's bytes are never the caller's"
+    );
+}
+
+#[test]
+fn an_exception_inside_a_stream_is_mapped_by_its_name() {
+    let headers = [
+        (":exception-type", "throttlingException"),
+        (":message-type", "exception"),
+    ];
+    let bytes = frame(
+        &headers,
+        br#"{"message":"Too many tokens, please wait before trying again."}"#,
+    );
+
+    assert_eq!(
+        error(&decode(DecodeAs::ConverseStream, &[&bytes]).0),
+        Some(ErrorKind::RateLimited)
+    );
+}
+
+#[test]
+fn a_cut_frame_and_a_wrong_checksum_are_interruptions() {
+    let whole = event("contentBlockDelta", r#"{"delta":{"text":"Hi"}}"#);
+    let mut wrong = event("messageStop", r#"{"stopReason":"end_turn"}"#);
+    let last = wrong.len() - 1;
+    wrong[last] ^= 1;
+
+    for tail in [&wrong[..], &wrong[..20]] {
+        let (events, _) = decode(DecodeAs::ConverseStream, &[&whole, tail]);
+        assert_eq!(error(&events), Some(ErrorKind::StreamInterrupted));
+    }
+}
+
+#[test]
+fn a_framed_stream_gives_the_containers_own_bytes() {
+    let (first, second) = CHAT.split_at(37);
+    let part = |text: &str| {
+        frame(
+            &[(":message-type", "event"), (":event-type", "PayloadPart")],
+            text.as_bytes(),
+        )
+    };
+    let (events, raw) = decode(DecodeAs::SagemakerStream, &[&part(first), &part(second)]);
+
+    assert_eq!(events.last(), Some(&StreamEvent::Terminal));
+    assert!(String::from_utf8(raw).unwrap().ends_with("[DONE]\n\n"));
+}
+
+proptest! {
+    #[test]
+    fn chunk_borders_do_not_change_what_is_read(sizes in prop::collection::vec(1usize..40, 1..12)) {
+        let converse = [
+            event("contentBlockDelta", r#"{"delta":{"text":"grüße"}}"#),
+            event("messageStop", r#"{"stopReason":"max_tokens"}"#),
+            event("metadata", r#"{"usage":{"inputTokens":7,"outputTokens":2}}"#),
+        ].concat();
+        for (form, bytes) in [(DecodeAs::OpenaiSse, CHAT.as_bytes()), (DecodeAs::ConverseStream, &converse[..])] {
+            let mut pieces = Vec::new();
+            let (mut rest, mut turn) = (bytes, 0);
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(sizes[turn % sizes.len()].min(rest.len()));
+                pieces.push(now);
+                (rest, turn) = (later, turn + 1);
+            }
+            prop_assert_eq!(decode(form, &pieces), decode(form, &[bytes]));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_a_decoder_panic_or_an_answer_out_of_nothing(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        for form in [DecodeAs::OpenaiSse, DecodeAs::ConverseStream, DecodeAs::SagemakerStream, DecodeAs::ConverseUnary] {
+            let (events, _) = decode(form, &[&bytes]);
+            prop_assert!(!events.contains(&StreamEvent::Terminal));
+        }
+    }
+}

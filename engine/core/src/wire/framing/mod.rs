@@ -1,0 +1,4 @@
+//! Byte framings, without any meaning: where one message ends and the next begins.
+
+pub mod aws_eventstream;
+pub mod sse;

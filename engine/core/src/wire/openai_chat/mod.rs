@@ -1,0 +1,40 @@
+//! OpenAI Chat Completions: the callers' dialect, and that of every compatible upstream.
+
+mod answer;
+mod encode;
+mod errors;
+mod read;
+mod request;
+
+pub use answer::AnswerBuilder;
+pub use encode::StreamEncoder;
+pub use errors::{by_status, encode_error, encode_error_event, error_in};
+pub(crate) use read::{ChunkKind, read_answer, read_chunk};
+pub use request::{Facts, RequestError, decode_request, encode_request, facts};
+
+use crate::domain::stream::StopReason;
+
+/// The dialect's word for a stop reason.
+#[must_use]
+pub fn finish_reason(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::End | StopReason::StopSequence | StopReason::Paused | StopReason::Unknown => {
+            "stop"
+        }
+        StopReason::ToolCalls => "tool_calls",
+        StopReason::Length | StopReason::ContextFull => "length",
+        StopReason::ContentFilter | StopReason::Malformed => "content_filter",
+    }
+}
+
+/// What a finish reason means.
+#[must_use]
+pub fn stop_reason(word: &str) -> StopReason {
+    match word {
+        "stop" => StopReason::End,
+        "tool_calls" | "function_call" => StopReason::ToolCalls,
+        "length" => StopReason::Length,
+        "content_filter" => StopReason::ContentFilter,
+        _ => StopReason::Unknown,
+    }
+}

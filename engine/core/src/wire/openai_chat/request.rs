@@ -1,0 +1,246 @@
+//! A caller's body: checked as far as routing needs it, otherwise left as it came.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::request::ChatRequest;
+
+/// Bytes of English text per token, on the safe side for an estimate before the call.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// What is wrong with a body, where, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    #[error("the body is nested deeper than {0} levels")]
+    TooDeep(u32),
+    #[error("{place}: {problem}")]
+    Wrong {
+        place: &'static str,
+        problem: &'static str,
+    },
+}
+
+/// Reads a body whose nesting is at most `max_depth`.
+///
+/// # Errors
+/// Not a JSON object, too deep, or `model`, `messages`, `stream` of the wrong type.
+pub fn decode_request(body: &[u8], max_depth: u32) -> Result<ChatRequest, RequestError> {
+    if depth(body) > max_depth {
+        return Err(RequestError::TooDeep(max_depth));
+    }
+    let body: Map<String, Value> =
+        serde_json::from_slice(body).map_err(|error| RequestError::NotJson(error.to_string()))?;
+    let wrong = |place, problem| Err(RequestError::Wrong { place, problem });
+    match body.get("model") {
+        Some(Value::String(model)) if !model.is_empty() => {}
+        Some(_) => return wrong("model", "must be a string that names a feature"),
+        None => return wrong("model", "is missing; it names the feature"),
+    }
+    match body.get("messages") {
+        Some(Value::Array(messages)) => {
+            let whole = |message: &Value| message.get("role").is_some_and(Value::is_string);
+            if !messages.iter().all(whole) {
+                return wrong("messages", "each message must be an object with a role");
+            }
+        }
+        Some(_) => return wrong("messages", "must be an array"),
+        None => return wrong("messages", "is missing"),
+    }
+    if body
+        .get("stream")
+        .is_some_and(|stream| !stream.is_boolean() && !stream.is_null())
+    {
+        return wrong("stream", "must be true or false");
+    }
+    Ok(ChatRequest { body })
+}
+
+/// The deepest nesting of braces and brackets outside strings: one pass, no recursion.
+fn depth(body: &[u8]) -> u32 {
+    let (mut now, mut deepest, mut in_string, mut escaped) = (0u32, 0u32, false, false);
+    for &byte in body {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                now += 1;
+                deepest = deepest.max(now);
+            }
+            b'}' | b']' => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// What a request says about itself. `input_tokens` is an estimate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    pub model: String,
+    pub stream: bool,
+    pub include_usage: bool,
+    pub max_output_tokens: Option<u64>,
+    pub tools: bool,
+    pub user: Option<String>,
+    pub input_tokens: u64,
+}
+
+/// Reads the facts routing needs.
+#[must_use]
+pub fn facts(request: &ChatRequest) -> Facts {
+    let body = &request.body;
+    let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+    let limit = body
+        .get("max_completion_tokens")
+        .or_else(|| body.get("max_tokens"))
+        .and_then(Value::as_u64);
+    let usage = body
+        .get("stream_options")
+        .and_then(|options| options.get("include_usage"));
+    let bytes: u64 = ["messages", "tools"]
+        .iter()
+        .filter_map(|name| body.get(*name))
+        .map(text_bytes)
+        .sum();
+    Facts {
+        model: text("model").unwrap_or_default(),
+        stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
+        include_usage: usage.and_then(Value::as_bool).unwrap_or(false),
+        max_output_tokens: limit,
+        tools: body
+            .get("tools")
+            .and_then(Value::as_array)
+            .is_some_and(|tools| !tools.is_empty()),
+        user: text("user"),
+        input_tokens: bytes.div_ceil(BYTES_PER_TOKEN),
+    }
+}
+
+/// Bytes of all strings within a value. The depth was bounded when the body was read.
+fn text_bytes(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => text.len() as u64,
+        Value::Array(items) => items.iter().map(text_bytes).sum(),
+        Value::Object(fields) => fields.values().map(text_bytes).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
+/// The body for an upstream of the same dialect: every field as the caller sent it, with the
+/// upstream's model, the target's overrides, and usage asked for on streams.
+#[must_use]
+pub fn encode_request(
+    request: &ChatRequest,
+    model: Option<&str>,
+    set: &Map<String, Value>,
+    stream: bool,
+) -> Vec<u8> {
+    let mut fields: Vec<(&str, std::borrow::Cow<'_, Value>)> =
+        Vec::with_capacity(request.body.len() + 2);
+    let ours = |name: &str| {
+        matches!(name, "model" | "stream" | "stream_options") || set.contains_key(name)
+    };
+    if let Some(model) = model {
+        fields.push(("model", std::borrow::Cow::Owned(json!(model))));
+    }
+    fields.extend(
+        request
+            .body
+            .iter()
+            .filter(|(name, _)| !ours(name))
+            .map(|(n, v)| (n.as_str(), std::borrow::Cow::Borrowed(v))),
+    );
+    fields.extend(
+        set.iter()
+            .map(|(name, value)| (name.as_str(), std::borrow::Cow::Borrowed(value))),
+    );
+    if stream {
+        let mut options = match request.body.get("stream_options") {
+            Some(Value::Object(options)) => options.clone(),
+            _ => Map::new(),
+        };
+        options.insert("include_usage".to_owned(), Value::Bool(true));
+        fields.push(("stream", std::borrow::Cow::Owned(Value::Bool(true))));
+        fields.push((
+            "stream_options",
+            std::borrow::Cow::Owned(Value::Object(options)),
+        ));
+    }
+    let mut body = vec![b'{'];
+    for (name, value) in fields {
+        if body.len() > 1 {
+            body.push(b',');
+        }
+        // Writing JSON values to memory cannot fail; if it could, the upstream would refuse the body.
+        let _ = serde_json::to_writer(&mut body, name);
+        body.push(b':');
+        let _ = serde_json::to_writer(&mut body, value.as_ref());
+    }
+    body.push(b'}');
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_stay_and_ours_are_replaced() {
+        let body = br#"{"model":"recap","messages":[{"role":"user","content":"hi"}],"logit_bias":{"1":2},"temperature":1}"#;
+        let request = decode_request(body, 64).unwrap();
+        let set = json!({"temperature": 0.2});
+        let sent = encode_request(&request, Some("gpt-x"), set.as_object().unwrap(), true);
+        let sent: Value = serde_json::from_slice(&sent).unwrap();
+
+        assert_eq!(sent["model"], "gpt-x");
+        assert_eq!(sent["temperature"], 0.2);
+        assert_eq!(sent["logit_bias"]["1"], 2);
+        assert_eq!(sent["stream_options"]["include_usage"], true);
+    }
+
+    #[test]
+    fn a_deep_body_is_refused_without_recursion() {
+        let body = "[".repeat(1_000_000);
+
+        assert_eq!(
+            decode_request(body.as_bytes(), 64),
+            Err(RequestError::TooDeep(64))
+        );
+    }
+
+    #[test]
+    fn brackets_inside_strings_are_not_depth() {
+        let body = format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":"{}\""}}]}}"#,
+            "[{".repeat(100)
+        );
+
+        assert!(decode_request(body.as_bytes(), 8).is_ok());
+    }
+
+    #[test]
+    fn each_mistake_is_named_with_its_place() {
+        for (body, place) in [
+            (r#"{"messages":[]}"#, "model"),
+            (r#"{"model":1,"messages":[]}"#, "model"),
+            (r#"{"model":"m"}"#, "messages"),
+            (r#"{"model":"m","messages":"x"}"#, "messages"),
+            (r#"{"model":"m","messages":["x"]}"#, "messages"),
+            (r#"{"model":"m","messages":[],"stream":"yes"}"#, "stream"),
+            ("{nope", "not JSON"),
+            ("[]", "not JSON"),
+        ] {
+            let error = decode_request(body.as_bytes(), 64).unwrap_err().to_string();
+            assert!(error.contains(place), "{body}: {error}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Who calls, and for which feature.
+
+use crossfade_core::domain::snapshot::{Key, Snapshot};
+use hyper::HeaderMap;
+use ring::hmac;
+
+/// A caller that was let in. `key` is `None` where no keys are configured.
+pub struct Caller<'a> {
+    pub key: Option<&'a Key>,
+}
+
+/// Why a caller was not let in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stranger {
+    NoKey,
+    WrongKey,
+}
+
+/// Checks the virtual key of `Authorization: Bearer` or `x-api-key`. Keys are looked up by their
+/// public id and compared as HMACs in constant time. Without keys, everybody on loopback may call.
+///
+/// # Errors
+/// No key, or not one of ours.
+pub fn identify<'a>(
+    snapshot: &'a Snapshot,
+    headers: &HeaderMap,
+    pepper: &str,
+) -> Result<Caller<'a>, Stranger> {
+    match presented(headers) {
+        Some(text) => match known(snapshot, text, pepper) {
+            Some(key) => Ok(Caller { key: Some(key) }),
+            None if snapshot.edge.open_access => Ok(Caller { key: None }),
+            None => Err(Stranger::WrongKey),
+        },
+        None if snapshot.edge.open_access => Ok(Caller { key: None }),
+        None => Err(Stranger::NoKey),
+    }
+}
+
+impl Caller<'_> {
+    /// Whether the key may use `feature`; an open gateway serves all of them.
+    #[must_use]
+    pub fn may_use(&self, feature: &str) -> bool {
+        self.key.is_none_or(|key| {
+            key.features
+                .iter()
+                .any(|allowed| allowed == "*" || allowed == feature)
+        })
+    }
+
+    /// Whether the caller may pin endpoints and name request ids.
+    #[must_use]
+    pub fn may_measure(&self) -> bool {
+        self.key.is_some_and(|key| key.measure)
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|text| {
+        text.strip_prefix("Bearer ")
+            .or_else(|| text.strip_prefix("bearer "))
+    });
+    bearer
+        .or_else(|| {
+            headers
+                .get("x-api-key")
+                .and_then(|value| value.to_str().ok())
+        })
+        .map(str::trim)
+}
+
+fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &str) -> Option<&'a Key> {
+    let (id, _) = text.strip_prefix("cf-")?.split_once('_')?;
+    let key = snapshot.keys.iter().find(|key| key.id == id)?;
+    let expected = decode_hex(&key.hmac)?;
+    let pepper = hmac::Key::new(hmac::HMAC_SHA256, pepper.as_bytes());
+    hmac::verify(&pepper, text.as_bytes(), &expected)
+        .ok()
+        .map(|()| key)
+}
+
+/// Bytes of a hex string; `None` if it is not one.
+#[must_use]
+pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect()
+}

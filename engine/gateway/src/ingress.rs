@@ -1,0 +1,377 @@
+//! One request's way in: route, receive within bounds, identify, decode, choose. Every refusal is
+//! in the caller's dialect, with our error kind and a hint.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossfade_core::decide::split::split_point;
+use crossfade_core::domain::decision::{ArmKind, Refusal};
+use crossfade_core::domain::outcome::ErrorKind;
+use crossfade_core::domain::request::{ChatRequest, RequestFacts};
+use crossfade_core::domain::snapshot::Snapshot;
+use crossfade_core::wire::openai_chat;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::identify::{Caller, Stranger, identify};
+use crate::relay::relay;
+use crate::serve::AnswerBody;
+use crate::shared::{Shared, unix_ms};
+use crate::upstream::attempt::Job;
+
+/// Answers one request of the data port.
+pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let in_flight = InFlight::enter(&shared);
+    let response = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/v1/chat/completions") => chat(&shared, request).await,
+        (&Method::GET, "/v1/models") => models(&shared, request.headers()),
+        (&Method::GET, "/health/liveliness") => plain(StatusCode::OK, "alive"),
+        (&Method::GET, "/health/readiness") => readiness(&shared),
+        (_, "/v1/chat/completions" | "/v1/models") => refuse(
+            405,
+            ErrorKind::InvalidRequest,
+            "the method is not allowed here",
+            "chat is POST, models is GET",
+        ),
+        (_, path) => refuse(
+            404,
+            ErrorKind::NotFound,
+            &format!("there is no {path} here"),
+            ROUTES_HINT,
+        ),
+    };
+    drop(in_flight);
+    response
+}
+
+const ROUTES_HINT: &str =
+    "routes: POST /v1/chat/completions, GET /v1/models, GET /health/readiness";
+
+/// Counts requests between accept and the head of their answer.
+struct InFlight<'a>(&'a Shared);
+
+impl<'a> InFlight<'a> {
+    fn enter(shared: &'a Shared) -> Self {
+        shared.reports.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.reports.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// 503 while draining or before any snapshot; never asks anybody else.
+pub fn readiness(shared: &Shared) -> Response<AnswerBody> {
+    match shared.readiness() {
+        Ok(_) => plain(StatusCode::OK, "ready"),
+        Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+    }
+}
+
+fn models(shared: &Shared, headers: &HeaderMap) -> Response<AnswerBody> {
+    let snapshot = match shared.readiness() {
+        Ok(snapshot) => snapshot,
+        Err(reason) => return not_ready(reason),
+    };
+    let caller = match identify(&snapshot, headers, &shared.options.pepper) {
+        Ok(caller) => caller,
+        Err(stranger) => return turn_away(&stranger),
+    };
+    let data: Vec<_> = snapshot
+        .features
+        .keys()
+        .filter(|feature| caller.may_use(feature))
+        .map(|feature| {
+            serde_json::json!({"id": feature, "object": "model", "created": snapshot.issued_unix_s, "owned_by": "crossfade"})
+        })
+        .collect();
+    json(
+        StatusCode::OK,
+        serde_json::json!({"object": "list", "data": data})
+            .to_string()
+            .into_bytes(),
+    )
+}
+
+async fn chat(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let began = Instant::now();
+    let snapshot = match shared.readiness() {
+        Ok(snapshot) => snapshot,
+        Err(reason) => return not_ready(reason),
+    };
+    let (head, body) = request.into_parts();
+    let caller = match identify(&snapshot, &head.headers, &shared.options.pepper) {
+        Ok(caller) => caller,
+        Err(stranger) => return turn_away(&stranger),
+    };
+    let bytes = match receive(&snapshot, body).await {
+        Ok(bytes) => bytes,
+        Err(response) => return *response,
+    };
+    let decoded = match openai_chat::decode_request(&bytes, snapshot.edge.json_depth) {
+        Ok(decoded) => decoded,
+        Err(error) => {
+            return refuse(
+                400,
+                ErrorKind::InvalidRequest,
+                &error.to_string(),
+                "see the OpenAI Chat Completions reference",
+            );
+        }
+    };
+    let (facts, include_usage) = facts(shared, &caller, &head.headers, &decoded);
+    if !caller.may_use(&facts.feature) {
+        let text = format!("this key may not use the feature {:?}", facts.feature);
+        return refuse(
+            403,
+            ErrorKind::Auth,
+            &text,
+            "ask for a key that lists the feature",
+        );
+    }
+    if facts.pin.is_some() && !caller.may_measure() {
+        return refuse(
+            403,
+            ErrorKind::Auth,
+            "this key may not pin an endpoint",
+            "leave out x-crossfade-pin",
+        );
+    }
+    let draw = split_point("draw", &facts.request_id);
+    let decision = match shared.with_engine(|engine, now| engine.choose(&facts, now, draw)) {
+        Some(Ok(decision)) => decision,
+        Some(Err(refusal)) => return refusal_answer(shared, &facts, refusal),
+        None => return not_ready("no snapshot yet"),
+    };
+    // What is captured is the caller's own text, kept only where the feature's policy says so.
+    let capture = decision.capture && decision.arm.kind != ArmKind::Pin;
+    let request_text = capture.then(|| Arc::from(String::from_utf8_lossy(&bytes)));
+    let job = Job {
+        shared: Arc::clone(shared),
+        caller: caller.key.map(|key| key.id.clone()),
+        facts,
+        request: Arc::new(decoded),
+        decision,
+        include_usage,
+        began,
+        request_text,
+        snapshot: Arc::clone(&snapshot),
+    };
+    relay(Arc::new(job)).await
+}
+
+async fn receive(snapshot: &Snapshot, body: Incoming) -> Result<Bytes, Box<Response<AnswerBody>>> {
+    let edge = &snapshot.edge;
+    let collect = Limited::new(body, edge.body_bytes).collect();
+    match tokio::time::timeout(Duration::from_millis(edge.receive_ms), collect).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let text = format!("the body is larger than {} bytes", edge.body_bytes);
+            Err(Box::new(refuse(
+                413,
+                ErrorKind::InvalidRequest,
+                &text,
+                "send less, or raise gateway.body_limit",
+            )))
+        }
+        Ok(Err(error)) => {
+            let text = format!("the body could not be read: {error}");
+            Err(Box::new(refuse(
+                400,
+                ErrorKind::InvalidRequest,
+                &text,
+                "send the whole body",
+            )))
+        }
+        Err(_) => {
+            let text = format!("the request did not arrive within {} ms", edge.receive_ms);
+            Err(Box::new(refuse(
+                408,
+                ErrorKind::Timeout,
+                &text,
+                "send the body at once",
+            )))
+        }
+    }
+}
+
+fn facts(
+    shared: &Shared,
+    caller: &Caller<'_>,
+    headers: &HeaderMap,
+    request: &ChatRequest,
+) -> (RequestFacts, bool) {
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    let said = openai_chat::facts(request);
+    let named = text("x-crossfade-request-id")
+        .filter(|id| caller.may_measure() && !id.is_empty() && id.len() <= 128);
+    let request_id = named.unwrap_or_else(|| shared.new_request_id());
+    let facts = RequestFacts {
+        feature: text("x-crossfade-feature").unwrap_or(said.model),
+        unit: text("x-crossfade-session")
+            .or(said.user)
+            .unwrap_or_else(|| request_id.clone()),
+        unix_s: unix_ms() / 1000,
+        stream: said.stream,
+        input_tokens: said.input_tokens,
+        max_output_tokens: said.max_output_tokens,
+        tools: said.tools,
+        deadline_ms: text("x-crossfade-deadline-ms").and_then(|value| value.parse().ok()),
+        pin: text("x-crossfade-pin"),
+        request_id,
+    };
+    (facts, said.include_usage)
+}
+
+fn refusal_answer(shared: &Shared, facts: &RequestFacts, refusal: Refusal) -> Response<AnswerBody> {
+    shared.reports.refused(&facts.feature);
+    match refusal {
+        Refusal::UnknownFeature { feature, nearest } => {
+            let hint = match nearest {
+                Some(name) => format!("did you mean {name:?}? GET /v1/models lists the features"),
+                None => "GET /v1/models lists the features".to_owned(),
+            };
+            refuse(
+                404,
+                ErrorKind::NotFound,
+                &format!("there is no feature {feature:?}"),
+                &hint,
+            )
+        }
+        Refusal::UnknownPin { endpoint } => {
+            let text = format!("there is no endpoint {endpoint:?}");
+            refuse(
+                404,
+                ErrorKind::NotFound,
+                &text,
+                "`crossfade endpoint list` names them",
+            )
+        }
+        Refusal::NoEligibleEndpoint { feature } => {
+            let text = format!("no endpoint may serve the feature {feature:?}");
+            refuse(
+                503,
+                ErrorKind::Config,
+                &text,
+                "its endpoints have no valid compliance verdict",
+            )
+        }
+        Refusal::AllOpen {
+            feature,
+            retry_after_ms,
+        } => {
+            let text = format!("every endpoint of the feature {feature:?} is failing");
+            let mut answer = refuse(
+                503,
+                ErrorKind::Capacity,
+                &text,
+                "try again after retry-after-ms",
+            );
+            answer
+                .headers_mut()
+                .insert("retry-after-ms", HeaderValue::from(retry_after_ms));
+            answer.headers_mut().insert(
+                "retry-after",
+                HeaderValue::from(retry_after_ms.div_ceil(1000)),
+            );
+            answer
+                .headers_mut()
+                .insert("x-should-retry", HeaderValue::from_static("false"));
+            answer
+        }
+    }
+}
+
+fn turn_away(stranger: &Stranger) -> Response<AnswerBody> {
+    match stranger {
+        Stranger::NoKey => refuse(
+            401,
+            ErrorKind::Auth,
+            "a virtual key is needed",
+            "send Authorization: Bearer cf-…",
+        ),
+        Stranger::WrongKey => refuse(
+            401,
+            ErrorKind::Auth,
+            "the key is not known",
+            "check the key, or create one: crossfade key create",
+        ),
+    }
+}
+
+fn not_ready(reason: &str) -> Response<AnswerBody> {
+    refuse(
+        503,
+        ErrorKind::Capacity,
+        &format!("the gateway is not ready: {reason}"),
+        "try again in a second",
+    )
+}
+
+/// An error whose status follows from its kind.
+pub fn error_answer(
+    kind: ErrorKind,
+    message: &str,
+    hint: &str,
+    request_id: &str,
+) -> Response<AnswerBody> {
+    let (status, body) = openai_chat::encode_error(kind, message, hint, request_id);
+    let mut answer = json(
+        StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+        body,
+    );
+    if let Ok(value) = request_id.parse() {
+        answer.headers_mut().insert("x-crossfade-request-id", value);
+    }
+    answer
+}
+
+fn refuse(status: u16, kind: ErrorKind, message: &str, hint: &str) -> Response<AnswerBody> {
+    let (_, body) = openai_chat::encode_error(kind, message, hint, "");
+    json(
+        StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+        body,
+    )
+}
+
+/// A JSON answer.
+pub fn json(status: StatusCode, body: Vec<u8>) -> Response<AnswerBody> {
+    typed(status, body, "application/json")
+}
+
+/// A short text answer.
+pub fn plain(status: StatusCode, text: &str) -> Response<AnswerBody> {
+    typed(
+        status,
+        format!("{text}\n").into_bytes(),
+        "text/plain; charset=utf-8",
+    )
+}
+
+/// An answer of any type.
+pub fn typed(status: StatusCode, body: Vec<u8>, kind: &'static str) -> Response<AnswerBody> {
+    let mut response = Response::new(full_body(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static(kind));
+    response
+}
+
+/// A body that is already whole.
+pub fn full_body(bytes: Vec<u8>) -> AnswerBody {
+    Full::new(Bytes::from(bytes))
+        .map_err(|never| match never {})
+        .boxed()
+}

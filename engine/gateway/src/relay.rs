@@ -1,0 +1,366 @@
+//! THE loop: attempts until one has content, then that one to its end. A plain call is the same
+//! loop that commits only at the end, so there is no second path to fail differently.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_core::decide::Tried;
+use crossfade_core::domain::decision::{Next, Role};
+use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
+use crossfade_core::domain::snapshot::Hold;
+use crossfade_core::domain::stream::StreamEvent;
+use crossfade_core::wire::openai_chat::{StreamEncoder, encode_error_event};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::Response;
+use hyper::body::{Bytes, Frame};
+use tokio::sync::mpsc;
+
+use crate::ingress::{error_answer, full_body};
+use crate::serve::AnswerBody;
+use crate::shadow;
+use crate::shared::unix_ms;
+use crate::upstream::attempt::{Attempt, Ending, Job, Ticket, failure};
+
+/// Chunks on their way to a slow caller before the upstream is read no further.
+const QUEUED_CHUNKS: usize = 16;
+
+/// An attempt that has something for the caller, and the bytes held back so far.
+struct Commit {
+    attempt: Attempt,
+    held: Vec<u8>,
+    encoder: StreamEncoder,
+}
+
+/// Answers a request that has been planned.
+pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
+    if let Some(plan) = &job.decision.shadow {
+        shadow::start(&job, plan);
+    }
+    let overhead = job.began.elapsed();
+    let mut tried: Vec<Tried> = Vec::new();
+    let mut next = next_step(&job, &tried);
+    loop {
+        let Next::Attempt {
+            candidate,
+            role,
+            wait_ms,
+            reason,
+        } = next
+        else {
+            return give_up(&job, &tried);
+        };
+        if wait_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(wait_ms).min(job.remaining())).await;
+        }
+        let ticket = ticket(&job, candidate, role, reason, tried.len());
+        let role = ticket.role;
+        let mut attempt = Attempt::new(Arc::clone(&job), ticket);
+        match until_commit(&job, &mut attempt).await {
+            Ok((held, encoder)) => {
+                let headers = truth(&job, &attempt, overhead);
+                return commit(
+                    &job,
+                    Commit {
+                        attempt,
+                        held,
+                        encoder,
+                    },
+                    headers,
+                );
+            }
+            Err(error) => {
+                tried.push(Tried {
+                    candidate,
+                    role,
+                    error: error.clone(),
+                    took_ms: attempt.took_ms(),
+                });
+                next = next_step(&job, &tried);
+                let (ending, reason) = match &next {
+                    Next::Attempt { reason, .. } => (Ending::Continues, reason.clone()),
+                    Next::GiveUp { reason } => (Ending::Failed, reason.clone()),
+                };
+                attempt.close(Some(error), ending, Some(reason));
+            }
+        }
+    }
+}
+
+/// Asked once per step, before the failure is closed, so that the record says what followed.
+fn next_step(job: &Job, tried: &[Tried]) -> Next {
+    let elapsed = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    job.shared
+        .with_engine(|engine, now| engine.next(&job.facts, &job.decision, tried, elapsed, now))
+        .unwrap_or(Next::GiveUp {
+            reason: "the gateway has no snapshot".to_owned(),
+        })
+}
+
+fn ticket(job: &Job, candidate: usize, role: Role, reason: String, index: usize) -> Ticket {
+    let chosen = job.decision.candidates[candidate].clone();
+    let first = index == 0;
+    Ticket {
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        role: if first && chosen.probe {
+            Role::Probe
+        } else {
+            role
+        },
+        reason: if first { chosen.reason.clone() } else { reason },
+        arm: job.decision.arm.clone(),
+        candidate: chosen,
+    }
+}
+
+/// Reads until the caller may see something: the first content of a stream, the end of a plain or
+/// buffered answer.
+async fn until_commit(
+    job: &Job,
+    attempt: &mut Attempt,
+) -> Result<(Vec<u8>, StreamEncoder), UpstreamError> {
+    attempt.send().await?;
+    let hold_all = !job.facts.stream || job.decision.hold == Hold::All;
+    let model = job
+        .snapshot
+        .endpoints
+        .get(&attempt.ticket().candidate.endpoint)
+        .map_or("", |e| e.model.as_str());
+    let id = format!("chatcmpl-{}", job.facts.request_id);
+    let mut encoder = StreamEncoder::new(&id, unix_ms() / 1000, model, job.include_usage);
+    let (mut events, mut raw, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        attempt.advance(&mut events, &mut raw).await?;
+        encode(job, attempt, &mut encoder, &events, &mut raw, &mut held);
+        let over = attempt.is_over();
+        if over || (attempt.has_content() && !hold_all) {
+            if over && attempt.answer.is_empty() {
+                return Err(failure(
+                    ErrorKind::EmptyResponse,
+                    "a success without any content".to_owned(),
+                ));
+            }
+            return Ok((held, encoder));
+        }
+    }
+}
+
+/// Moves what one chunk held to `out`, in the caller's dialect: its own bytes where the dialect is
+/// the same, re-encoded events where it is not. A plain answer is built at the end instead.
+fn encode(
+    job: &Job,
+    attempt: &Attempt,
+    encoder: &mut StreamEncoder,
+    events: &[StreamEvent],
+    raw: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
+    if attempt.passthrough {
+        out.append(raw);
+    } else if job.facts.stream {
+        events.iter().for_each(|event| encoder.encode(event, out));
+    }
+}
+
+fn commit(
+    job: &Arc<Job>,
+    mut commit: Commit,
+    headers: Vec<(&'static str, String)>,
+) -> Response<AnswerBody> {
+    commit.attempt.committed = true;
+    let stream = job.facts.stream;
+    let body = if commit.attempt.is_over() {
+        let bytes = if stream || commit.attempt.passthrough {
+            std::mem::take(&mut commit.held)
+        } else {
+            let model = headers
+                .iter()
+                .find(|(name, _)| *name == "x-crossfade-model")
+                .map_or("", |(_, value)| value);
+            commit.attempt.answer.encode(
+                &format!("chatcmpl-{}", job.facts.request_id),
+                unix_ms() / 1000,
+                model,
+            )
+        };
+        commit.attempt.close(None, Ending::Served, None);
+        full_body(bytes)
+    } else {
+        let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
+        tokio::spawn(pump(Arc::clone(job), commit, sender));
+        StreamBody::new(ReceiverStream(receiver)).boxed()
+    };
+    let mut response = Response::new(body);
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    let kind = if stream {
+        "text/event-stream; charset=utf-8"
+    } else {
+        "application/json"
+    };
+    response.headers_mut().insert(
+        "content-type",
+        hyper::header::HeaderValue::from_static(kind),
+    );
+    if stream {
+        response.headers_mut().insert(
+            "cache-control",
+            hyper::header::HeaderValue::from_static("no-cache"),
+        );
+    }
+    response
+}
+
+type Chunk = Result<Frame<Bytes>, Box<dyn std::error::Error + Send + Sync>>;
+
+/// After the commit: forwards chunk by chunk. A failure becomes an error event and a broken
+/// connection, never a closing marker. A caller that leaves stops the upstream at once.
+async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
+    let (mut events, mut raw) = (Vec::new(), Vec::new());
+    let mut out = std::mem::take(&mut commit.held);
+    loop {
+        if !out.is_empty()
+            && sender
+                .send(Ok(Frame::data(Bytes::from(std::mem::take(&mut out)))))
+                .await
+                .is_err()
+        {
+            return; // dropping the attempt closes it as cancelled
+        }
+        if commit.attempt.is_over() {
+            commit.attempt.close(None, Ending::Served, None);
+            return;
+        }
+        let advanced = tokio::select! {
+            biased;
+            advanced = commit.attempt.advance(&mut events, &mut raw) => advanced,
+            () = sender.closed() => return,
+        };
+        encode(
+            &job,
+            &commit.attempt,
+            &mut commit.encoder,
+            &events,
+            &mut raw,
+            &mut out,
+        );
+        if let Err(error) = advanced {
+            out.extend(encode_error_event(
+                error.kind,
+                &error.detail,
+                MID_STREAM_HINT,
+                &job.facts.request_id,
+            ));
+            // The caller may be gone as well; the record below says what happened either way.
+            let _ = sender.send(Ok(Frame::data(Bytes::from(out)))).await;
+            let _ = sender
+                .send(Err("the upstream broke the stream".into()))
+                .await;
+            commit.attempt.close(Some(error), Ending::Failed, None);
+            return;
+        }
+    }
+}
+
+const MID_STREAM_HINT: &str = "the answer is incomplete: send the request again";
+
+struct ReceiverStream(mpsc::Receiver<Chunk>);
+
+impl futures_core::Stream for ReceiverStream {
+    type Item = Chunk;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Chunk>> {
+        self.0.poll_recv(context)
+    }
+}
+
+fn give_up(job: &Job, tried: &[Tried]) -> Response<AnswerBody> {
+    let last = tried.last().map(|tried| tried.error.clone());
+    let error = last.unwrap_or_else(|| {
+        failure(
+            ErrorKind::Timeout,
+            "the deadline was over before an attempt".to_owned(),
+        )
+    });
+    let mut answer = error_answer(
+        error.kind,
+        &error.detail,
+        hint(error.kind),
+        &job.facts.request_id,
+    );
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        ("x-crossfade-attempts", tried.len().to_string()),
+        (
+            "x-crossfade-snapshot",
+            job.decision.snapshot_version.to_string(),
+        ),
+        ("x-should-retry", "false".to_owned()),
+        (
+            "retry-after-ms",
+            error.pushback_ms.unwrap_or(1000).to_string(),
+        ),
+    ] {
+        if let Ok(value) = value.parse() {
+            headers.insert(name, value);
+        }
+    }
+    answer
+}
+
+fn hint(kind: ErrorKind) -> &'static str {
+    use crossfade_core::domain::outcome::OutcomeClass;
+    match kind.class() {
+        OutcomeClass::Overload => {
+            "every endpoint of the feature is full: try again after retry-after-ms"
+        }
+        OutcomeClass::Config => {
+            "the gateway's own credential or model id was refused: its operator must mend the config"
+        }
+        OutcomeClass::Caller => "change the request: another endpoint would refuse it too",
+        OutcomeClass::Hard | OutcomeClass::Cancelled | OutcomeClass::Ok => {
+            "every attempt failed: `crossfade explain` with the request id tells why"
+        }
+    }
+}
+
+/// The headers that tell the truth about who answered.
+fn truth(job: &Job, attempt: &Attempt, overhead: Duration) -> Vec<(&'static str, String)> {
+    let ticket = attempt.ticket();
+    let endpoint = job.snapshot.endpoints.get(&ticket.candidate.endpoint);
+    let mut headers = vec![
+        ("x-crossfade-request-id", job.facts.request_id.clone()),
+        ("x-crossfade-endpoint", ticket.candidate.endpoint.clone()),
+        ("x-crossfade-attempts", (ticket.index + 1).to_string()),
+        ("x-crossfade-reason", ticket.reason.clone()),
+        (
+            "x-crossfade-arm",
+            format!("{:?}", ticket.arm.kind).to_lowercase(),
+        ),
+        (
+            "x-crossfade-snapshot",
+            job.decision.snapshot_version.to_string(),
+        ),
+        ("x-crossfade-overhead-us", overhead.as_micros().to_string()),
+    ];
+    if let Some(endpoint) = endpoint {
+        headers.push(("x-crossfade-provider", endpoint.provider.clone()));
+        headers.push(("x-crossfade-model", endpoint.model.clone()));
+        headers.push((
+            "x-crossfade-capacity",
+            endpoint.capacity.capacity_class.as_str().to_owned(),
+        ));
+        if let Some(region) = &endpoint.region {
+            headers.push(("x-crossfade-region", region.clone()));
+        }
+    }
+    if !attempt.warnings.is_empty() {
+        headers.push(("x-crossfade-warnings", attempt.warnings.join("; ")));
+    }
+    headers
+}

@@ -1,0 +1,224 @@
+//! Prometheus metrics of the gateway. Names are listed in `docs/reference/metrics.md`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossfade_core::domain::attempt::AttemptRecord;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::shared::Shared;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    feature: String,
+    endpoint: String,
+    role: String,
+    outcome: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    feature: String,
+    result: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndpointLabels {
+    endpoint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FeatureLabels {
+    feature: String,
+}
+
+type FloatGauge = Gauge<f64, AtomicU64>;
+
+pub struct Metrics {
+    registry: Registry,
+    attempts: Family<AttemptLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    first_content: Family<EndpointLabels, Histogram>,
+    duration: Family<EndpointLabels, Histogram>,
+    breaker_share: Family<EndpointLabels, FloatGauge>,
+    candidate_share: Family<FeatureLabels, FloatGauge>,
+    records_dropped: Gauge,
+    shadows_dropped: Gauge,
+    in_flight: Gauge,
+    snapshot_version: Gauge,
+}
+
+/// 5 ms to about 80 s.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.005, 2.0, 15))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    #[must_use]
+    pub fn new() -> Self {
+        let mut made = Self {
+            registry: Registry::default(),
+            attempts: Family::default(),
+            requests: Family::default(),
+            first_content: Family::new_with_constructor(seconds),
+            duration: Family::new_with_constructor(seconds),
+            breaker_share: Family::default(),
+            candidate_share: Family::default(),
+            records_dropped: Gauge::default(),
+            shadows_dropped: Gauge::default(),
+            in_flight: Gauge::default(),
+            snapshot_version: Gauge::default(),
+        };
+        let r = &mut made.registry;
+        r.register(
+            "crossfade_attempts",
+            "Attempts by role and outcome",
+            made.attempts.clone(),
+        );
+        r.register(
+            "crossfade_requests",
+            "Requests by what the caller got",
+            made.requests.clone(),
+        );
+        r.register(
+            "crossfade_first_content_seconds",
+            "Attempt start to first content",
+            made.first_content.clone(),
+        );
+        r.register(
+            "crossfade_attempt_seconds",
+            "Attempt start to its end",
+            made.duration.clone(),
+        );
+        r.register(
+            "crossfade_breaker_share",
+            "Share the breaker admits, 1 = closed",
+            made.breaker_share.clone(),
+        );
+        r.register(
+            "crossfade_candidate_share",
+            "The candidate's share in effect",
+            made.candidate_share.clone(),
+        );
+        r.register(
+            "crossfade_records_dropped",
+            "Records dropped since the start",
+            made.records_dropped.clone(),
+        );
+        r.register(
+            "crossfade_shadows_dropped",
+            "Shadow copies dropped since the start",
+            made.shadows_dropped.clone(),
+        );
+        r.register(
+            "crossfade_in_flight",
+            "Requests between accept and answer",
+            made.in_flight.clone(),
+        );
+        r.register(
+            "crossfade_snapshot_version",
+            "Version of the snapshot that serves",
+            made.snapshot_version.clone(),
+        );
+        made
+    }
+
+    pub fn closed(&self, record: &AttemptRecord) {
+        let labels = AttemptLabels {
+            feature: record.feature.clone(),
+            endpoint: record.endpoint.clone(),
+            role: format!("{:?}", record.role).to_lowercase(),
+            outcome: format!("{:?}", record.outcome).to_lowercase(),
+        };
+        self.attempts.get_or_create(&labels).inc();
+        let endpoint = EndpointLabels {
+            endpoint: record.endpoint.clone(),
+        };
+        if let Some(ms) = record.timings.first_content_ms {
+            self.first_content
+                .get_or_create(&endpoint)
+                .observe(ms / 1000.0);
+        }
+        self.duration
+            .get_or_create(&endpoint)
+            .observe(record.timings.total_ms / 1000.0);
+        let copy = matches!(
+            record.arm,
+            crossfade_core::domain::decision::ArmKind::Shadow
+                | crossfade_core::domain::decision::ArmKind::Pin
+        );
+        if record.is_final && !copy {
+            let result = if record.caller_error {
+                "error"
+            } else {
+                "served"
+            };
+            self.request(&record.feature, result);
+        }
+    }
+
+    pub fn refused(&self, feature: &str) {
+        // Unknown names are the caller's invention and must not become time series.
+        let _ = feature;
+        self.request("", "refused");
+    }
+
+    fn request(&self, feature: &str, result: &str) {
+        let labels = RequestLabels {
+            feature: feature.to_owned(),
+            result: result.to_owned(),
+        };
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    /// The text of `/metrics`; gauges are read now.
+    #[must_use]
+    pub fn text(&self, shared: &Shared) -> String {
+        let read = shared.with_engine(|engine, _| {
+            (engine.health(), engine.effects(), engine.snapshot().version)
+        });
+        if let Some((health, effects, version)) = read {
+            for row in health {
+                self.breaker_share
+                    .get_or_create(&EndpointLabels {
+                        endpoint: row.endpoint,
+                    })
+                    .set(row.share);
+            }
+            for effect in effects {
+                let labels = FeatureLabels {
+                    feature: effect.feature,
+                };
+                self.candidate_share
+                    .get_or_create(&labels)
+                    .set(effect.candidate_share);
+            }
+            self.snapshot_version
+                .set(i64::try_from(version).unwrap_or(i64::MAX));
+        }
+        let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.records_dropped
+            .set(whole(shared.reports.spool.dropped()));
+        self.shadows_dropped.set(whole(
+            shared.reports.shadows_dropped.load(Ordering::Relaxed),
+        ));
+        self.in_flight
+            .set(whole(shared.reports.in_flight.load(Ordering::Relaxed)));
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("the metrics could not be written");
+        }
+        text
+    }
+}

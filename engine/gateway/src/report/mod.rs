@@ -1,0 +1,90 @@
+//! What the gateway says about itself: attempt records, counters, metrics. All of it is bounded,
+//! none of it delays a caller, and what is dropped is counted.
+
+pub mod counters;
+pub mod metrics;
+pub mod ship;
+pub mod spool;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossfade_core::domain::attempt::{ArmCount, AttemptRecord};
+use crossfade_core::domain::decision::ArmKind;
+use crossfade_core::domain::outcome::OutcomeClass;
+
+use crate::shared::{Shared, lock};
+use counters::Tally;
+use metrics::Metrics;
+use spool::Spool;
+
+/// Everything that is reported, fed by one call per closed attempt.
+pub struct Reports {
+    pub spool: Spool,
+    pub metrics: Metrics,
+    pub in_flight: AtomicU64,
+    pub shadows_dropped: AtomicU64,
+    tally: Mutex<Tally>,
+}
+
+impl Reports {
+    /// Opens the spool below `state_dir`.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn start(state_dir: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            spool: Spool::open(&state_dir.join("spool"))?,
+            metrics: Metrics::new(),
+            in_flight: AtomicU64::new(0),
+            shadows_dropped: AtomicU64::new(0),
+            tally: Mutex::new(Tally::default()),
+        })
+    }
+
+    /// An attempt has closed.
+    pub fn closed(&self, record: AttemptRecord) {
+        self.metrics.closed(&record);
+        if !matches!(record.arm, ArmKind::Shadow | ArmKind::Pin) {
+            lock(&self.tally).count(&record);
+        }
+        self.spool.push(record);
+    }
+
+    pub fn shadow_dropped(&self) {
+        self.shadows_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request no endpoint was found for.
+    pub fn refused(&self, feature: &str) {
+        self.metrics.refused(feature);
+    }
+
+    /// The counts since the last call.
+    pub fn take_counts(&self) -> Vec<ArmCount> {
+        lock(&self.tally).take()
+    }
+
+    /// Puts counts back that could not be delivered.
+    pub fn return_counts(&self, counts: Vec<ArmCount>) {
+        lock(&self.tally).put_back(counts);
+    }
+
+    /// Writes what is queued and tries once more to deliver it.
+    pub async fn finish(&self, shared: &Shared) {
+        self.spool.close();
+        let last = async {
+            counters::send(shared, u64::MAX).await;
+            ship::ship_ready(shared).await;
+        };
+        // Whatever is not delivered now stays on disk for the next start.
+        let _ = tokio::time::timeout(Duration::from_secs(3), last).await;
+    }
+}
+
+/// A failure that the arm's own endpoint caused.
+fn is_hard(class: OutcomeClass) -> bool {
+    matches!(class, OutcomeClass::Hard | OutcomeClass::Config)
+}

@@ -1,0 +1,197 @@
+//! Records on their way to disk. A bounded queue and a thread: the request path never waits for a
+//! disk. The thread writes segments; a closed segment is shipped whole and deleted, so a crash can
+//! only send one twice, and intake counts each attempt once.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossfade_core::domain::attempt::AttemptRecord;
+
+use crate::shared::lock;
+
+/// Records waiting for the disk: at 1,000 attempts/s, 16 s of a stalled disk.
+const QUEUE: usize = 16_384;
+/// A segment is closed (synced, ready to ship) after this time or size.
+const SEGMENT_AGE: Duration = Duration::from_millis(200);
+const SEGMENT_BYTES: u64 = 1 << 20;
+/// All segments together; beyond it new records are dropped and counted.
+const SPOOL_BYTES: u64 = 2 << 30;
+
+pub struct Spool {
+    sender: Mutex<Option<SyncSender<AttemptRecord>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    dropped: Arc<AtomicU64>,
+    folder: PathBuf,
+}
+
+impl Spool {
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        for path in paths(folder, "open") {
+            fs::rename(&path, path.with_extension("ndjson"))?; // left by a crash: complete up to its last line
+        }
+        let (sender, receiver) = sync_channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let writer = Writer {
+            folder: folder.to_owned(),
+            dropped: Arc::clone(&dropped),
+            segment: None,
+            sequence: 0,
+        };
+        let thread = std::thread::Builder::new()
+            .name("records".to_owned())
+            .spawn(move || writer.run(&receiver))?;
+        Ok(Self {
+            sender: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(thread)),
+            dropped,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Queues a record; drops and counts it when the queue is full.
+    pub fn push(&self, record: AttemptRecord) {
+        let sent = lock(&self.sender)
+            .as_ref()
+            .is_some_and(|sender| sender.try_send(record).is_ok());
+        if !sent {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Closed segments, oldest first.
+    #[must_use]
+    pub fn segments(&self) -> Vec<PathBuf> {
+        paths(&self.folder, "ndjson")
+    }
+
+    /// Writes what is queued and ends the thread.
+    pub fn close(&self) {
+        lock(&self.sender).take();
+        if let Some(thread) = lock(&self.writer).take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the records thread ended badly");
+        }
+    }
+}
+
+fn paths(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == extension))
+        .collect();
+    found.sort();
+    found
+}
+
+struct Segment {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    began: Instant,
+}
+
+struct Writer {
+    folder: PathBuf,
+    dropped: Arc<AtomicU64>,
+    segment: Option<Segment>,
+    sequence: u64,
+}
+
+impl Writer {
+    fn run(mut self, receiver: &Receiver<AttemptRecord>) {
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(100)) {
+                Ok(record) => self.write(&record),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.close_segment(),
+            }
+            let full = |segment: &Segment| {
+                segment.began.elapsed() >= SEGMENT_AGE || segment.bytes >= SEGMENT_BYTES
+            };
+            if self.segment.as_ref().is_some_and(full) {
+                self.close_segment();
+            }
+        }
+    }
+
+    fn write(&mut self, record: &AttemptRecord) {
+        let written = serde_json::to_vec(record)
+            .map_err(io::Error::from)
+            .and_then(|mut line| {
+                line.push(b'\n');
+                let segment = self.open_segment()?;
+                segment.file.write_all(&line)?;
+                segment.bytes += line.len() as u64;
+                Ok(())
+            });
+        if let Err(error) = written {
+            // A full disk, most likely. Traffic goes on; a half-written line is cut off with its segment.
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, "a record was dropped");
+            self.close_segment();
+        }
+    }
+
+    fn open_segment(&mut self) -> io::Result<&mut Segment> {
+        if self.segment.is_none() {
+            let used: u64 = paths(&self.folder, "ndjson")
+                .iter()
+                .filter_map(|p| p.metadata().ok())
+                .map(|m| m.len())
+                .sum();
+            if used >= SPOOL_BYTES {
+                return Err(io::Error::other(
+                    "the spool is full: control has not taken records for a long time",
+                ));
+            }
+            self.sequence += 1;
+            let name = format!("{:020}-{:08}.open", crate::shared::unix_ms(), self.sequence);
+            let path = self.folder.join(name);
+            let file = OpenOptions::new()
+                .create_new(true)
+                .append(true)
+                .open(&path)?;
+            self.segment = Some(Segment {
+                file,
+                path,
+                bytes: 0,
+                began: Instant::now(),
+            });
+        }
+        self.segment
+            .as_mut()
+            .ok_or_else(|| io::Error::other("no segment"))
+    }
+
+    fn close_segment(&mut self) {
+        let Some(segment) = self.segment.take() else {
+            return;
+        };
+        let closed = segment
+            .file
+            .sync_data()
+            .and_then(|()| fs::rename(&segment.path, segment.path.with_extension("ndjson")));
+        if let Err(error) = closed {
+            tracing::warn!(%error, "a record segment could not be closed; it is kept for the next start");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Shadow copies: full, streamed, bounded, and never in the caller's way. A copy that finds no
+//! free slot is dropped and counted; none is ever retried.
+
+use std::sync::Arc;
+
+use crossfade_core::domain::decision::{ArmKind, AssignedArm, Role, ShadowPlan};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::shared::{Shared, lock};
+use crate::upstream::attempt::{Attempt, Ending, Job, Ticket};
+
+/// Starts the planned copy beside the request, if a slot is free.
+pub fn start(job: &Arc<Job>, plan: &ShadowPlan) {
+    let Some(permit) = slot(&job.shared, plan) else {
+        job.shared.reports.shadow_dropped();
+        return;
+    };
+    let ticket = Ticket {
+        index: 0,
+        candidate: plan.candidate.clone(),
+        arm: AssignedArm {
+            kind: ArmKind::Shadow,
+            name: Some(plan.name.clone()),
+            share: None,
+        },
+        role: Role::Shadow,
+        reason: plan.candidate.reason.clone(),
+    };
+    let mut attempt = Attempt::new(Arc::clone(job), ticket);
+    tokio::spawn(async move {
+        let result = run_to_end(&mut attempt).await;
+        attempt.close(result.err(), Ending::Served, None);
+        drop(permit);
+    });
+}
+
+async fn run_to_end(
+    attempt: &mut Attempt,
+) -> Result<(), crossfade_core::domain::outcome::UpstreamError> {
+    attempt.send().await?;
+    let (mut events, mut raw) = (Vec::new(), Vec::new());
+    while !attempt.is_over() {
+        attempt.advance(&mut events, &mut raw).await?;
+        raw.clear();
+    }
+    Ok(())
+}
+
+/// A slot of the shadow's own limit; a changed limit starts a new count.
+fn slot(shared: &Shared, plan: &ShadowPlan) -> Option<OwnedSemaphorePermit> {
+    let key = format!("{}/{}", plan.name, plan.in_flight);
+    let limit = plan.in_flight as usize;
+    let mut slots = lock(&shared.shadows);
+    let semaphore = slots
+        .entry(key)
+        .or_insert_with(|| Arc::new(Semaphore::new(limit)));
+    Arc::clone(semaphore).try_acquire_owned().ok()
+}

@@ -1,0 +1,116 @@
+//! What every task of the gateway shares. Locks are short and never held over an await.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use crossfade_core::decide::Engine;
+use crossfade_core::domain::snapshot::Snapshot;
+use tokio::sync::Semaphore;
+
+use crate::options::GatewayOptions;
+use crate::report::Reports;
+use crate::upstream::connect::Clients;
+use crate::upstream::sign::Credentials;
+
+/// The gateway's whole state.
+pub struct Shared {
+    pub options: GatewayOptions,
+    pub snapshot: ArcSwapOption<Snapshot>,
+    pub credentials: ArcSwap<Credentials>,
+    pub clients: Clients,
+    pub reports: Reports,
+    pub draining: AtomicBool,
+    pub shadows: Mutex<HashMap<String, Arc<Semaphore>>>,
+    engine: Mutex<Option<Engine>>,
+    began: Instant,
+    id_prefix: String,
+    id_counter: AtomicU64,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(options: GatewayOptions, clients: Clients, reports: Reports) -> Self {
+        let began = Instant::now();
+        Self {
+            id_prefix: format!("req-{:x}-{:x}-", unix_ms(), std::process::id()),
+            options,
+            snapshot: ArcSwapOption::empty(),
+            credentials: ArcSwap::from_pointee(Credentials::default()),
+            clients,
+            reports,
+            draining: AtomicBool::new(false),
+            shadows: Mutex::new(HashMap::new()),
+            engine: Mutex::new(None),
+            began,
+            id_counter: AtomicU64::new(0),
+        }
+    }
+
+    /// Monotonic seconds since the process began: the core's `now`.
+    #[must_use]
+    pub fn now(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// Unique over gateways and restarts.
+    #[must_use]
+    pub fn new_request_id(&self) -> String {
+        format!(
+            "{}{:x}",
+            self.id_prefix,
+            self.id_counter.fetch_add(1, Ordering::Relaxed)
+        )
+    }
+
+    /// Runs `work` on the engine; `None` before the first snapshot.
+    pub fn with_engine<T>(&self, work: impl FnOnce(&mut Engine, f64) -> T) -> Option<T> {
+        let now = self.now();
+        lock(&self.engine).as_mut().map(|engine| work(engine, now))
+    }
+
+    /// Makes `snapshot` the one that serves.
+    pub fn apply(&self, snapshot: Snapshot) {
+        let now = self.now();
+        let mut engine = lock(&self.engine);
+        if let Some(engine) = engine.as_mut() {
+            engine.apply(snapshot, now);
+            self.snapshot.store(Some(Arc::clone(engine.snapshot())));
+        } else {
+            let first = Engine::new(snapshot, now);
+            self.snapshot.store(Some(Arc::clone(first.snapshot())));
+            *engine = Some(first);
+        }
+    }
+
+    /// Whether requests may be served: a snapshot is there, nobody asked us to stop, and an open
+    /// gateway (no keys) listens on loopback only.
+    pub fn readiness(&self) -> Result<Arc<Snapshot>, &'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err("draining");
+        }
+        let snapshot = self.snapshot.load_full().ok_or("no snapshot yet")?;
+        let loopback =
+            self.options.listen.starts_with("127.") || self.options.listen.starts_with("[::1]");
+        if snapshot.edge.open_access && !loopback {
+            return Err("no keys are configured: without keys only loopback is served");
+        }
+        Ok(snapshot)
+    }
+}
+
+/// A lock that a panicking holder cannot poison for everybody else.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wall time, for records and end dates only.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,560 @@
+//! One attempt: sent once, read until the provider's own terminal event, closed exactly once.
+//!
+//! Every timer is derived from the request's deadline. An attempt that is dropped before it closed
+//! (the caller left, and hyper dropped the answer) closes as cancelled, and dropping the body
+//! cancels the call upstream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossfade_core::decide::Observation;
+use crossfade_core::domain::attempt::{AttemptRecord, Content, Timings};
+use crossfade_core::domain::decision::{AssignedArm, Candidate, Decision, Role};
+use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
+use crossfade_core::domain::request::{ChatRequest, RequestFacts, Usage};
+use crossfade_core::domain::snapshot::Snapshot;
+use crossfade_core::domain::stream::StreamEvent;
+use crossfade_core::providers;
+use crossfade_core::wire::openai_chat::AnswerBuilder;
+use crossfade_core::wire::{Decoder, RawMode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
+
+use crate::shared::{Shared, unix_ms};
+
+/// The largest error body that is read to classify a refusal.
+const ERROR_BODY_BYTES: usize = 64 * 1024;
+
+/// What all attempts of one request have in common.
+pub struct Job {
+    pub shared: Arc<Shared>,
+    pub snapshot: Arc<Snapshot>,
+    pub facts: RequestFacts,
+    pub request: Arc<ChatRequest>,
+    pub decision: Decision,
+    pub caller: Option<String>,
+    pub include_usage: bool,
+    pub began: Instant,
+    pub request_text: Option<Arc<str>>,
+}
+
+impl Job {
+    /// What remains of the request's deadline.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        let total = self.decision.deadlines.total_ms;
+        let total = self.facts.deadline_ms.map_or(total, |own| own.min(total));
+        Duration::from_millis(total).saturating_sub(self.began.elapsed())
+    }
+}
+
+/// Which attempt this is, and why it is made.
+pub struct Ticket {
+    pub index: u32,
+    pub candidate: Candidate,
+    pub arm: AssignedArm,
+    pub role: Role,
+    pub reason: String,
+}
+
+/// A running attempt. `advance` reads on; `close` ends it.
+pub struct Attempt {
+    job: Arc<Job>,
+    ticket: Ticket,
+    started: Instant,
+    started_unix_ms: u64,
+    body: Option<Incoming>,
+    decoder: Option<Decoder>,
+    pub passthrough: bool,
+    pub warnings: Vec<String>,
+    pub answer: AnswerBuilder,
+    header_ms: Option<f64>,
+    first_content_ms: Option<f64>,
+    last_content: Option<Instant>,
+    last_byte: Instant,
+    last_progress: Instant,
+    gaps_ms: Vec<f64>,
+    usage: Option<Usage>,
+    served_tier: Option<String>,
+    http_status: Option<u16>,
+    provider_request_id: Option<String>,
+    malformed_run: u32,
+    terminal: bool,
+    pub committed: bool,
+    closed: bool,
+}
+
+/// How the caller's side of a request ended with this attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Another attempt follows.
+    Continues,
+    /// The caller has its answer.
+    Served,
+    /// The caller saw an error.
+    Failed,
+}
+
+impl Attempt {
+    /// Prepares an attempt; nothing is sent yet.
+    #[must_use]
+    pub fn new(job: Arc<Job>, ticket: Ticket) -> Self {
+        let now = Instant::now();
+        Self {
+            answer: AnswerBuilder::new(),
+            job,
+            ticket,
+            started: now,
+            started_unix_ms: unix_ms(),
+            body: None,
+            decoder: None,
+            passthrough: false,
+            warnings: Vec::new(),
+            header_ms: None,
+            first_content_ms: None,
+            last_content: None,
+            last_byte: now,
+            last_progress: now,
+            gaps_ms: Vec::new(),
+            usage: None,
+            served_tier: None,
+            http_status: None,
+            provider_request_id: None,
+            malformed_run: 0,
+            terminal: false,
+            committed: false,
+            closed: false,
+        }
+    }
+
+    #[must_use]
+    pub fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    #[must_use]
+    pub fn took_ms(&self) -> f64 {
+        self.started.elapsed().as_secs_f64() * 1000.0
+    }
+
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        self.first_content_ms.is_some()
+    }
+
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.terminal
+    }
+
+    /// Sends the request and waits for the answer's head.
+    ///
+    /// # Errors
+    /// The outcome of an attempt that failed before any event: refused, timed out, not connected.
+    pub async fn send(&mut self) -> Result<(), UpstreamError> {
+        let job = Arc::clone(&self.job);
+        let unknown = || {
+            failure(
+                ErrorKind::Config,
+                "the endpoint left the snapshot".to_owned(),
+            )
+        };
+        let endpoint = job
+            .snapshot
+            .endpoints
+            .get(&self.ticket.candidate.endpoint)
+            .ok_or_else(unknown)?;
+        let provider = job
+            .snapshot
+            .providers
+            .get(&endpoint.provider)
+            .ok_or_else(unknown)?;
+        let call = providers::call(
+            provider,
+            endpoint,
+            &job.request,
+            &self.ticket.candidate.set,
+            job.facts.stream,
+        )?;
+        let url = format!("{}{}", call.base, call.path);
+        let credentials = job.shared.credentials.load();
+        let proof = credentials.authenticate(&call, &url, provider.auth.credential.as_deref())?;
+        drop(credentials);
+        let mut request = Request::post(&url);
+        for (name, value) in call.headers.iter().chain(&proof) {
+            request = request.header(name.as_str(), value.as_str());
+        }
+        let request = request
+            .body(Full::new(Bytes::from(call.body)))
+            .map_err(|error| {
+                failure(
+                    ErrorKind::Config,
+                    format!("the request cannot be built: {error}"),
+                )
+            })?;
+        self.warnings = call.warnings;
+        let client = job.shared.clients.client(job.decision.deadlines.connect_ms);
+        let deadline = self.header_deadline();
+        let answer = tokio::time::timeout(deadline, client.request(request)).await;
+        self.header_ms = Some(self.took_ms());
+        let answer = answer
+            .map_err(|_| {
+                failure(
+                    ErrorKind::Timeout,
+                    format!("no response header within {} ms", deadline.as_millis()),
+                )
+            })?
+            .map_err(|error| connection_failure(&error))?;
+        self.last_byte = Instant::now();
+        self.last_progress = self.last_byte;
+        self.http_status = Some(answer.status().as_u16());
+        self.provider_request_id = request_id_of(&answer);
+        if !answer.status().is_success() {
+            return Err(self.read_refusal(answer).await);
+        }
+        let raw = RawMode::Keep {
+            strip_usage: job.facts.stream && !job.include_usage,
+        };
+        let decoder = Decoder::new(call.decode, raw);
+        self.passthrough = decoder.keeps_raw();
+        self.decoder = Some(decoder);
+        self.body = Some(answer.into_body());
+        Ok(())
+    }
+
+    /// Reads one network chunk; `events` and `raw` receive what it held.
+    ///
+    /// # Errors
+    /// A deadline that fired, a broken connection, an error the provider sent, an answer that
+    /// ended without its terminal event.
+    pub async fn advance(
+        &mut self,
+        events: &mut Vec<StreamEvent>,
+        raw: &mut Vec<u8>,
+    ) -> Result<(), UpstreamError> {
+        events.clear();
+        let (wait, what) = self.next_deadline();
+        let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
+            return Err(failure(
+                ErrorKind::Connection,
+                "nothing was sent".to_owned(),
+            ));
+        };
+        let frame = tokio::time::timeout(wait, body.frame())
+            .await
+            .map_err(|_| {
+                failure(
+                    ErrorKind::Timeout,
+                    format!(
+                        "{what} (attempt began {:.0} ms ago)",
+                        self.started.elapsed().as_secs_f64() * 1000.0
+                    ),
+                )
+            })?;
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(bytes) = frame.data_ref() {
+                    self.last_byte = Instant::now();
+                    decoder.feed(bytes, events);
+                }
+            }
+            Some(Err(error)) => {
+                return Err(failure(
+                    ErrorKind::StreamInterrupted,
+                    format!("the connection broke: {error}"),
+                ));
+            }
+            None => {
+                decoder.finish(events);
+                self.body = None;
+            }
+        }
+        raw.extend_from_slice(&decoder.take_raw());
+        self.read(events)
+    }
+
+    /// Takes in what was said; the first error ends the attempt.
+    fn read(&mut self, events: &[StreamEvent]) -> Result<(), UpstreamError> {
+        for event in events {
+            self.answer.add(event);
+            if event.is_progress() {
+                self.last_progress = Instant::now();
+            }
+            if event.is_content() {
+                self.note_content();
+            }
+            match event {
+                StreamEvent::Usage(usage) => self.usage = Some(*usage),
+                StreamEvent::ServedTier(tier) => self.served_tier = Some(tier.clone()),
+                StreamEvent::Malformed(what) => {
+                    self.malformed_run += 1;
+                    if self.malformed_run >= 2 {
+                        let detail = format!("two unreadable events in a row: {what}");
+                        return Err(failure(ErrorKind::StreamInterrupted, detail));
+                    }
+                    continue;
+                }
+                StreamEvent::Error(error) => return Err(error.clone()),
+                StreamEvent::Terminal => self.terminal = true,
+                _ => {}
+            }
+            self.malformed_run = 0;
+        }
+        if self.body.is_none() && !self.terminal {
+            return Err(failure(
+                ErrorKind::StreamInterrupted,
+                "the answer ended without its closing event".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn note_content(&mut self) {
+        let now = Instant::now();
+        if let Some(last) = self.last_content.replace(now) {
+            self.gaps_ms.push((now - last).as_secs_f64() * 1000.0);
+        } else {
+            self.first_content_ms = Some(self.took_ms());
+        }
+    }
+
+    /// A plain call shows nothing before its whole answer, so its header may take as long as the
+    /// answer may; half of what remains is kept for a backup where there is one.
+    fn header_deadline(&self) -> Duration {
+        let (remaining, deadlines) = (self.job.remaining(), &self.job.decision.deadlines);
+        let backups = self.job.decision.candidates.len() > 1;
+        let share = if backups { remaining / 2 } else { remaining };
+        if self.job.facts.stream {
+            return share.min(Duration::from_millis(deadlines.header_ms));
+        }
+        share
+    }
+
+    fn next_deadline(&self) -> (Duration, &'static str) {
+        let deadlines = &self.job.decision.deadlines;
+        let since = |moment: Instant, allowed_ms: u64| {
+            Duration::from_millis(allowed_ms).saturating_sub(moment.elapsed())
+        };
+        let total = (self.job.remaining(), "the request's deadline is over");
+        let liveness = (
+            since(self.last_byte, deadlines.liveness_ms),
+            "no byte within the liveness deadline",
+        );
+        let moving = if self.has_content() {
+            (
+                since(self.last_progress, deadlines.progress_ms),
+                "no progress within the progress deadline",
+            )
+        } else {
+            (
+                since(self.started, deadlines.first_content_ms),
+                "no content within the first-content deadline",
+            )
+        };
+        if !self.job.facts.stream {
+            return total;
+        }
+        [total, liveness, moving]
+            .into_iter()
+            .min_by_key(|(wait, _)| *wait)
+            .unwrap_or(total)
+    }
+
+    async fn read_refusal(&self, answer: Response<Incoming>) -> UpstreamError {
+        let status = answer.status().as_u16();
+        let headers: Vec<(String, String)> = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.as_str().to_owned(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
+            .collect();
+        let limited = http_body_util::Limited::new(answer.into_body(), ERROR_BODY_BYTES).collect();
+        // A refusal whose body does not come is still a refusal: the status says enough.
+        let body =
+            match tokio::time::timeout(self.job.remaining().min(Duration::from_secs(2)), limited)
+                .await
+            {
+                Ok(Ok(collected)) => collected.to_bytes(),
+                _ => Bytes::new(),
+            };
+        let endpoint = self
+            .job
+            .snapshot
+            .endpoints
+            .get(&self.ticket.candidate.endpoint);
+        match endpoint.and_then(|e| self.job.snapshot.providers.get(&e.provider).map(|p| (e, p))) {
+            Some((endpoint, provider)) => providers::classify(
+                provider.kind,
+                endpoint.capacity.capacity_class,
+                status,
+                &headers,
+                &body,
+            ),
+            None => failure(ErrorKind::ServerError, format!("status {status}")),
+        }
+    }
+
+    /// Ends the attempt: health, counters and the record hear the same outcome. Later calls do nothing.
+    pub fn close(
+        &mut self,
+        error: Option<UpstreamError>,
+        ending: Ending,
+        next_reason: Option<String>,
+    ) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.body = None;
+        let class = error
+            .as_ref()
+            .map_or(OutcomeClass::Ok, |error| error.kind.class());
+        let observation = Observation {
+            feature: self.job.facts.feature.clone(),
+            endpoint: self.ticket.candidate.endpoint.clone(),
+            request_id: self.job.facts.request_id.clone(),
+            arm: self.ticket.arm.clone(),
+            role: self.ticket.role,
+            index: self.ticket.index,
+            level: self.ticket.candidate.level,
+            probe: self.ticket.candidate.probe,
+            class,
+            first_content_ms: self.first_content_ms,
+            pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
+        };
+        self.job
+            .shared
+            .with_engine(|engine, now| engine.observe(&observation, now));
+        let record = self.record(class, error, ending, next_reason);
+        self.job.shared.reports.closed(record);
+    }
+
+    fn record(
+        &mut self,
+        class: OutcomeClass,
+        error: Option<UpstreamError>,
+        ending: Ending,
+        next_reason: Option<String>,
+    ) -> AttemptRecord {
+        let job = &self.job;
+        let endpoint = job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
+        let provider = endpoint
+            .map(|endpoint| endpoint.provider.clone())
+            .unwrap_or_default();
+        let content = self.job.request_text.as_ref().map(|text| Content {
+            request: text.to_string(),
+            response: self.answer.text().to_owned(),
+        });
+        AttemptRecord {
+            attempt_id: format!(
+                "{}.{}{}",
+                job.facts.request_id,
+                prefix(&self.ticket),
+                self.ticket.index
+            ),
+            request_id: job.facts.request_id.clone(),
+            index: self.ticket.index,
+            gateway: job.shared.options.name.clone(),
+            snapshot_version: job.decision.snapshot_version,
+            started_unix_ms: self.started_unix_ms,
+            feature: job.facts.feature.clone(),
+            caller: job.caller.clone(),
+            unit: job.facts.unit.clone(),
+            arm: self.ticket.arm.kind,
+            arm_name: self.ticket.arm.name.clone(),
+            share: self.ticket.arm.share,
+            endpoint: self.ticket.candidate.endpoint.clone(),
+            provider,
+            region: endpoint.and_then(|endpoint| endpoint.region.clone()),
+            model: endpoint
+                .map(|endpoint| endpoint.model.clone())
+                .unwrap_or_default(),
+            capacity_class: endpoint
+                .map_or("", |e| e.capacity.capacity_class.as_str())
+                .to_owned(),
+            served_tier: self.served_tier.take(),
+            role: self.ticket.role,
+            reason: self.ticket.reason.clone(),
+            next_reason,
+            stream: job.facts.stream,
+            outcome: class,
+            error_kind: error.as_ref().map(|error| error.kind),
+            pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
+            error_detail: error.map(|error| error.detail),
+            http_status: self.http_status,
+            provider_request_id: self.provider_request_id.take(),
+            committed: self.committed,
+            is_final: ending != Ending::Continues,
+            caller_error: ending == Ending::Failed,
+            timings: self.timings(),
+            usage: self.usage,
+            stop_reason: self.answer.stop_reason().map(str::to_owned),
+            max_output_tokens: job.facts.max_output_tokens,
+            content,
+        }
+    }
+
+    fn timings(&mut self) -> Timings {
+        self.gaps_ms.sort_by(f64::total_cmp);
+        Timings {
+            queue_ms: (self.started - self.job.began).as_secs_f64() * 1000.0,
+            connect_ms: None,
+            header_ms: self.header_ms,
+            first_content_ms: self.first_content_ms,
+            gap_p50_ms: self.gaps_ms.get(self.gaps_ms.len() / 2).copied(),
+            gap_max_ms: self.gaps_ms.last().copied(),
+            total_ms: self.took_ms(),
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.close(
+            Some(failure(
+                ErrorKind::ClientCancelled,
+                "the caller left".to_owned(),
+            )),
+            Ending::Served,
+            None,
+        );
+    }
+}
+
+/// Shadows share the request's id but not its numbering.
+fn prefix(ticket: &Ticket) -> &'static str {
+    if ticket.role == Role::Shadow { "s" } else { "" }
+}
+
+fn request_id_of(answer: &Response<Incoming>) -> Option<String> {
+    ["x-request-id", "x-amzn-requestid", "request-id"]
+        .iter()
+        .find_map(|name| answer.headers().get(*name))
+        .and_then(|value| value.to_str().ok())
+        .map(|text| text.chars().take(128).collect())
+}
+
+fn connection_failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+    let mut detail = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        detail = format!("{detail}: {inner}");
+        source = inner.source();
+    }
+    failure(ErrorKind::Connection, detail)
+}
+
+/// An outcome of our own making.
+#[must_use]
+pub fn failure(kind: ErrorKind, detail: String) -> UpstreamError {
+    UpstreamError {
+        kind,
+        detail,
+        http_status: None,
+        pushback_ms: None,
+    }
+}

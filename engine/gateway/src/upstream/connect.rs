@@ -1,0 +1,69 @@
+//! Pooled HTTP clients. The connect deadline belongs to a feature but a pool has one connector,
+//! so there is one client for each deadline in use (in practice one or two).
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::shared::lock;
+
+pub type UpstreamClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Idle connections are dropped before the clouds' own 60 s limits close them under us.
+const IDLE: Duration = Duration::from_secs(50);
+
+pub struct Clients {
+    tls: rustls::ClientConfig,
+    by_connect_ms: Mutex<HashMap<u64, UpstreamClient>>,
+}
+
+impl Clients {
+    /// # Errors
+    /// A TLS library without usable protocol versions.
+    pub fn new() -> Result<Self, String> {
+        let roots = rustls::RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            tls,
+            by_connect_ms: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// The client whose connects (TCP and TLS) end within `connect_ms`.
+    pub fn client(&self, connect_ms: u64) -> UpstreamClient {
+        lock(&self.by_connect_ms)
+            .entry(connect_ms)
+            .or_insert_with(|| self.build(connect_ms))
+            .clone()
+    }
+
+    fn build(&self, connect_ms: u64) -> UpstreamClient {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(Duration::from_millis(connect_ms)));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(self.tls.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector)
+    }
+}

@@ -1,0 +1,5 @@
+//! One attempt against one endpoint: connect, sign, send, read until it is over.
+
+pub mod attempt;
+pub mod connect;
+pub mod sign;

@@ -1,0 +1,129 @@
+//! Secrets live here and only here: in memory, behind no `Debug`, gone with the process.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials as AwsIdentity;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
+use crossfade_core::providers::{Sign, UpstreamCall};
+use serde::Deserialize;
+
+use crate::shared::unix_ms;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsCredential {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    expires_unix_s: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BearerCredential {
+    token: String,
+    expires_unix_s: Option<u64>,
+}
+
+/// The credentials document, as control sent it last.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    pub revision: u64,
+    aws: HashMap<String, AwsCredential>,
+    bearer: HashMap<String, BearerCredential>,
+}
+
+impl Credentials {
+    /// The headers that authenticate `call` to `url`, signed now.
+    ///
+    /// # Errors
+    /// Our own fault, as an `Auth` outcome: no such credential yet, or it has expired.
+    pub fn authenticate(
+        &self,
+        call: &UpstreamCall,
+        url: &str,
+        credential: Option<&str>,
+    ) -> Result<Vec<(String, String)>, UpstreamError> {
+        let name = credential.unwrap_or_default();
+        match &call.sign {
+            Sign::None => Ok(Vec::new()),
+            Sign::Bearer => {
+                let held = self.bearer.get(name).ok_or_else(|| missing(name))?;
+                fresh(name, held.expires_unix_s)?;
+                Ok(vec![(
+                    "authorization".to_owned(),
+                    format!("Bearer {}", held.token),
+                )])
+            }
+            Sign::SigV4 { service, region } => {
+                let held = self.aws.get(name).ok_or_else(|| missing(name))?;
+                fresh(name, held.expires_unix_s)?;
+                sigv4(held, call, url, (service, region))
+            }
+        }
+    }
+}
+
+fn sigv4(
+    held: &AwsCredential,
+    call: &UpstreamCall,
+    url: &str,
+    (service, region): (&str, &str),
+) -> Result<Vec<(String, String)>, UpstreamError> {
+    let identity = AwsIdentity::new(
+        &held.access_key_id,
+        &held.secret_access_key,
+        held.session_token.clone(),
+        None,
+        "crossfade",
+    )
+    .into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name(service)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| refused(&error.to_string()))?
+        .into();
+    let headers = call
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let signable = SignableRequest::new("POST", url, headers, SignableBody::Bytes(&call.body))
+        .map_err(|error| refused(&error.to_string()))?;
+    let (instructions, _) = sign(signable, &params)
+        .map_err(|error| refused(&error.to_string()))?
+        .into_parts();
+    Ok(instructions
+        .headers()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
+}
+
+fn fresh(name: &str, expires_unix_s: Option<u64>) -> Result<(), UpstreamError> {
+    if expires_unix_s.is_some_and(|at| at.saturating_mul(1000) <= unix_ms()) {
+        return Err(refused(&format!("the credential {name} has expired")));
+    }
+    Ok(())
+}
+
+fn missing(name: &str) -> UpstreamError {
+    refused(&format!(
+        "the credential {name} has not come from control yet"
+    ))
+}
+
+fn refused(detail: &str) -> UpstreamError {
+    UpstreamError {
+        kind: ErrorKind::Auth,
+        detail: detail.to_owned(),
+        http_status: None,
+        pushback_ms: None,
+    }
+}
