@@ -37,11 +37,7 @@ const ROUTES_HINT: &str =
 
 fn metrics(shared: &Shared) -> Response<AnswerBody> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    typed(
-        StatusCode::OK,
-        shared.reports.metrics.text(shared).into_bytes(),
-        kind,
-    )
+    typed(StatusCode::OK, shared.reports.metrics.text(shared).into_bytes(), kind)
 }
 
 fn state(shared: &Shared) -> Response<AnswerBody> {
@@ -70,9 +66,7 @@ fn kill(shared: &Shared, feature: &str, killed: bool) -> Response<AnswerBody> {
         tracing::warn!(feature, killed, "kill switch");
         return json(
             StatusCode::OK,
-            serde_json::json!({"feature": feature, "killed": killed})
-                .to_string()
-                .into_bytes(),
+            serde_json::json!({"feature": feature, "killed": killed}).to_string().into_bytes(),
         );
     }
     plain(StatusCode::NOT_FOUND, "there is no such feature")

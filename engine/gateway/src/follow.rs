@@ -27,10 +27,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Serves from the snapshot of the last run, if there is a valid one.
 pub fn restore(shared: &Shared) {
     let folder = &shared.options.state_dir;
-    let (Ok(body), Ok(signature)) = (
-        std::fs::read(folder.join("snapshot.json")),
-        std::fs::read_to_string(folder.join("snapshot.sig")),
-    ) else {
+    let (Ok(body), Ok(signature)) =
+        (std::fs::read(folder.join("snapshot.json")), std::fs::read_to_string(folder.join("snapshot.sig")))
+    else {
         return;
     };
     match verified(shared, &body, signature.trim()) {
@@ -49,11 +48,7 @@ pub async fn snapshots(shared: Arc<Shared>) {
     }
     let mut pause = FIRST_PAUSE;
     loop {
-        let version = shared
-            .snapshot
-            .load()
-            .as_ref()
-            .map_or(0, |snapshot| snapshot.version);
+        let version = shared.snapshot.load().as_ref().map_or(0, |snapshot| snapshot.version);
         match next_snapshot(&shared, version).await {
             Ok(()) => pause = FIRST_PAUSE,
             Err(error) => {
@@ -66,18 +61,12 @@ pub async fn snapshots(shared: Arc<Shared>) {
 }
 
 async fn next_snapshot(shared: &Shared, version: u64) -> Result<(), String> {
-    let path = format!(
-        "/internal/v1/snapshot?after={version}&gateway={}",
-        shared.options.name
-    );
+    let path = format!("/internal/v1/snapshot?after={version}&gateway={}", shared.options.name);
     let answer = get(shared, &path).await?;
     if answer.status() == StatusCode::NO_CONTENT {
         return Ok(());
     }
-    let header = answer
-        .headers()
-        .get("x-crossfade-signature")
-        .and_then(|value| value.to_str().ok());
+    let header = answer.headers().get("x-crossfade-signature").and_then(|value| value.to_str().ok());
     let signature = header.unwrap_or_default().to_owned();
     let body = collect(answer).await?;
     let snapshot = verified(shared, &body, &signature)?;
@@ -97,12 +86,8 @@ async fn acknowledge(shared: &Shared) -> Result<(), String> {
     else {
         return Ok(());
     };
-    let ack = Ack {
-        gateway: shared.options.name.clone(),
-        snapshot_version: version,
-        unix_ms: unix_ms(),
-        effects,
-    };
+    let ack =
+        Ack { gateway: shared.options.name.clone(), snapshot_version: version, unix_ms: unix_ms(), effects };
     let body = serde_json::to_vec(&ack).map_err(|error| error.to_string())?;
     post(shared, "/internal/v1/acks", body, "application/json").await
 }
@@ -117,10 +102,7 @@ fn verified(shared: &Shared, body: &[u8], signature: &str) -> Result<Snapshot, S
 /// Replaces the kept files so that a crash leaves the old pair or the new one: the signature goes
 /// last, and a pair that does not fit is refused on start.
 fn keep(folder: &Path, body: &[u8], signature: &str) -> std::io::Result<()> {
-    for (name, bytes) in [
-        ("snapshot.json", body),
-        ("snapshot.sig", signature.as_bytes()),
-    ] {
+    for (name, bytes) in [("snapshot.json", body), ("snapshot.sig", signature.as_bytes())] {
         let fresh = folder.join(format!("{name}.new"));
         std::fs::write(&fresh, bytes)?;
         std::fs::File::open(&fresh)?.sync_all()?;
@@ -137,10 +119,7 @@ pub async fn credentials(shared: Arc<Shared>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let revision = shared.credentials.load().revision;
-        let path = format!(
-            "/internal/v1/credentials?after={revision}&gateway={}",
-            shared.options.name
-        );
+        let path = format!("/internal/v1/credentials?after={revision}&gateway={}", shared.options.name);
         let followed = async {
             let answer = get(&shared, &path).await?;
             if answer.status() == StatusCode::NO_CONTENT {
@@ -148,8 +127,8 @@ pub async fn credentials(shared: Arc<Shared>) {
             }
             let body = collect(answer).await?;
             // The parser's message could quote the document: it is not repeated.
-            let fresh: Credentials = serde_json::from_slice(&body)
-                .map_err(|_| "the credentials do not parse".to_owned())?;
+            let fresh: Credentials =
+                serde_json::from_slice(&body).map_err(|_| "the credentials do not parse".to_owned())?;
             shared.credentials.store(Arc::new(fresh));
             Ok::<(), String>(())
         };
@@ -165,9 +144,8 @@ pub async fn credentials(shared: Arc<Shared>) {
 }
 
 async fn get(shared: &Shared, path: &str) -> Result<Response<hyper::body::Incoming>, String> {
-    let request = Request::get(url(shared, path))
-        .header("authorization", bearer(shared))
-        .body(Full::default());
+    let request =
+        Request::get(url(shared, path)).header("authorization", bearer(shared)).body(Full::default());
     send(shared, request.map_err(|error| error.to_string())?, POLL).await
 }
 
@@ -175,19 +153,12 @@ async fn get(shared: &Shared, path: &str) -> Result<Response<hyper::body::Incomi
 ///
 /// # Errors
 /// Control is away or refuses it.
-pub async fn post(
-    shared: &Shared,
-    path: &str,
-    body: Vec<u8>,
-    kind: &'static str,
-) -> Result<(), String> {
+pub async fn post(shared: &Shared, path: &str, body: Vec<u8>, kind: &'static str) -> Result<(), String> {
     let request = Request::post(url(shared, path))
         .header("authorization", bearer(shared))
         .header("content-type", kind)
         .body(Full::new(Bytes::from(body)));
-    send(shared, request.map_err(|error| error.to_string())?, POST)
-        .await
-        .map(|_| ())
+    send(shared, request.map_err(|error| error.to_string())?, POST).await.map(|_| ())
 }
 
 async fn send(
@@ -213,15 +184,7 @@ async fn collect(answer: Response<hyper::body::Incoming>) -> Result<Bytes, Strin
 }
 
 fn url(shared: &Shared, path: &str) -> String {
-    format!(
-        "{}{path}",
-        shared
-            .options
-            .control_url
-            .as_deref()
-            .unwrap_or_default()
-            .trim_end_matches('/')
-    )
+    format!("{}{path}", shared.options.control_url.as_deref().unwrap_or_default().trim_end_matches('/'))
 }
 
 fn bearer(shared: &Shared) -> String {

@@ -41,11 +41,7 @@ impl Caller<'_> {
     /// Whether the key may use `feature`; an open gateway serves all of them.
     #[must_use]
     pub fn may_use(&self, feature: &str) -> bool {
-        self.key.is_none_or(|key| {
-            key.features
-                .iter()
-                .any(|allowed| allowed == "*" || allowed == feature)
-        })
+        self.key.is_none_or(|key| key.features.iter().any(|allowed| allowed == "*" || allowed == feature))
     }
 
     /// Whether the caller may pin endpoints and name request ids.
@@ -56,20 +52,10 @@ impl Caller<'_> {
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|text| {
-        text.strip_prefix("Bearer ")
-            .or_else(|| text.strip_prefix("bearer "))
-    });
-    bearer
-        .or_else(|| {
-            headers
-                .get("x-api-key")
-                .and_then(|value| value.to_str().ok())
-        })
-        .map(str::trim)
+    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let bearer =
+        bearer.and_then(|text| text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")));
+    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok())).map(str::trim)
 }
 
 fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &str) -> Option<&'a Key> {
@@ -77,9 +63,7 @@ fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &str) -> Option<&'a Key
     let key = snapshot.keys.iter().find(|key| key.id == id)?;
     let expected = decode_hex(&key.hmac)?;
     let pepper = hmac::Key::new(hmac::HMAC_SHA256, pepper.as_bytes());
-    hmac::verify(&pepper, text.as_bytes(), &expected)
-        .ok()
-        .map(|()| key)
+    hmac::verify(&pepper, text.as_bytes(), &expected).ok().map(|()| key)
 }
 
 /// Bytes of a hex string; `None` if it is not one.
@@ -88,8 +72,5 @@ pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }

@@ -36,19 +36,13 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
             "the method is not allowed here",
             "chat is POST, models is GET",
         ),
-        (_, path) => refuse(
-            404,
-            ErrorKind::NotFound,
-            &format!("there is no {path} here"),
-            ROUTES_HINT,
-        ),
+        (_, path) => refuse(404, ErrorKind::NotFound, &format!("there is no {path} here"), ROUTES_HINT),
     };
     drop(in_flight);
     response
 }
 
-const ROUTES_HINT: &str =
-    "routes: POST /v1/chat/completions, GET /v1/models, GET /health/readiness";
+const ROUTES_HINT: &str = "routes: POST /v1/chat/completions, GET /v1/models, GET /health/readiness";
 
 /// Counts requests between accept and the head of their answer.
 struct InFlight<'a>(&'a Shared);
@@ -91,12 +85,7 @@ fn models(shared: &Shared, headers: &HeaderMap) -> Response<AnswerBody> {
             serde_json::json!({"id": feature, "object": "model", "created": snapshot.issued_unix_s, "owned_by": "crossfade"})
         })
         .collect();
-    json(
-        StatusCode::OK,
-        serde_json::json!({"object": "list", "data": data})
-            .to_string()
-            .into_bytes(),
-    )
+    json(StatusCode::OK, serde_json::json!({"object": "list", "data": data}).to_string().into_bytes())
 }
 
 async fn chat(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -128,20 +117,10 @@ async fn chat(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Answ
     let (facts, include_usage) = facts(shared, &caller, &head.headers, &decoded);
     if !caller.may_use(&facts.feature) {
         let text = format!("this key may not use the feature {:?}", facts.feature);
-        return refuse(
-            403,
-            ErrorKind::Auth,
-            &text,
-            "ask for a key that lists the feature",
-        );
+        return refuse(403, ErrorKind::Auth, &text, "ask for a key that lists the feature");
     }
     if facts.pin.is_some() && !caller.may_measure() {
-        return refuse(
-            403,
-            ErrorKind::Auth,
-            "this key may not pin an endpoint",
-            "leave out x-crossfade-pin",
-        );
+        return refuse(403, ErrorKind::Auth, "this key may not pin an endpoint", "leave out x-crossfade-pin");
     }
     let draw = split_point("draw", &facts.request_id);
     let decision = match shared.with_engine(|engine, now| engine.choose(&facts, now, draw)) {
@@ -182,21 +161,11 @@ async fn receive(snapshot: &Snapshot, body: Incoming) -> Result<Bytes, Box<Respo
         }
         Ok(Err(error)) => {
             let text = format!("the body could not be read: {error}");
-            Err(Box::new(refuse(
-                400,
-                ErrorKind::InvalidRequest,
-                &text,
-                "send the whole body",
-            )))
+            Err(Box::new(refuse(400, ErrorKind::InvalidRequest, &text, "send the whole body")))
         }
         Err(_) => {
             let text = format!("the request did not arrive within {} ms", edge.receive_ms);
-            Err(Box::new(refuse(
-                408,
-                ErrorKind::Timeout,
-                &text,
-                "send the body at once",
-            )))
+            Err(Box::new(refuse(408, ErrorKind::Timeout, &text, "send the body at once")))
         }
     }
 }
@@ -207,21 +176,14 @@ fn facts(
     headers: &HeaderMap,
     request: &ChatRequest,
 ) -> (RequestFacts, bool) {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let said = openai_chat::facts(request);
-    let named = text("x-crossfade-request-id")
-        .filter(|id| caller.may_measure() && !id.is_empty() && id.len() <= 128);
+    let named =
+        text("x-crossfade-request-id").filter(|id| caller.may_measure() && !id.is_empty() && id.len() <= 128);
     let request_id = named.unwrap_or_else(|| shared.new_request_id());
     let facts = RequestFacts {
         feature: text("x-crossfade-feature").unwrap_or(said.model),
-        unit: text("x-crossfade-session")
-            .or(said.user)
-            .unwrap_or_else(|| request_id.clone()),
+        unit: text("x-crossfade-session").or(said.user).unwrap_or_else(|| request_id.clone()),
         unix_s: unix_ms() / 1000,
         stream: said.stream,
         input_tokens: said.input_tokens,
@@ -242,52 +204,22 @@ fn refusal_answer(shared: &Shared, facts: &RequestFacts, refusal: Refusal) -> Re
                 Some(name) => format!("did you mean {name:?}? GET /v1/models lists the features"),
                 None => "GET /v1/models lists the features".to_owned(),
             };
-            refuse(
-                404,
-                ErrorKind::NotFound,
-                &format!("there is no feature {feature:?}"),
-                &hint,
-            )
+            refuse(404, ErrorKind::NotFound, &format!("there is no feature {feature:?}"), &hint)
         }
         Refusal::UnknownPin { endpoint } => {
             let text = format!("there is no endpoint {endpoint:?}");
-            refuse(
-                404,
-                ErrorKind::NotFound,
-                &text,
-                "`crossfade endpoint list` names them",
-            )
+            refuse(404, ErrorKind::NotFound, &text, "`crossfade endpoint list` names them")
         }
         Refusal::NoEligibleEndpoint { feature } => {
             let text = format!("no endpoint may serve the feature {feature:?}");
-            refuse(
-                503,
-                ErrorKind::Config,
-                &text,
-                "its endpoints have no valid compliance verdict",
-            )
+            refuse(503, ErrorKind::Config, &text, "its endpoints have no valid compliance verdict")
         }
-        Refusal::AllOpen {
-            feature,
-            retry_after_ms,
-        } => {
+        Refusal::AllOpen { feature, retry_after_ms } => {
             let text = format!("every endpoint of the feature {feature:?} is failing");
-            let mut answer = refuse(
-                503,
-                ErrorKind::Capacity,
-                &text,
-                "try again after retry-after-ms",
-            );
-            answer
-                .headers_mut()
-                .insert("retry-after-ms", HeaderValue::from(retry_after_ms));
-            answer.headers_mut().insert(
-                "retry-after",
-                HeaderValue::from(retry_after_ms.div_ceil(1000)),
-            );
-            answer
-                .headers_mut()
-                .insert("x-should-retry", HeaderValue::from_static("false"));
+            let mut answer = refuse(503, ErrorKind::Capacity, &text, "try again after retry-after-ms");
+            answer.headers_mut().insert("retry-after-ms", HeaderValue::from(retry_after_ms));
+            answer.headers_mut().insert("retry-after", HeaderValue::from(retry_after_ms.div_ceil(1000)));
+            answer.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
             answer
         }
     }
@@ -295,12 +227,9 @@ fn refusal_answer(shared: &Shared, facts: &RequestFacts, refusal: Refusal) -> Re
 
 fn turn_away(stranger: &Stranger) -> Response<AnswerBody> {
     match stranger {
-        Stranger::NoKey => refuse(
-            401,
-            ErrorKind::Auth,
-            "a virtual key is needed",
-            "send Authorization: Bearer cf-…",
-        ),
+        Stranger::NoKey => {
+            refuse(401, ErrorKind::Auth, "a virtual key is needed", "send Authorization: Bearer cf-…")
+        }
         Stranger::WrongKey => refuse(
             401,
             ErrorKind::Auth,
@@ -311,26 +240,13 @@ fn turn_away(stranger: &Stranger) -> Response<AnswerBody> {
 }
 
 fn not_ready(reason: &str) -> Response<AnswerBody> {
-    refuse(
-        503,
-        ErrorKind::Capacity,
-        &format!("the gateway is not ready: {reason}"),
-        "try again in a second",
-    )
+    refuse(503, ErrorKind::Capacity, &format!("the gateway is not ready: {reason}"), "try again in a second")
 }
 
 /// An error whose status follows from its kind.
-pub fn error_answer(
-    kind: ErrorKind,
-    message: &str,
-    hint: &str,
-    request_id: &str,
-) -> Response<AnswerBody> {
+pub fn error_answer(kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> Response<AnswerBody> {
     let (status, body) = openai_chat::encode_error(kind, message, hint, request_id);
-    let mut answer = json(
-        StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
-        body,
-    );
+    let mut answer = json(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), body);
     if let Ok(value) = request_id.parse() {
         answer.headers_mut().insert("x-crossfade-request-id", value);
     }
@@ -339,10 +255,7 @@ pub fn error_answer(
 
 fn refuse(status: u16, kind: ErrorKind, message: &str, hint: &str) -> Response<AnswerBody> {
     let (_, body) = openai_chat::encode_error(kind, message, hint, "");
-    json(
-        StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
-        body,
-    )
+    json(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), body)
 }
 
 /// A JSON answer.
@@ -352,26 +265,18 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response<AnswerBody> {
 
 /// A short text answer.
 pub fn plain(status: StatusCode, text: &str) -> Response<AnswerBody> {
-    typed(
-        status,
-        format!("{text}\n").into_bytes(),
-        "text/plain; charset=utf-8",
-    )
+    typed(status, format!("{text}\n").into_bytes(), "text/plain; charset=utf-8")
 }
 
 /// An answer of any type.
 pub fn typed(status: StatusCode, body: Vec<u8>, kind: &'static str) -> Response<AnswerBody> {
     let mut response = Response::new(full_body(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert("content-type", HeaderValue::from_static(kind));
+    response.headers_mut().insert("content-type", HeaderValue::from_static(kind));
     response
 }
 
 /// A body that is already whole.
 pub fn full_body(bytes: Vec<u8>) -> AnswerBody {
-    Full::new(Bytes::from(bytes))
-        .map_err(|never| match never {})
-        .boxed()
+    Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed()
 }

@@ -16,10 +16,7 @@ Secrets come from CROSSFADE_GATEWAY_TOKEN and CROSSFADE_PEPPER.
 ";
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .json()
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().json().with_writer(std::io::stderr).init();
     let options = match read_options(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(problem) => return fail(&format!("{problem}\n{USAGE}"), 2),
@@ -53,14 +50,11 @@ fn read_options(mut arguments: impl Iterator<Item = String>) -> Result<GatewayOp
         admin: String::new(),
         state_dir: PathBuf::new(),
         control_url: None,
-        token: std::env::var("CROSSFADE_GATEWAY_TOKEN")
-            .map_err(|_| "CROSSFADE_GATEWAY_TOKEN is not set")?,
+        token: std::env::var("CROSSFADE_GATEWAY_TOKEN").map_err(|_| "CROSSFADE_GATEWAY_TOKEN is not set")?,
         pepper: std::env::var("CROSSFADE_PEPPER").map_err(|_| "CROSSFADE_PEPPER is not set")?,
     };
     while let Some(flag) = arguments.next() {
-        let value = arguments
-            .next()
-            .ok_or_else(|| format!("{flag} needs a value"))?;
+        let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
             "--name" => options.name = value,
             "--listen" => options.listen = value,
@@ -70,10 +64,7 @@ fn read_options(mut arguments: impl Iterator<Item = String>) -> Result<GatewayOp
             _ => return Err(format!("unknown option {flag}")),
         }
     }
-    if options.listen.is_empty()
-        || options.admin.is_empty()
-        || options.state_dir.as_os_str().is_empty()
-    {
+    if options.listen.is_empty() || options.admin.is_empty() || options.state_dir.as_os_str().is_empty() {
         return Err("--listen, --admin and --state-dir are needed".to_owned());
     }
     Ok(options)
@@ -82,18 +73,14 @@ fn read_options(mut arguments: impl Iterator<Item = String>) -> Result<GatewayOp
 /// A thread of its own, so that signals work before and after the server's runtime.
 fn stop_on_signal(stop: Stop) {
     std::thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        else {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return;
         };
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut term), Ok(mut int)) = (
-                signal(SignalKind::terminate()),
-                signal(SignalKind::interrupt()),
-            ) else {
+            let (Ok(mut term), Ok(mut int)) =
+                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+            else {
                 return;
             };
             tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }

@@ -24,10 +24,7 @@ impl fmt::Debug for GatewayOptions {
     /// Without the secrets.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("GatewayOptions");
-        shown
-            .field("name", &self.name)
-            .field("listen", &self.listen)
-            .field("admin", &self.admin);
+        shown.field("name", &self.name).field("listen", &self.listen).field("admin", &self.admin);
         shown
             .field("state_dir", &self.state_dir)
             .field("control_url", &self.control_url)
@@ -68,15 +65,9 @@ impl Stop {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error("cannot listen on {address}: {error} (hint: is another process using the port?)")]
-    Listen {
-        address: String,
-        error: std::io::Error,
-    },
+    Listen { address: String, error: std::io::Error },
     #[error("the state folder {path} cannot be used: {error}")]
-    State {
-        path: PathBuf,
-        error: std::io::Error,
-    },
+    State { path: PathBuf, error: std::io::Error },
     #[error("the runtime did not start: {0}")]
     Runtime(std::io::Error),
     #[error("{0}")]

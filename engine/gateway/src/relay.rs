@@ -40,13 +40,7 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
     let mut tried: Vec<Tried> = Vec::new();
     let mut next = next_step(&job, &tried);
     loop {
-        let Next::Attempt {
-            candidate,
-            role,
-            wait_ms,
-            reason,
-        } = next
-        else {
+        let Next::Attempt { candidate, role, wait_ms, reason } = next else {
             return give_up(&job, &tried);
         };
         if wait_ms > 0 {
@@ -58,23 +52,10 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
         match until_commit(&job, &mut attempt).await {
             Ok((held, encoder)) => {
                 let headers = truth(&job, &attempt, overhead);
-                return commit(
-                    &job,
-                    Commit {
-                        attempt,
-                        held,
-                        encoder,
-                    },
-                    headers,
-                );
+                return commit(&job, Commit { attempt, held, encoder }, headers);
             }
             Err(error) => {
-                tried.push(Tried {
-                    candidate,
-                    role,
-                    error: error.clone(),
-                    took_ms: attempt.took_ms(),
-                });
+                tried.push(Tried { candidate, role, error: error.clone(), took_ms: attempt.took_ms() });
                 next = next_step(&job, &tried);
                 let (ending, reason) = match &next {
                     Next::Attempt { reason, .. } => (Ending::Continues, reason.clone()),
@@ -91,9 +72,7 @@ fn next_step(job: &Job, tried: &[Tried]) -> Next {
     let elapsed = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
     job.shared
         .with_engine(|engine, now| engine.next(&job.facts, &job.decision, tried, elapsed, now))
-        .unwrap_or(Next::GiveUp {
-            reason: "the gateway has no snapshot".to_owned(),
-        })
+        .unwrap_or(Next::GiveUp { reason: "the gateway has no snapshot".to_owned() })
 }
 
 fn ticket(job: &Job, candidate: usize, role: Role, reason: String, index: usize) -> Ticket {
@@ -101,11 +80,7 @@ fn ticket(job: &Job, candidate: usize, role: Role, reason: String, index: usize)
     let first = index == 0;
     Ticket {
         index: u32::try_from(index).unwrap_or(u32::MAX),
-        role: if first && chosen.probe {
-            Role::Probe
-        } else {
-            role
-        },
+        role: if first && chosen.probe { Role::Probe } else { role },
         reason: if first { chosen.reason.clone() } else { reason },
         arm: job.decision.arm.clone(),
         candidate: chosen,
@@ -114,17 +89,11 @@ fn ticket(job: &Job, candidate: usize, role: Role, reason: String, index: usize)
 
 /// Reads until the caller may see something: the first content of a stream, the end of a plain or
 /// buffered answer.
-async fn until_commit(
-    job: &Job,
-    attempt: &mut Attempt,
-) -> Result<(Vec<u8>, StreamEncoder), UpstreamError> {
+async fn until_commit(job: &Job, attempt: &mut Attempt) -> Result<(Vec<u8>, StreamEncoder), UpstreamError> {
     attempt.send().await?;
     let hold_all = !job.facts.stream || job.decision.hold == Hold::All;
-    let model = job
-        .snapshot
-        .endpoints
-        .get(&attempt.ticket().candidate.endpoint)
-        .map_or("", |e| e.model.as_str());
+    let model =
+        job.snapshot.endpoints.get(&attempt.ticket().candidate.endpoint).map_or("", |e| e.model.as_str());
     let id = format!("chatcmpl-{}", job.facts.request_id);
     let mut encoder = StreamEncoder::new(&id, unix_ms() / 1000, model, job.include_usage);
     let (mut events, mut raw, mut held) = (Vec::new(), Vec::new(), Vec::new());
@@ -134,10 +103,7 @@ async fn until_commit(
         let over = attempt.is_over();
         if over || (attempt.has_content() && !hold_all) {
             if over && attempt.answer.is_empty() {
-                return Err(failure(
-                    ErrorKind::EmptyResponse,
-                    "a success without any content".to_owned(),
-                ));
+                return Err(failure(ErrorKind::EmptyResponse, "a success without any content".to_owned()));
             }
             return Ok((held, encoder));
         }
@@ -161,21 +127,15 @@ fn encode(
     }
 }
 
-fn commit(
-    job: &Arc<Job>,
-    mut commit: Commit,
-    headers: Vec<(&'static str, String)>,
-) -> Response<AnswerBody> {
+fn commit(job: &Arc<Job>, mut commit: Commit, headers: Vec<(&'static str, String)>) -> Response<AnswerBody> {
     commit.attempt.committed = true;
     let stream = job.facts.stream;
     let body = if commit.attempt.is_over() {
         let bytes = if stream || commit.attempt.passthrough {
             std::mem::take(&mut commit.held)
         } else {
-            let model = headers
-                .iter()
-                .find(|(name, _)| *name == "x-crossfade-model")
-                .map_or("", |(_, value)| value);
+            let model =
+                headers.iter().find(|(name, _)| *name == "x-crossfade-model").map_or("", |(_, value)| value);
             commit.attempt.answer.encode(
                 &format!("chatcmpl-{}", job.facts.request_id),
                 unix_ms() / 1000,
@@ -195,20 +155,10 @@ fn commit(
             response.headers_mut().insert(name, value);
         }
     }
-    let kind = if stream {
-        "text/event-stream; charset=utf-8"
-    } else {
-        "application/json"
-    };
-    response.headers_mut().insert(
-        "content-type",
-        hyper::header::HeaderValue::from_static(kind),
-    );
+    let kind = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(kind));
     if stream {
-        response.headers_mut().insert(
-            "cache-control",
-            hyper::header::HeaderValue::from_static("no-cache"),
-        );
+        response.headers_mut().insert("cache-control", hyper::header::HeaderValue::from_static("no-cache"));
     }
     response
 }
@@ -222,10 +172,7 @@ async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
     let mut out = std::mem::take(&mut commit.held);
     loop {
         if !out.is_empty()
-            && sender
-                .send(Ok(Frame::data(Bytes::from(std::mem::take(&mut out)))))
-                .await
-                .is_err()
+            && sender.send(Ok(Frame::data(Bytes::from(std::mem::take(&mut out))))).await.is_err()
         {
             return; // dropping the attempt closes it as cancelled
         }
@@ -238,26 +185,12 @@ async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
             advanced = commit.attempt.advance(&mut events, &mut raw) => advanced,
             () = sender.closed() => return,
         };
-        encode(
-            &job,
-            &commit.attempt,
-            &mut commit.encoder,
-            &events,
-            &mut raw,
-            &mut out,
-        );
+        encode(&job, &commit.attempt, &mut commit.encoder, &events, &mut raw, &mut out);
         if let Err(error) = advanced {
-            out.extend(encode_error_event(
-                error.kind,
-                &error.detail,
-                MID_STREAM_HINT,
-                &job.facts.request_id,
-            ));
+            out.extend(encode_error_event(error.kind, &error.detail, MID_STREAM_HINT, &job.facts.request_id));
             // The caller may be gone as well; the record below says what happened either way.
             let _ = sender.send(Ok(Frame::data(Bytes::from(out)))).await;
-            let _ = sender
-                .send(Err("the upstream broke the stream".into()))
-                .await;
+            let _ = sender.send(Err("the upstream broke the stream".into())).await;
             commit.attempt.close(Some(error), Ending::Failed, None);
             return;
         }
@@ -281,30 +214,15 @@ impl futures_core::Stream for ReceiverStream {
 
 fn give_up(job: &Job, tried: &[Tried]) -> Response<AnswerBody> {
     let last = tried.last().map(|tried| tried.error.clone());
-    let error = last.unwrap_or_else(|| {
-        failure(
-            ErrorKind::Timeout,
-            "the deadline was over before an attempt".to_owned(),
-        )
-    });
-    let mut answer = error_answer(
-        error.kind,
-        &error.detail,
-        hint(error.kind),
-        &job.facts.request_id,
-    );
+    let error = last
+        .unwrap_or_else(|| failure(ErrorKind::Timeout, "the deadline was over before an attempt".to_owned()));
+    let mut answer = error_answer(error.kind, &error.detail, hint(error.kind), &job.facts.request_id);
     let headers = answer.headers_mut();
     for (name, value) in [
         ("x-crossfade-attempts", tried.len().to_string()),
-        (
-            "x-crossfade-snapshot",
-            job.decision.snapshot_version.to_string(),
-        ),
+        ("x-crossfade-snapshot", job.decision.snapshot_version.to_string()),
         ("x-should-retry", "false".to_owned()),
-        (
-            "retry-after-ms",
-            error.pushback_ms.unwrap_or(1000).to_string(),
-        ),
+        ("retry-after-ms", error.pushback_ms.unwrap_or(1000).to_string()),
     ] {
         if let Ok(value) = value.parse() {
             headers.insert(name, value);
@@ -316,9 +234,7 @@ fn give_up(job: &Job, tried: &[Tried]) -> Response<AnswerBody> {
 fn hint(kind: ErrorKind) -> &'static str {
     use crossfade_core::domain::outcome::OutcomeClass;
     match kind.class() {
-        OutcomeClass::Overload => {
-            "every endpoint of the feature is full: try again after retry-after-ms"
-        }
+        OutcomeClass::Overload => "every endpoint of the feature is full: try again after retry-after-ms",
         OutcomeClass::Config => {
             "the gateway's own credential or model id was refused: its operator must mend the config"
         }
@@ -338,23 +254,14 @@ fn truth(job: &Job, attempt: &Attempt, overhead: Duration) -> Vec<(&'static str,
         ("x-crossfade-endpoint", ticket.candidate.endpoint.clone()),
         ("x-crossfade-attempts", (ticket.index + 1).to_string()),
         ("x-crossfade-reason", ticket.reason.clone()),
-        (
-            "x-crossfade-arm",
-            format!("{:?}", ticket.arm.kind).to_lowercase(),
-        ),
-        (
-            "x-crossfade-snapshot",
-            job.decision.snapshot_version.to_string(),
-        ),
+        ("x-crossfade-arm", format!("{:?}", ticket.arm.kind).to_lowercase()),
+        ("x-crossfade-snapshot", job.decision.snapshot_version.to_string()),
         ("x-crossfade-overhead-us", overhead.as_micros().to_string()),
     ];
     if let Some(endpoint) = endpoint {
         headers.push(("x-crossfade-provider", endpoint.provider.clone()));
         headers.push(("x-crossfade-model", endpoint.model.clone()));
-        headers.push((
-            "x-crossfade-capacity",
-            endpoint.capacity.capacity_class.as_str().to_owned(),
-        ));
+        headers.push(("x-crossfade-capacity", endpoint.capacity.capacity_class.as_str().to_owned()));
         if let Some(region) = &endpoint.region {
             headers.push(("x-crossfade-region", region.clone()));
         }

@@ -34,42 +34,22 @@ const FIRST_DRAIN: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// A port that cannot be had, a state folder that cannot be used.
-pub fn run(
-    options: GatewayOptions,
-    stop: &Stop,
-    on_ready: impl FnOnce(Ready),
-) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(RunError::Runtime)?;
+pub fn run(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready)) -> Result<(), RunError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
     let served = runtime.block_on(serve(options, stop, on_ready));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
 
-async fn serve(
-    options: GatewayOptions,
-    stop: &Stop,
-    on_ready: impl FnOnce(Ready),
-) -> Result<(), RunError> {
-    let state_error = |error| RunError::State {
-        path: options.state_dir.clone(),
-        error,
-    };
+async fn serve(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready)) -> Result<(), RunError> {
+    let state_error = |error| RunError::State { path: options.state_dir.clone(), error };
     std::fs::create_dir_all(&options.state_dir).map_err(state_error)?;
     let reports = Reports::start(&options.state_dir).map_err(state_error)?;
     let data = bind(&options.listen).await?;
     let admin = bind(&options.admin).await?;
-    let ready = Ready {
-        listen: address(&data, &options.listen)?,
-        admin: address(&admin, &options.admin)?,
-    };
-    let shared = Arc::new(Shared::new(
-        options,
-        Clients::new().map_err(RunError::Tls)?,
-        reports,
-    ));
+    let ready = Ready { listen: address(&data, &options.listen)?, admin: address(&admin, &options.admin)? };
+    let shared = Arc::new(Shared::new(options, Clients::new().map_err(RunError::Tls)?, reports));
     follow::restore(&shared);
     let background = tokio::spawn(background(Arc::clone(&shared)));
     on_ready(ready);
@@ -82,15 +62,10 @@ async fn serve(
     }
     shared.draining.store(true, Ordering::Relaxed);
     drop(data);
-    let drain = shared
-        .snapshot
-        .load()
-        .as_ref()
-        .map_or(FIRST_DRAIN, |s| Duration::from_millis(s.edge.drain_ms));
+    let drain =
+        shared.snapshot.load().as_ref().map_or(FIRST_DRAIN, |s| Duration::from_millis(s.edge.drain_ms));
     // What is left after the deadline is cut: the callers see a broken connection, not a finish.
-    let drained = tokio::time::timeout(drain, connections.shutdown())
-        .await
-        .is_ok();
+    let drained = tokio::time::timeout(drain, connections.shutdown()).await.is_ok();
     tracing::info!(drained, "stopped");
     background.abort();
     shared.reports.finish(&shared).await;
@@ -107,28 +82,16 @@ async fn background(shared: Arc<Shared>) {
 }
 
 async fn bind(address: &str) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| RunError::Listen {
-            address: address.to_owned(),
-            error,
-        })
+    TcpListener::bind(address).await.map_err(|error| RunError::Listen { address: address.to_owned(), error })
 }
 
 fn address(listener: &TcpListener, wanted: &str) -> Result<SocketAddr, RunError> {
-    listener.local_addr().map_err(|error| RunError::Listen {
-        address: wanted.to_owned(),
-        error,
-    })
+    listener.local_addr().map_err(|error| RunError::Listen { address: wanted.to_owned(), error })
 }
 
 /// Accepts for ever; each connection is served by `answer`, in a task of its own.
-async fn accept<F, A>(
-    listener: &TcpListener,
-    shared: &Arc<Shared>,
-    connections: &GracefulShutdown,
-    answer: F,
-) where
+async fn accept<F, A>(listener: &TcpListener, shared: &Arc<Shared>, connections: &GracefulShutdown, answer: F)
+where
     F: Fn(Arc<Shared>, Request<Incoming>) -> A + Copy + Send + Sync + 'static,
     A: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
@@ -165,14 +128,8 @@ where
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let edge = shared
-        .snapshot
-        .load()
-        .as_ref()
-        .map(|snapshot| snapshot.edge.clone());
-    let header_bytes = edge
-        .as_ref()
-        .map_or(FIRST_HEADER_BYTES, |edge| edge.header_bytes);
+    let edge = shared.snapshot.load().as_ref().map(|snapshot| snapshot.edge.clone());
+    let header_bytes = edge.as_ref().map_or(FIRST_HEADER_BYTES, |edge| edge.header_bytes);
     let receive = edge.map_or(FIRST_RECEIVE, |edge| Duration::from_millis(edge.receive_ms));
     let service = service_fn(move |request| {
         let answer = answer(Arc::clone(&shared), request);

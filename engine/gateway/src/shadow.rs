@@ -18,11 +18,7 @@ pub fn start(job: &Arc<Job>, plan: &ShadowPlan) {
     let ticket = Ticket {
         index: 0,
         candidate: plan.candidate.clone(),
-        arm: AssignedArm {
-            kind: ArmKind::Shadow,
-            name: Some(plan.name.clone()),
-            share: None,
-        },
+        arm: AssignedArm { kind: ArmKind::Shadow, name: Some(plan.name.clone()), share: None },
         role: Role::Shadow,
         reason: plan.candidate.reason.clone(),
     };
@@ -34,9 +30,7 @@ pub fn start(job: &Arc<Job>, plan: &ShadowPlan) {
     });
 }
 
-async fn run_to_end(
-    attempt: &mut Attempt,
-) -> Result<(), crossfade_core::domain::outcome::UpstreamError> {
+async fn run_to_end(attempt: &mut Attempt) -> Result<(), crossfade_core::domain::outcome::UpstreamError> {
     attempt.send().await?;
     let (mut events, mut raw) = (Vec::new(), Vec::new());
     while !attempt.is_over() {
@@ -51,8 +45,6 @@ fn slot(shared: &Shared, plan: &ShadowPlan) -> Option<OwnedSemaphorePermit> {
     let key = format!("{}/{}", plan.name, plan.in_flight);
     let limit = plan.in_flight as usize;
     let mut slots = lock(&shared.shadows);
-    let semaphore = slots
-        .entry(key)
-        .or_insert_with(|| Arc::new(Semaphore::new(limit)));
+    let semaphore = slots.entry(key).or_insert_with(|| Arc::new(Semaphore::new(limit)));
     Arc::clone(semaphore).try_acquire_owned().ok()
 }

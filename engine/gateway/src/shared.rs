@@ -58,11 +58,7 @@ impl Shared {
     /// Unique over gateways and restarts.
     #[must_use]
     pub fn new_request_id(&self) -> String {
-        format!(
-            "{}{:x}",
-            self.id_prefix,
-            self.id_counter.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{}{:x}", self.id_prefix, self.id_counter.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Runs `work` on the engine; `None` before the first snapshot.
@@ -92,8 +88,7 @@ impl Shared {
             return Err("draining");
         }
         let snapshot = self.snapshot.load_full().ok_or("no snapshot yet")?;
-        let loopback =
-            self.options.listen.starts_with("127.") || self.options.listen.starts_with("[::1]");
+        let loopback = self.options.listen.starts_with("127.") || self.options.listen.starts_with("[::1]");
         if snapshot.edge.open_access && !loopback {
             return Err("no keys are configured: without keys only loopback is served");
         }
@@ -109,8 +104,6 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Wall time, for records and end dates only.
 #[must_use]
 pub fn unix_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,1 +1,137 @@
-//! x
+//! `crossfade._engine`: the engine as Python sees it. Documents cross as JSON text; nothing here
+//! runs per request.
+#![forbid(unsafe_code)]
+
+use crossfade_core::decide::split::split_point as point;
+use crossfade_core::decide::{Engine, Observation, Tried};
+use crossfade_core::domain::request::RequestFacts;
+use crossfade_core::domain::snapshot::Snapshot;
+use crossfade_gateway::{GatewayOptions, Stop, run};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn read<T: DeserializeOwned>(text: &str) -> PyResult<T> {
+    serde_json::from_str(text).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn write<T: Serialize>(value: &T) -> PyResult<String> {
+    serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn parse_snapshot(json: &[u8]) -> PyResult<Snapshot> {
+    Snapshot::parse(json).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// The gateway's server. `run` blocks without holding the interpreter; signals stay Python's.
+#[pyclass(frozen)]
+struct Server {
+    options: GatewayOptions,
+    stop: Stop,
+}
+
+#[pymethods]
+impl Server {
+    #[new]
+    fn new(options: &str) -> PyResult<Self> {
+        Ok(Self { options: read(options)?, stop: Stop::default() })
+    }
+
+    fn stop(&self) {
+        self.stop.stop();
+    }
+
+    /// Serves until `stop`; `on_ready(listen, admin)` is called once.
+    fn run(&self, py: Python<'_>, on_ready: Option<Py<PyAny>>) -> PyResult<()> {
+        let (options, stop) = (self.options.clone(), self.stop.clone());
+        let served = py.detach(move || {
+            run(options, &stop, move |ready| {
+                if let Some(announce) = on_ready {
+                    Python::attach(|py| {
+                        if let Err(error) = announce.call1(py, (ready.listen.to_string(), ready.admin.to_string())) {
+                            error.write_unraisable(py, None);
+                        }
+                    });
+                }
+            })
+        });
+        served.map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    }
+}
+
+/// The production decisions, for rehearsals and tests in virtual time.
+#[pyclass]
+struct Decider {
+    engine: Engine,
+}
+
+#[pymethods]
+impl Decider {
+    #[new]
+    #[pyo3(signature = (snapshot, now = 0.0))]
+    fn new(snapshot: &[u8], now: f64) -> PyResult<Self> {
+        Ok(Self { engine: Engine::new(parse_snapshot(snapshot)?, now) })
+    }
+
+    fn apply(&mut self, snapshot: &[u8], now: f64) -> PyResult<()> {
+        self.engine.apply(parse_snapshot(snapshot)?, now);
+        Ok(())
+    }
+
+    /// The decision or the refusal, as `{"ok": …}` or `{"refused": …}`.
+    fn choose(&mut self, request: &str, now: f64, draw: f64) -> PyResult<String> {
+        let request: RequestFacts = read(request)?;
+        match self.engine.choose(&request, now, draw) {
+            Ok(decision) => write(&serde_json::json!({"ok": decision})),
+            Err(refusal) => write(&serde_json::json!({"refused": refusal})),
+        }
+    }
+
+    fn next(&mut self, request: &str, decision: &str, tried: &str, elapsed_ms: u64, now: f64) -> PyResult<String> {
+        let tried: Vec<Tried> = read(tried)?;
+        write(&self.engine.next(&read(request)?, &read(decision)?, &tried, elapsed_ms, now))
+    }
+
+    fn observe(&mut self, observation: &str, now: f64) -> PyResult<()> {
+        let seen: Observation = read(observation)?;
+        self.engine.observe(&seen, now);
+        Ok(())
+    }
+
+    fn tick(&mut self, now: f64) {
+        self.engine.tick(now);
+    }
+
+    fn kill(&mut self, feature: &str, killed: bool) {
+        self.engine.kill(feature, killed);
+    }
+
+    fn effects(&self) -> PyResult<String> {
+        write(&self.engine.effects())
+    }
+
+    fn health(&self) -> PyResult<String> {
+        write(&self.engine.health())
+    }
+}
+
+/// Raises `ValueError` for a snapshot this engine would refuse.
+#[pyfunction]
+fn check_snapshot(snapshot: &[u8]) -> PyResult<()> {
+    parse_snapshot(snapshot).map(|_| ())
+}
+
+/// `split-v1`: a unit's fixed place in [0, 1).
+#[pyfunction]
+fn split_point(salt: &str, unit: &str) -> f64 {
+    point(salt, unit)
+}
+
+#[pymodule(gil_used = false)]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Server>()?;
+    module.add_class::<Decider>()?;
+    module.add_function(wrap_pyfunction!(check_snapshot, module)?)?;
+    module.add_function(wrap_pyfunction!(split_point, module)?)
+}

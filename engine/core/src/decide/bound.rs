@@ -22,8 +22,7 @@ pub fn share_exceeds(hard: u32, total: u32, limit: f64, confidence: f64) -> bool
 /// P(X ≥ k) for X ~ Binomial(n, p), 0 < p < 1, k above the mean: terms fall geometrically.
 fn upper_tail(k: u32, n: u32, p: f64) -> f64 {
     let (k_real, n_real) = (f64::from(k), f64::from(n));
-    let log_choose =
-        ln_gamma(n_real + 1.0) - ln_gamma(k_real + 1.0) - ln_gamma(n_real - k_real + 1.0);
+    let log_choose = ln_gamma(n_real + 1.0) - ln_gamma(k_real + 1.0) - ln_gamma(n_real - k_real + 1.0);
     let mut term = (log_choose + k_real * p.ln() + (n_real - k_real) * (1.0 - p).ln()).exp();
     let mut sum = term;
     let odds = p / (1.0 - p);
@@ -66,9 +65,7 @@ mod tests {
 
     /// The smallest failure count that is evidence of a share above 10 % at 99.9 %.
     fn least(total: u32) -> u32 {
-        (1..=total)
-            .find(|&hard| share_exceeds(hard, total, 0.10, 0.999))
-            .unwrap_or(u32::MAX)
+        (1..=total).find(|&hard| share_exceeds(hard, total, 0.10, 0.999)).unwrap_or(u32::MAX)
     }
 
     #[test]

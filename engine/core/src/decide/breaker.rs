@@ -26,23 +26,10 @@ const LONGEST_PUSHBACK_S: f64 = 300.0;
 #[derive(Debug, Clone, PartialEq)]
 enum State {
     Closed,
-    Open {
-        until: f64,
-    },
-    Probe {
-        successes: u32,
-        in_flight_since: Option<f64>,
-    },
-    Ramp {
-        level: usize,
-        since: f64,
-        total: u32,
-        hard: u32,
-        run: u32,
-    },
-    Quarantined {
-        until: f64,
-    },
+    Open { until: f64 },
+    Probe { successes: u32, in_flight_since: Option<f64> },
+    Ramp { level: usize, since: f64, total: u32, hard: u32, run: u32 },
+    Quarantined { until: f64 },
 }
 
 /// May this request use the endpoint?
@@ -89,11 +76,7 @@ impl Breaker {
     /// `seed` makes the jitter of each endpoint its own.
     #[must_use]
     pub fn new(policy: BreakerPolicy, seed: &str, now: f64) -> Self {
-        let windows = policy
-            .windows_s
-            .iter()
-            .map(|&span| Window::new(span))
-            .collect();
+        let windows = policy.windows_s.iter().map(|&span| Window::new(span)).collect();
         Self {
             policy,
             seed: seed.to_owned(),
@@ -112,11 +95,7 @@ impl Breaker {
     /// New rules for the same endpoint; its health stays.
     pub fn adopt(&mut self, policy: &BreakerPolicy) {
         if self.policy != *policy {
-            self.windows = policy
-                .windows_s
-                .iter()
-                .map(|&span| Window::new(span))
-                .collect();
+            self.windows = policy.windows_s.iter().map(|&span| Window::new(span)).collect();
             self.policy = policy.clone();
         }
     }
@@ -157,43 +136,27 @@ impl Breaker {
         self.tick(now);
         let reason = self.reason.clone();
         match &mut self.state {
-            State::Closed => Admission::Yes {
-                share: 1.0,
-                probe: false,
-            },
-            State::Open { until } | State::Quarantined { until } => Admission::No {
-                reason,
-                retry_at: *until,
-            },
-            State::Probe {
-                in_flight_since: Some(since),
-                ..
-            } if now - *since < PROBE_SLOT_S => Admission::No {
-                reason: "half-open: its one probe is in flight".to_owned(),
-                retry_at: now + 1.0,
-            },
-            State::Probe {
-                in_flight_since, ..
-            } => {
-                *in_flight_since = Some(now);
-                Admission::Yes {
-                    share: 0.0,
-                    probe: true,
+            State::Closed => Admission::Yes { share: 1.0, probe: false },
+            State::Open { until } | State::Quarantined { until } => {
+                Admission::No { reason, retry_at: *until }
+            }
+            State::Probe { in_flight_since: Some(since), .. } if now - *since < PROBE_SLOT_S => {
+                Admission::No {
+                    reason: "half-open: its one probe is in flight".to_owned(),
+                    retry_at: now + 1.0,
                 }
+            }
+            State::Probe { in_flight_since, .. } => {
+                *in_flight_since = Some(now);
+                Admission::Yes { share: 0.0, probe: true }
             }
             State::Ramp { level, .. } => {
                 let share = self.policy.ramp_shares.get(*level).copied().unwrap_or(1.0);
                 if point < share {
-                    return Admission::Yes {
-                        share,
-                        probe: false,
-                    };
+                    return Admission::Yes { share, probe: false };
                 }
                 let reason = format!("half-open: admits {:.0} % of requests", share * 100.0);
-                Admission::No {
-                    reason,
-                    retry_at: now + self.policy.ramp_dwell_s,
-                }
+                Admission::No { reason, retry_at: now + self.policy.ramp_dwell_s }
             }
         }
     }
@@ -201,13 +164,8 @@ impl Breaker {
     /// Time alone: OPEN ends in PROBE, a patient level goes up, a long healthy time forgives.
     pub fn tick(&mut self, now: f64) {
         match self.state {
-            State::Open { until } | State::Quarantined { until }
-                if now >= until.max(self.not_before) =>
-            {
-                self.state = State::Probe {
-                    successes: 0,
-                    in_flight_since: None,
-                };
+            State::Open { until } | State::Quarantined { until } if now >= until.max(self.not_before) => {
+                self.state = State::Probe { successes: 0, in_flight_since: None };
                 "half-open: waiting for a successful probe".clone_into(&mut self.reason);
             }
             State::Ramp { .. } => self.climb(now),
@@ -235,23 +193,15 @@ impl Breaker {
         self.run = 0;
         self.run_requests.clear();
         match &mut self.state {
-            State::Closed => self
-                .windows
-                .iter_mut()
-                .for_each(|window| window.add(false, now)),
-            State::Probe {
-                successes,
-                in_flight_since,
-            } if seen.probe => {
+            State::Closed => self.windows.iter_mut().for_each(|window| window.add(false, now)),
+            State::Probe { successes, in_flight_since } if seen.probe => {
                 *in_flight_since = None;
                 *successes += 1;
                 if *successes >= self.policy.probe_successes {
                     self.enter_level(0, now);
                 }
             }
-            State::Ramp {
-                level, total, run, ..
-            } if seen.level == ramp_share(&self.policy, *level) => {
+            State::Ramp { level, total, run, .. } if seen.level == ramp_share(&self.policy, *level) => {
                 *total += 1;
                 *run = 0;
                 self.climb(now);
@@ -263,15 +213,9 @@ impl Breaker {
     fn count_hard(&mut self, seen: &Seen<'_>, now: f64) {
         match &mut self.state {
             State::Closed => {
-                self.windows
-                    .iter_mut()
-                    .for_each(|window| window.add(true, now));
+                self.windows.iter_mut().for_each(|window| window.add(true, now));
                 self.run += 1;
-                if !self
-                    .run_requests
-                    .iter()
-                    .any(|known| known == seen.request_id)
-                {
+                if !self.run_requests.iter().any(|known| known == seen.request_id) {
                     self.run_requests.push(seen.request_id.to_owned());
                 }
                 if let Some(reason) = self.trip_reason(now) {
@@ -279,13 +223,7 @@ impl Breaker {
                 }
             }
             State::Probe { .. } if seen.probe => self.open("the probe failed".to_owned(), now),
-            State::Ramp {
-                level,
-                total,
-                hard,
-                run,
-                ..
-            } if seen.level == ramp_share(&self.policy, *level) => {
+            State::Ramp { level, total, hard, run, .. } if seen.level == ramp_share(&self.policy, *level) => {
                 *total += 1;
                 *hard += 1;
                 *run += 1;
@@ -306,9 +244,7 @@ impl Breaker {
         let policy = &self.policy;
         for (window, span) in self.windows.iter_mut().zip(&policy.windows_s) {
             let (hard, total) = window.counts(now);
-            if hard >= policy.min_hard
-                && share_exceeds(hard, total, policy.hard_share, policy.confidence)
-            {
+            if hard >= policy.min_hard && share_exceeds(hard, total, policy.hard_share, policy.confidence) {
                 return Some(format!("{hard} of {total} attempts failed within {span} s"));
             }
         }
@@ -326,9 +262,7 @@ impl Breaker {
         let draw = split_point(&self.seed, &self.openings.to_string());
         let wait = base * (1.0 + self.policy.jitter * (2.0 * draw - 1.0));
         self.reason = format!("open: {reason}");
-        self.state = State::Open {
-            until: (now + wait).max(self.not_before),
-        };
+        self.state = State::Open { until: (now + wait).max(self.not_before) };
         self.run = 0;
         self.run_requests.clear();
     }
@@ -341,30 +275,14 @@ impl Breaker {
             self.windows.iter_mut().for_each(Window::clear);
             return;
         }
-        self.reason = format!(
-            "half-open: {:.0} % after recovery",
-            self.ramp_share(level) * 100.0
-        );
-        self.state = State::Ramp {
-            level,
-            since: now,
-            total: 0,
-            hard: 0,
-            run: 0,
-        };
+        self.reason = format!("half-open: {:.0} % after recovery", self.ramp_share(level) * 100.0);
+        self.state = State::Ramp { level, since: now, total: 0, hard: 0, run: 0 };
     }
 
     /// Up one level when both time and evidence allow it; little traffic is enough evidence only
     /// after `ramp_patience_s`, with three successes and no failure.
     fn climb(&mut self, now: f64) {
-        let State::Ramp {
-            level,
-            since,
-            total,
-            hard,
-            ..
-        } = self.state
-        else {
+        let State::Ramp { level, since, total, hard, .. } = self.state else {
             return;
         };
         let needed = self.policy.ramp_outcomes.get(level).copied().unwrap_or(1);
@@ -378,38 +296,28 @@ impl Breaker {
 
     fn push_back(&mut self, seen: &Seen<'_>, now: f64) {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
-        let wait = seen
-            .pushback_ms
-            .map_or(DEFAULT_PUSHBACK_S, |ms| ms as f64 / 1000.0)
-            .min(LONGEST_PUSHBACK_S);
+        let wait =
+            seen.pushback_ms.map_or(DEFAULT_PUSHBACK_S, |ms| ms as f64 / 1000.0).min(LONGEST_PUSHBACK_S);
         self.not_before = self.not_before.max(now + wait);
         if let (true, State::Probe { .. }) = (seen.probe, &self.state) {
-            self.state = State::Open {
-                until: self.not_before,
-            };
+            self.state = State::Open { until: self.not_before };
             "open: asked to come back later while probing".clone_into(&mut self.reason);
         }
     }
 
     fn count_config(&mut self, now: f64) {
-        self.config_failures
-            .retain(|&at| now - at < CONFIG_WITHIN_S);
+        self.config_failures.retain(|&at| now - at < CONFIG_WITHIN_S);
         self.config_failures.push(now);
         let probing = matches!(self.state, State::Probe { .. });
         if probing || self.config_failures.len() >= CONFIG_LIMIT as usize {
             self.config_failures.clear();
-            self.state = State::Quarantined {
-                until: now + QUARANTINE_S,
-            };
-            "quarantined: the provider refuses our credential or model id"
-                .clone_into(&mut self.reason);
+            self.state = State::Quarantined { until: now + QUARANTINE_S };
+            "quarantined: the provider refuses our credential or model id".clone_into(&mut self.reason);
         }
     }
 
     fn free_probe(&mut self, seen: &Seen<'_>) {
-        if let State::Probe {
-            in_flight_since, ..
-        } = &mut self.state
+        if let State::Probe { in_flight_since, .. } = &mut self.state
             && seen.probe
         {
             *in_flight_since = None;

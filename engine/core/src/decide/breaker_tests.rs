@@ -25,13 +25,7 @@ fn policy() -> BreakerPolicy {
 }
 
 fn seen(request_id: &str, class: OutcomeClass) -> Seen<'_> {
-    Seen {
-        request_id,
-        class,
-        level: 1.0,
-        probe: false,
-        pushback_ms: None,
-    }
+    Seen { request_id, class, level: 1.0, probe: false, pushback_ms: None }
 }
 
 fn fail(breaker: &mut Breaker, count: usize, now: f64) {
@@ -85,14 +79,8 @@ fn one_probe_at_a_time_and_a_lost_probe_frees_its_slot() {
     let probed = first_probe(&mut breaker, 0.0);
 
     assert!((4.0..=6.1).contains(&probed), "{probed}");
-    assert!(matches!(
-        breaker.admit(0.0, probed + 1.0),
-        Admission::No { .. }
-    ));
-    assert!(matches!(
-        breaker.admit(0.0, probed + 61.0),
-        Admission::Yes { probe: true, .. }
-    ));
+    assert!(matches!(breaker.admit(0.0, probed + 1.0), Admission::No { .. }));
+    assert!(matches!(breaker.admit(0.0, probed + 61.0), Admission::Yes { probe: true, .. }));
 }
 
 #[test]
@@ -100,53 +88,24 @@ fn recovery_takes_probes_and_every_level_of_the_ramp() {
     let mut breaker = Breaker::new(policy(), "e", 0.0);
     fail(&mut breaker, 5, 0.0);
     let mut now = first_probe(&mut breaker, 0.0);
-    breaker.observe(
-        &Seen {
-            probe: true,
-            level: 0.0,
-            ..seen("p", OutcomeClass::Ok)
-        },
-        now,
-    );
+    breaker.observe(&Seen { probe: true, level: 0.0, ..seen("p", OutcomeClass::Ok) }, now);
     for _ in 0..2 {
-        assert!(matches!(
-            breaker.admit(0.99, now),
-            Admission::Yes { probe: true, .. }
-        ));
-        breaker.observe(
-            &Seen {
-                probe: true,
-                level: 0.0,
-                ..seen("p", OutcomeClass::Ok)
-            },
-            now,
-        );
+        assert!(matches!(breaker.admit(0.99, now), Admission::Yes { probe: true, .. }));
+        breaker.observe(&Seen { probe: true, level: 0.0, ..seen("p", OutcomeClass::Ok) }, now);
     }
     let began = now;
     let mut shares = Vec::new();
     while !breaker.is_closed() && now < began + 1000.0 {
-        let Admission::Yes { share, .. } = breaker.admit(0.0, now) else {
-            panic!("not admitted")
-        };
+        let Admission::Yes { share, .. } = breaker.admit(0.0, now) else { panic!("not admitted") };
         if shares.last() != Some(&share) {
             shares.push(share);
         }
-        breaker.observe(
-            &Seen {
-                level: share,
-                ..seen("r", OutcomeClass::Ok)
-            },
-            now,
-        );
+        breaker.observe(&Seen { level: share, ..seen("r", OutcomeClass::Ok) }, now);
         now += 0.2;
     }
 
     assert_eq!(shares, vec![0.02, 0.05, 0.10, 0.25, 0.50, 1.0]);
-    assert!(
-        now - began >= 50.0,
-        "five dwells of 10 s, took {}",
-        now - began
-    );
+    assert!(now - began >= 50.0, "five dwells of 10 s, took {}", now - began);
 }
 
 #[test]
@@ -154,14 +113,7 @@ fn a_failed_probe_opens_again_for_longer() {
     let mut breaker = Breaker::new(policy(), "e", 0.0);
     fail(&mut breaker, 5, 0.0);
     let first = first_probe(&mut breaker, 0.0);
-    breaker.observe(
-        &Seen {
-            probe: true,
-            level: 0.0,
-            ..seen("p", OutcomeClass::Hard)
-        },
-        first,
-    );
+    breaker.observe(&Seen { probe: true, level: 0.0, ..seen("p", OutcomeClass::Hard) }, first);
     let second = first_probe(&mut breaker, first);
 
     assert!(second - first > 7.9, "{}", second - first);

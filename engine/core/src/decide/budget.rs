@@ -14,17 +14,9 @@ pub struct RetryBudget {
 impl RetryBudget {
     #[must_use]
     pub fn new(ttl_s: f64) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "config holds seconds"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "config holds seconds")]
         let span = ttl_s.max(1.0) as u32;
-        Self {
-            firsts: Window::new(span),
-            retries: Window::new(span),
-            ttl_s: ttl_s.max(1.0),
-        }
+        Self { firsts: Window::new(span), retries: Window::new(span), ttl_s: ttl_s.max(1.0) }
     }
 
     /// Counts a first attempt.
@@ -68,9 +60,6 @@ mod tests {
     fn an_idle_budget_still_grants_its_reserve() {
         let mut budget = RetryBudget::new(10.0);
 
-        assert_eq!(
-            (0..20).filter(|_| budget.withdraw(0.1, 1.0, 0.0)).count(),
-            10
-        );
+        assert_eq!((0..20).filter(|_| budget.withdraw(0.1, 1.0, 0.0)).count(), 10);
     }
 }

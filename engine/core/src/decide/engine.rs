@@ -9,9 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attempt::{EndpointHealth, FeatureEffect};
-use crate::domain::decision::{
-    ArmKind, AssignedArm, Candidate, Decision, Next, Refusal, Role, ShadowPlan,
-};
+use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Next, Refusal, Role, ShadowPlan};
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, Rollout, Snapshot, Target};
@@ -85,11 +83,9 @@ impl Engine {
             breakers.insert(name.clone(), breaker);
         }
         self.breakers = breakers;
-        self.latches.retain(|name, latch| {
-            rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout))
-        });
-        self.budgets
-            .retain(|(feature, _), _| snapshot.features.contains_key(feature));
+        self.latches
+            .retain(|name, latch| rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout)));
+        self.budgets.retain(|(feature, _), _| snapshot.features.contains_key(feature));
         self.snapshot = Arc::new(snapshot);
     }
 
@@ -97,19 +93,11 @@ impl Engine {
     ///
     /// # Errors
     /// The refusal to tell the caller: unknown feature or pin, nobody eligible, everybody open.
-    pub fn choose(
-        &mut self,
-        request: &RequestFacts,
-        now: f64,
-        draw: f64,
-    ) -> Result<Decision, Refusal> {
+    pub fn choose(&mut self, request: &RequestFacts, now: f64, draw: f64) -> Result<Decision, Refusal> {
         let snapshot = Arc::clone(&self.snapshot);
         let Some(feature) = snapshot.features.get(&request.feature) else {
             let nearest = nearest(&request.feature, snapshot.features.keys());
-            return Err(Refusal::UnknownFeature {
-                feature: request.feature.clone(),
-                nearest,
-            });
+            return Err(Refusal::UnknownFeature { feature: request.feature.clone(), nearest });
         };
         if let Some(pin) = &request.pin {
             return self.choose_pinned(&snapshot, feature, request, pin);
@@ -126,23 +114,14 @@ impl Engine {
         let ranked = ranking.rank(&targets);
         if ranked.candidates.is_empty() {
             return Err(match ranked.retry_at {
-                Some(at) => Refusal::AllOpen {
-                    feature: request.feature.clone(),
-                    retry_after_ms: millis(at - now),
-                },
-                None => Refusal::NoEligibleEndpoint {
-                    feature: request.feature.clone(),
-                },
+                Some(at) => {
+                    Refusal::AllOpen { feature: request.feature.clone(), retry_after_ms: millis(at - now) }
+                }
+                None => Refusal::NoEligibleEndpoint { feature: request.feature.clone() },
             });
         }
         let shadow = self.plan_shadow(&snapshot, feature, request, now);
-        Ok(decision(
-            &snapshot,
-            feature,
-            request,
-            arm,
-            (ranked.candidates, ranked.skipped, shadow),
-        ))
+        Ok(decision(&snapshot, feature, request, arm, (ranked.candidates, ranked.skipped, shadow)))
     }
 
     /// What follows the last of `tried`. Before any attempt: the first candidate.
@@ -154,37 +133,22 @@ impl Engine {
         elapsed_ms: u64,
         now: f64,
     ) -> Next {
-        let endpoint = tried
-            .last()
-            .and_then(|last| decision.candidates.get(last.candidate))
-            .map(|c| c.endpoint.clone());
-        let closed = endpoint
-            .as_ref()
-            .and_then(|name| self.breakers.get(name))
-            .is_some_and(Breaker::is_closed);
+        let endpoint =
+            tried.last().and_then(|last| decision.candidates.get(last.candidate)).map(|c| c.endpoint.clone());
+        let closed =
+            endpoint.as_ref().and_then(|name| self.breakers.get(name)).is_some_and(Breaker::is_closed);
         let total = request
             .deadline_ms
-            .map_or(decision.deadlines.total_ms, |own| {
-                own.min(decision.deadlines.total_ms)
-            });
-        let situation = Situation {
-            decision,
-            tried,
-            remaining_ms: total.saturating_sub(elapsed_ms),
-            closed,
-        };
+            .map_or(decision.deadlines.total_ms, |own| own.min(decision.deadlines.total_ms));
+        let situation = Situation { decision, tried, remaining_ms: total.saturating_sub(elapsed_ms), closed };
         let attempts = &decision.attempts;
         let budgets = &mut self.budgets;
         if decision.arm.kind == ArmKind::Pin && !tried.is_empty() {
-            return Next::GiveUp {
-                reason: "a measurement is not repeated".to_owned(),
-            };
+            return Next::GiveUp { reason: "a measurement is not repeated".to_owned() };
         }
         next(&situation, || {
             let key = (request.feature.clone(), endpoint.unwrap_or_default());
-            let budget = budgets
-                .entry(key)
-                .or_insert_with(|| RetryBudget::new(attempts.retry_ttl_s));
+            let budget = budgets.entry(key).or_insert_with(|| RetryBudget::new(attempts.retry_ttl_s));
             budget.withdraw(attempts.retry_ratio, attempts.retry_reserve_per_s, now)
         })
     }
@@ -220,9 +184,7 @@ impl Engine {
 
     /// Time passes: called each second.
     pub fn tick(&mut self, now: f64) {
-        self.breakers
-            .values_mut()
-            .for_each(|breaker| breaker.tick(now));
+        self.breakers.values_mut().for_each(|breaker| breaker.tick(now));
     }
 
     /// The local kill switch: the candidate's share of `feature` is 0 here while it is on.
@@ -241,11 +203,7 @@ impl Engine {
             feature: name.clone(),
             candidate_share: self.candidate_share(name, feature),
             rollout_epoch: feature.rollout.as_ref().map(|rollout| rollout.epoch),
-            local_rollback: self
-                .latches
-                .get(name)
-                .and_then(Latch::reason)
-                .map(str::to_owned),
+            local_rollback: self.latches.get(name).and_then(Latch::reason).map(str::to_owned),
             killed: self.killed.contains(name),
         };
         self.snapshot.features.iter().map(effect).collect()
@@ -267,10 +225,7 @@ impl Engine {
     }
 
     fn candidate_share(&self, name: &str, feature: &Feature) -> f64 {
-        let latched = self
-            .latches
-            .get(name)
-            .is_some_and(|latch| latch.reason().is_some());
+        let latched = self.latches.get(name).is_some_and(|latch| latch.reason().is_some());
         match &feature.rollout {
             Some(rollout) if !latched && !self.killed.contains(name) => rollout.share,
             _ => 0.0,
@@ -283,42 +238,23 @@ impl Engine {
         feature: &'a Feature,
         request: &RequestFacts,
     ) -> (AssignedArm, Vec<(&'a Target, String)>) {
-        let own = feature
-            .hierarchy
-            .iter()
-            .enumerate()
-            .map(|(index, target)| match index {
-                0 => (target, "primary of the hierarchy".to_owned()),
-                _ => (target, format!("backup {index} of the hierarchy")),
-            });
+        let own = feature.hierarchy.iter().enumerate().map(|(index, target)| match index {
+            0 => (target, "primary of the hierarchy".to_owned()),
+            _ => (target, format!("backup {index} of the hierarchy")),
+        });
         if let Some(rollout) = &feature.rollout {
             let share = self.candidate_share(&request.feature, feature);
             let point = split_point(&rollout.salt, &request.unit);
-            let arm = |kind| AssignedArm {
-                kind,
-                name: Some(rollout.migration.clone()),
-                share: Some(share),
-            };
+            let arm = |kind| AssignedArm { kind, name: Some(rollout.migration.clone()), share: Some(share) };
             if point < share {
-                let why = format!(
-                    "candidate at {:.1} %: the unit is at {:.3}",
-                    share * 100.0,
-                    point
-                );
-                let backups =
-                    own.map(|(target, why)| (target, format!("incumbent as backup: {why}")));
+                let why = format!("candidate at {:.1} %: the unit is at {:.3}", share * 100.0, point);
+                let backups = own.map(|(target, why)| (target, format!("incumbent as backup: {why}")));
                 return (
                     arm(ArmKind::Candidate),
-                    std::iter::once((&rollout.candidate, why))
-                        .chain(backups)
-                        .collect(),
+                    std::iter::once((&rollout.candidate, why)).chain(backups).collect(),
                 );
             }
-            let kind = if point < share + rollout.baseline_share {
-                ArmKind::Baseline
-            } else {
-                ArmKind::Main
-            };
+            let kind = if point < share + rollout.baseline_share { ArmKind::Baseline } else { ArmKind::Main };
             return (arm(kind), own.collect());
         }
         if let Some((arm, target)) = experiment_arm(feature, request) {
@@ -326,14 +262,7 @@ impl Engine {
             let first = target.map(|target| (target, why));
             return (arm, first.into_iter().chain(own).collect());
         }
-        (
-            AssignedArm {
-                kind: ArmKind::Main,
-                name: None,
-                share: None,
-            },
-            own.collect(),
-        )
+        (AssignedArm { kind: ArmKind::Main, name: None, share: None }, own.collect())
     }
 
     fn choose_pinned(
@@ -344,19 +273,13 @@ impl Engine {
         pin: &str,
     ) -> Result<Decision, Refusal> {
         if !snapshot.endpoints.contains_key(pin) {
-            return Err(Refusal::UnknownPin {
-                endpoint: pin.to_owned(),
-            });
+            return Err(Refusal::UnknownPin { endpoint: pin.to_owned() });
         }
         if !feature.eligible.iter().any(|allowed| allowed == pin) {
-            return Err(Refusal::NoEligibleEndpoint {
-                feature: request.feature.clone(),
-            });
+            return Err(Refusal::NoEligibleEndpoint { feature: request.feature.clone() });
         }
-        let set = feature
-            .targets()
-            .find(|target| serves(snapshot, target, pin))
-            .map(|target| target.set.clone());
+        let set =
+            feature.targets().find(|target| serves(snapshot, target, pin)).map(|target| target.set.clone());
         let candidate = Candidate {
             endpoint: pin.to_owned(),
             target: 0,
@@ -365,18 +288,8 @@ impl Engine {
             probe: false,
             reason: "pinned for measuring".to_owned(),
         };
-        let arm = AssignedArm {
-            kind: ArmKind::Pin,
-            name: None,
-            share: None,
-        };
-        Ok(decision(
-            snapshot,
-            feature,
-            request,
-            arm,
-            (vec![candidate], Vec::new(), None),
-        ))
+        let arm = AssignedArm { kind: ArmKind::Pin, name: None, share: None };
+        Ok(decision(snapshot, feature, request, arm, (vec![candidate], Vec::new(), None)))
     }
 
     fn plan_shadow(
@@ -421,10 +334,7 @@ impl Engine {
         };
         let key = (seen.feature.clone(), seen.endpoint.clone());
         let ttl = feature.attempts.retry_ttl_s;
-        self.budgets
-            .entry(key)
-            .or_insert_with(|| RetryBudget::new(ttl))
-            .deposit(now);
+        self.budgets.entry(key).or_insert_with(|| RetryBudget::new(ttl)).deposit(now);
     }
 
     fn watch_candidate(&mut self, seen: &Observation) {
@@ -434,24 +344,14 @@ impl Engine {
         let pool = self.snapshot.pools.get(&rollout.candidate.pool);
         let all_open = pool.is_some_and(|pool| {
             !pool.endpoints.is_empty()
-                && pool
-                    .endpoints
-                    .iter()
-                    .all(|name| self.breakers.get(name).is_some_and(Breaker::is_open))
+                && pool.endpoints.iter().all(|name| self.breakers.get(name).is_some_and(Breaker::is_open))
         });
-        let latch = self
-            .latches
-            .entry(seen.feature.clone())
-            .or_insert_with(|| Latch::new(rollout));
+        let latch = self.latches.entry(seen.feature.clone()).or_insert_with(|| Latch::new(rollout));
         latch.observe(rollout, seen.class, all_open);
     }
 }
 
-type Plan = (
-    Vec<Candidate>,
-    Vec<crate::domain::decision::Skipped>,
-    Option<ShadowPlan>,
-);
+type Plan = (Vec<Candidate>, Vec<crate::domain::decision::Skipped>, Option<ShadowPlan>);
 
 fn decision(
     snapshot: &Snapshot,
@@ -478,17 +378,11 @@ fn decision(
 }
 
 fn rollout_of<'a>(snapshot: &'a Snapshot, feature: &str) -> Option<&'a Rollout> {
-    snapshot
-        .features
-        .get(feature)
-        .and_then(|feature| feature.rollout.as_ref())
+    snapshot.features.get(feature).and_then(|feature| feature.rollout.as_ref())
 }
 
 fn serves(snapshot: &Snapshot, target: &Target, endpoint: &str) -> bool {
-    snapshot
-        .pools
-        .get(&target.pool)
-        .is_some_and(|pool| pool.endpoints.iter().any(|name| name == endpoint))
+    snapshot.pools.get(&target.pool).is_some_and(|pool| pool.endpoints.iter().any(|name| name == endpoint))
 }
 
 /// The running experiment's arm for this unit, and its target (`None` = the hierarchy).
@@ -497,10 +391,7 @@ fn experiment_arm<'a>(
     request: &RequestFacts,
 ) -> Option<(AssignedArm, Option<&'a Target>)> {
     let experiment = feature.experiment.as_ref()?;
-    if experiment
-        .until_unix_s
-        .is_some_and(|until| request.unix_s >= until)
-    {
+    if experiment.until_unix_s.is_some_and(|until| request.unix_s >= until) {
         return None;
     }
     let point = split_point(&experiment.salt, &request.unit);
@@ -512,19 +403,14 @@ fn experiment_arm<'a>(
     let arm = arm.or(experiment.arms.last())?;
     let name = format!("{}/{}", experiment.name, arm.name);
     Some((
-        AssignedArm {
-            kind: ArmKind::Experiment,
-            name: Some(name),
-            share: Some(arm.share),
-        },
+        AssignedArm { kind: ArmKind::Experiment, name: Some(name), share: Some(arm.share) },
         arm.target.as_ref(),
     ))
 }
 
 /// The known name with the most letter pairs in common, if any comes close.
 fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {
-    let pairs =
-        |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
+    let pairs = |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
     let ours = pairs(wanted);
     let score = |name: &String| {
         let theirs = pairs(name);
@@ -538,11 +424,7 @@ fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a String>) -> Option<
         .map(|(_, name)| name.clone())
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "bounded and not negative"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded and not negative")]
 fn millis(seconds: f64) -> u64 {
     (seconds.clamp(0.0, 3600.0) * 1000.0).ceil() as u64
 }

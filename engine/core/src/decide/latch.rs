@@ -17,13 +17,7 @@ pub struct Latch {
 impl Latch {
     #[must_use]
     pub fn new(rollout: &Rollout) -> Self {
-        Self {
-            migration: rollout.migration.clone(),
-            epoch: rollout.epoch,
-            seen: 0,
-            hard: 0,
-            reason: None,
-        }
+        Self { migration: rollout.migration.clone(), epoch: rollout.epoch, seen: 0, hard: 0, reason: None }
     }
 
     /// Whether this latch still speaks about `rollout`.
@@ -44,18 +38,13 @@ impl Latch {
         }
         let failed = matches!(class, OutcomeClass::Hard | OutcomeClass::Config);
         if self.seen < rollout.dead_of
-            && matches!(
-                class,
-                OutcomeClass::Ok | OutcomeClass::Hard | OutcomeClass::Config
-            )
+            && matches!(class, OutcomeClass::Ok | OutcomeClass::Hard | OutcomeClass::Config)
         {
             self.seen += 1;
             self.hard += u32::from(failed);
             if self.hard >= rollout.dead_hard {
-                self.reason = Some(format!(
-                    "{} of the candidate's first {} attempts failed",
-                    self.hard, self.seen
-                ));
+                self.reason =
+                    Some(format!("{} of the candidate's first {} attempts failed", self.hard, self.seen));
                 return;
             }
         }

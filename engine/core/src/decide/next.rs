@@ -35,16 +35,10 @@ pub fn next(situation: &Situation<'_>, grant: impl FnOnce() -> bool) -> Next {
     let kind = last.error.kind;
     let limit = situation.decision.attempts.max_attempts as usize;
     if situation.remaining_ms == 0 {
-        return give_up(format!(
-            "{}, and the request's deadline is over",
-            kind.as_str()
-        ));
+        return give_up(format!("{}, and the request's deadline is over", kind.as_str()));
     }
     if situation.tried.len() >= limit {
-        return give_up(format!(
-            "{}, and all {limit} attempts are spent",
-            kind.as_str()
-        ));
+        return give_up(format!("{}, and all {limit} attempts are spent", kind.as_str()));
     }
     match kind.class() {
         OutcomeClass::Ok => give_up("the attempt succeeded".to_owned()),
@@ -53,11 +47,7 @@ pub fn next(situation: &Situation<'_>, grant: impl FnOnce() -> bool) -> Next {
         OutcomeClass::Config => failover(situation, last),
         OutcomeClass::Overload => after_overload(situation, last),
         OutcomeClass::Hard if may_retry(situation, last) && grant() => {
-            let reason = format!(
-                "retry: {} after {:.0} ms, once more at once",
-                kind.as_str(),
-                last.took_ms
-            );
+            let reason = format!("retry: {} after {:.0} ms, once more at once", kind.as_str(), last.took_ms);
             attempt(last.candidate, Role::Retry, 0, reason)
         }
         OutcomeClass::Hard => failover(situation, last),
@@ -66,11 +56,7 @@ pub fn next(situation: &Situation<'_>, grant: impl FnOnce() -> bool) -> Next {
 
 fn may_retry(situation: &Situation<'_>, last: &Tried) -> bool {
     let policy = &situation.decision.attempts;
-    let again = situation
-        .tried
-        .iter()
-        .filter(|tried| tried.role == Role::Retry)
-        .count();
+    let again = situation.tried.iter().filter(|tried| tried.role == Role::Retry).count();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
     let quick = last.took_ms < policy.retry_within_ms as f64;
     situation.closed
@@ -81,30 +67,18 @@ fn may_retry(situation: &Situation<'_>, last: &Tried) -> bool {
 
 /// Too long for this model may fit a later one; nothing else of the caller's is anyone else's business.
 fn after_callers_mistake(situation: &Situation<'_>, last: &Tried) -> Next {
-    let before = situation
-        .tried
-        .iter()
-        .filter(|tried| tried.error.kind == ErrorKind::ContextLength)
-        .count();
+    let before = situation.tried.iter().filter(|tried| tried.error.kind == ErrorKind::ContextLength).count();
     if last.error.kind == ErrorKind::ContextLength && before == 1 {
-        let target = situation
-            .decision
-            .candidates
-            .get(last.candidate)
-            .map_or(0, |candidate| candidate.target);
-        let later =
-            untried(situation).find(|&index| situation.decision.candidates[index].target > target);
+        let target =
+            situation.decision.candidates.get(last.candidate).map_or(0, |candidate| candidate.target);
+        let later = untried(situation).find(|&index| situation.decision.candidates[index].target > target);
         if let Some(index) = later {
             let reason =
-                "failover: too long for the model before, another may have a larger context"
-                    .to_owned();
+                "failover: too long for the model before, another may have a larger context".to_owned();
             return attempt(index, Role::Failover, 0, reason);
         }
     }
-    give_up(format!(
-        "{}: the request itself must change",
-        last.error.kind.as_str()
-    ))
+    give_up(format!("{}: the request itself must change", last.error.kind.as_str()))
 }
 
 fn after_overload(situation: &Situation<'_>, last: &Tried) -> Next {
@@ -112,24 +86,14 @@ fn after_overload(situation: &Situation<'_>, last: &Tried) -> Next {
     let Some(full) = candidates.get(last.candidate) else {
         return failover(situation, last);
     };
-    if let Some(sibling) = untried(situation).find(|&index| candidates[index].target == full.target)
-    {
-        let reason = format!(
-            "spillover: {} answered {}",
-            full.endpoint,
-            last.error.kind.as_str()
-        );
+    if let Some(sibling) = untried(situation).find(|&index| candidates[index].target == full.target) {
+        let reason = format!("spillover: {} answered {}", full.endpoint, last.error.kind.as_str());
         return attempt(sibling, Role::Spillover, 0, reason);
     }
     let wait = last.error.pushback_ms.unwrap_or(DEFAULT_WAIT_MS);
-    let waited = situation
-        .tried
-        .iter()
-        .any(|tried| tried.candidate == last.candidate && tried.role == Role::Retry);
-    if !waited
-        && wait <= situation.decision.attempts.pushback_wait_ms
-        && wait < situation.remaining_ms
-    {
+    let waited =
+        situation.tried.iter().any(|tried| tried.candidate == last.candidate && tried.role == Role::Retry);
+    if !waited && wait <= situation.decision.attempts.pushback_wait_ms && wait < situation.remaining_ms {
         let reason = format!("retry: {} asked to come back in {wait} ms", full.endpoint);
         return attempt(last.candidate, Role::Retry, wait, reason);
     }
@@ -144,36 +108,21 @@ fn failover(situation: &Situation<'_>, last: &Tried) -> Next {
         .map_or("?", |candidate| candidate.endpoint.as_str());
     match untried(situation).next() {
         Some(index) => {
-            let reason = format!(
-                "failover: {failed} failed with {}",
-                last.error.kind.as_str()
-            );
+            let reason = format!("failover: {failed} failed with {}", last.error.kind.as_str());
             attempt(index, Role::Failover, 0, reason)
         }
-        None => give_up(format!(
-            "{}, and no other endpoint is left",
-            last.error.kind.as_str()
-        )),
+        None => give_up(format!("{}, and no other endpoint is left", last.error.kind.as_str())),
     }
 }
 
 /// Candidates no attempt has used, in order.
 fn untried<'a>(situation: &'a Situation<'_>) -> impl Iterator<Item = usize> + 'a {
-    (0..situation.decision.candidates.len()).filter(|index| {
-        !situation
-            .tried
-            .iter()
-            .any(|tried| tried.candidate == *index)
-    })
+    (0..situation.decision.candidates.len())
+        .filter(|index| !situation.tried.iter().any(|tried| tried.candidate == *index))
 }
 
 fn attempt(candidate: usize, role: Role, wait_ms: u64, reason: String) -> Next {
-    Next::Attempt {
-        candidate,
-        role,
-        wait_ms,
-        reason,
-    }
+    Next::Attempt { candidate, role, wait_ms, reason }
 }
 
 fn give_up(reason: String) -> Next {

@@ -41,29 +41,17 @@ impl Ranking<'_> {
         // All healthy ones are pushed back: the one that returns first is asked, rather than nobody.
         if ranked.candidates.is_empty() {
             ranked.pushed_back.sort_by(|a, b| a.0.total_cmp(&b.0));
-            ranked
-                .candidates
-                .extend(ranked.pushed_back.drain(..).map(|(_, candidate)| candidate));
+            ranked.candidates.extend(ranked.pushed_back.drain(..).map(|(_, candidate)| candidate));
         }
         ranked
     }
 
-    fn consider(
-        &mut self,
-        ranked: &mut Ranked,
-        name: &str,
-        index: usize,
-        target: &Target,
-        why: &str,
-    ) {
+    fn consider(&mut self, ranked: &mut Ranked, name: &str, index: usize, target: &Target, why: &str) {
         if ranked.candidates.iter().any(|known| known.endpoint == name) {
             return;
         }
         if !self.eligible.iter().any(|allowed| allowed == name) {
-            ranked.skip(
-                name,
-                "not eligible for this feature (no valid compliance verdict)".to_owned(),
-            );
+            ranked.skip(name, "not eligible for this feature (no valid compliance verdict)".to_owned());
             return;
         }
         let Some(breaker) = self.breakers.get_mut(name) else {
@@ -78,8 +66,7 @@ impl Ranking<'_> {
         let point = split_point(&self.request.feature, &self.request.request_id);
         match breaker.admit(point, self.now) {
             Admission::No { reason, retry_at } => {
-                ranked.retry_at =
-                    Some(ranked.retry_at.map_or(retry_at, |at: f64| at.min(retry_at)));
+                ranked.retry_at = Some(ranked.retry_at.map_or(retry_at, |at: f64| at.min(retry_at)));
                 ranked.skip(name, reason);
             }
             Admission::Yes { share, probe } => {
@@ -96,10 +83,7 @@ impl Ranking<'_> {
                     },
                 };
                 if let Some(until) = breaker.pushed_back_until(self.now) {
-                    ranked.skip(
-                        name,
-                        format!("asked to come back in {:.1} s", until - self.now),
-                    );
+                    ranked.skip(name, format!("asked to come back in {:.1} s", until - self.now));
                     ranked.pushed_back.push((until, candidate));
                 } else {
                     ranked.candidates.push(candidate);
@@ -115,12 +99,8 @@ impl Ranking<'_> {
         let mut order = pool.endpoints.clone();
         if pool.choose == Choose::Weighted {
             // Rotating to the drawn endpoint keeps the listed order for the backups behind it.
-            let weight = |name: &String| {
-                self.snapshot
-                    .endpoints
-                    .get(name)
-                    .map_or(0.0, |endpoint| endpoint.weight)
-            };
+            let weight =
+                |name: &String| self.snapshot.endpoints.get(name).map_or(0.0, |endpoint| endpoint.weight);
             let total: f64 = order.iter().map(weight).sum();
             let mut left = self.draw * total;
             let drawn = order.iter().position(|name| {
@@ -135,9 +115,6 @@ impl Ranking<'_> {
 
 impl Ranked {
     fn skip(&mut self, endpoint: &str, reason: String) {
-        self.skipped.push(Skipped {
-            endpoint: endpoint.to_owned(),
-            reason,
-        });
+        self.skipped.push(Skipped { endpoint: endpoint.to_owned(), reason });
     }
 }

@@ -24,40 +24,24 @@ mod tests {
 
     #[test]
     fn known_units_keep_their_places_for_ever() {
-        let places: Vec<f64> = ["user-1", "user-2", ""]
-            .iter()
-            .map(|unit| split_point("salt", unit))
-            .collect();
-        let again: Vec<f64> = ["user-1", "user-2", ""]
-            .iter()
-            .map(|unit| split_point("salt", unit))
-            .collect();
+        let places: Vec<f64> =
+            ["user-1", "user-2", ""].iter().map(|unit| split_point("salt", unit)).collect();
+        let again: Vec<f64> = ["user-1", "user-2", ""].iter().map(|unit| split_point("salt", unit)).collect();
 
         assert_eq!(places, again);
-        assert_eq!(
-            split_point("ab", "c"),
-            split_point("a", "bc"),
-            "the point is of the joined bytes"
-        );
+        assert_eq!(split_point("ab", "c"), split_point("a", "bc"), "the point is of the joined bytes");
     }
 
     #[test]
     fn places_are_uniform() {
         let mut deciles = [0u32; 10];
         for i in 0..20_000 {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "0..10"
-            )]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0..10")]
             let decile = (split_point("rollout-7", &format!("unit-{i}")) * 10.0) as usize;
             deciles[decile] += 1;
         }
 
         // 2000 ± 5 standard deviations of a binomial(20000, 0.1)
-        assert!(
-            deciles.iter().all(|&count| (1788..=2212).contains(&count)),
-            "{deciles:?}"
-        );
+        assert!(deciles.iter().all(|&count| (1788..=2212).contains(&count)), "{deciles:?}");
     }
 }

@@ -22,31 +22,15 @@ pub struct Window {
 impl Window {
     #[must_use]
     pub fn new(span_s: u32) -> Self {
-        Self {
-            span_s: i64::from(span_s.max(1)),
-            buckets: VecDeque::new(),
-            total: 0,
-            hard: 0,
-        }
+        Self { span_s: i64::from(span_s.max(1)), buckets: VecDeque::new(), total: 0, hard: 0 }
     }
 
     /// Counts one outcome at `now` (monotonic seconds; a step back counts in the newest second).
     pub fn add(&mut self, hard: bool, now: f64) {
-        let second = self
-            .buckets
-            .back()
-            .map_or(second_of(now), |newest| newest.second.max(second_of(now)));
+        let second = self.buckets.back().map_or(second_of(now), |newest| newest.second.max(second_of(now)));
         self.forget(second);
-        if self
-            .buckets
-            .back()
-            .is_none_or(|newest| newest.second != second)
-        {
-            self.buckets.push_back(Bucket {
-                second,
-                total: 0,
-                hard: 0,
-            });
+        if self.buckets.back().is_none_or(|newest| newest.second != second) {
+            self.buckets.push_back(Bucket { second, total: 0, hard: 0 });
         }
         if let Some(newest) = self.buckets.back_mut() {
             newest.total += 1;
@@ -69,11 +53,7 @@ impl Window {
     }
 
     fn forget(&mut self, second: i64) {
-        while self
-            .buckets
-            .front()
-            .is_some_and(|oldest| oldest.second <= second - self.span_s)
-        {
+        while self.buckets.front().is_some_and(|oldest| oldest.second <= second - self.span_s) {
             if let Some(oldest) = self.buckets.pop_front() {
                 self.total -= oldest.total;
                 self.hard -= oldest.hard;
@@ -82,10 +62,7 @@ impl Window {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "monotonic seconds stay far below 2^63"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "monotonic seconds stay far below 2^63")]
 fn second_of(now: f64) -> i64 {
     now.floor() as i64
 }

@@ -83,20 +83,10 @@ pub struct Skipped {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "refusal")]
 pub enum Refusal {
-    UnknownFeature {
-        feature: String,
-        nearest: Option<String>,
-    },
-    UnknownPin {
-        endpoint: String,
-    },
-    NoEligibleEndpoint {
-        feature: String,
-    },
-    AllOpen {
-        feature: String,
-        retry_after_ms: u64,
-    },
+    UnknownFeature { feature: String, nearest: Option<String> },
+    UnknownPin { endpoint: String },
+    NoEligibleEndpoint { feature: String },
+    AllOpen { feature: String, retry_after_ms: u64 },
 }
 
 /// What to do next after an attempt failed before any content reached the caller.

@@ -114,8 +114,6 @@ impl Outcome {
     /// `Ok` without an error, else what the error's kind means.
     #[must_use]
     pub fn class(&self) -> OutcomeClass {
-        self.error
-            .as_ref()
-            .map_or(OutcomeClass::Ok, |error| error.kind.class())
+        self.error.as_ref().map_or(OutcomeClass::Ok, |error| error.kind.class())
     }
 }

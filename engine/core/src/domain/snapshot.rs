@@ -293,9 +293,7 @@ pub struct Snapshot {
 pub enum SnapshotError {
     #[error("the snapshot does not parse: {0} (hint: control and gateway must be of one version)")]
     Form(#[from] serde_json::Error),
-    #[error(
-        "the snapshot has format {found}, this engine reads {FORMAT} (hint: upgrade the gateway first)"
-    )]
+    #[error("the snapshot has format {found}, this engine reads {FORMAT} (hint: upgrade the gateway first)")]
     Format { found: u32 },
     #[error("the snapshot's {place} names {name:?}, which it does not define")]
     Dangling { place: String, name: String },
@@ -309,9 +307,7 @@ impl Snapshot {
     pub fn parse(json: &[u8]) -> Result<Self, SnapshotError> {
         let snapshot: Self = serde_json::from_slice(json)?;
         if snapshot.format != FORMAT {
-            return Err(SnapshotError::Format {
-                found: snapshot.format,
-            });
+            return Err(SnapshotError::Format { found: snapshot.format });
         }
         snapshot.check_names()?;
         Ok(snapshot)
@@ -319,14 +315,7 @@ impl Snapshot {
 
     fn check_names(&self) -> Result<(), SnapshotError> {
         let known = |defined: bool, place: String, name: &str| {
-            if defined {
-                Ok(())
-            } else {
-                Err(SnapshotError::Dangling {
-                    place,
-                    name: name.to_owned(),
-                })
-            }
+            if defined { Ok(()) } else { Err(SnapshotError::Dangling { place, name: name.to_owned() }) }
         };
         for (id, endpoint) in &self.endpoints {
             let defined = self.providers.contains_key(&endpoint.provider);
@@ -334,20 +323,12 @@ impl Snapshot {
         }
         for (id, pool) in &self.pools {
             for name in &pool.endpoints {
-                known(
-                    self.endpoints.contains_key(name),
-                    format!("pool {id}"),
-                    name,
-                )?;
+                known(self.endpoints.contains_key(name), format!("pool {id}"), name)?;
             }
         }
         for (id, feature) in &self.features {
             for target in feature.targets() {
-                known(
-                    self.pools.contains_key(&target.pool),
-                    format!("feature {id}"),
-                    &target.pool,
-                )?;
+                known(self.pools.contains_key(&target.pool), format!("feature {id}"), &target.pool)?;
             }
         }
         Ok(())
@@ -357,16 +338,9 @@ impl Snapshot {
 impl Feature {
     /// Every target the feature can send anything to, shadows included.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
-        let arms = self
-            .experiment
-            .iter()
-            .flat_map(|e| e.arms.iter().filter_map(|a| a.target.as_ref()));
+        let arms = self.experiment.iter().flat_map(|e| e.arms.iter().filter_map(|a| a.target.as_ref()));
         let rollout = self.rollout.iter().map(|r| &r.candidate);
         let shadow = self.shadow.iter().map(|s| &s.target);
-        self.hierarchy
-            .iter()
-            .chain(arms)
-            .chain(rollout)
-            .chain(shadow)
+        self.hierarchy.iter().chain(arms).chain(rollout).chain(shadow)
     }
 }

@@ -69,10 +69,6 @@ impl StreamEvent {
     /// Whether the model moved: content, reasoning or the end; keep-alives are no progress.
     #[must_use]
     pub fn is_progress(&self) -> bool {
-        self.is_content()
-            || matches!(
-                self,
-                Self::Reasoning(_) | Self::Stop { .. } | Self::Terminal
-            )
+        self.is_content() || matches!(self, Self::Reasoning(_) | Self::Stop { .. } | Self::Terminal)
     }
 }

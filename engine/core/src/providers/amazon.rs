@@ -20,19 +20,10 @@ pub(super) fn encode_segment(text: &str) -> String {
 pub(super) fn envelope(headers: &[(String, String)], body: &[u8]) -> (String, String, Value) {
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let field = |names: &[&str]| {
-        names
-            .iter()
-            .find_map(|name| value.get(*name))
-            .and_then(Value::as_str)
-            .map(str::to_owned)
+        names.iter().find_map(|name| value.get(*name)).and_then(Value::as_str).map(str::to_owned)
     };
-    let header = headers
-        .iter()
-        .find(|(name, _)| name == "x-amzn-errortype")
-        .map(|(_, value)| value.clone());
-    let raw = header
-        .or_else(|| field(&["code", "Code", "__type"]))
-        .unwrap_or_default();
+    let header = headers.iter().find(|(name, _)| name == "x-amzn-errortype").map(|(_, value)| value.clone());
+    let raw = header.or_else(|| field(&["code", "Code", "__type"])).unwrap_or_default();
     let name = raw.split(':').next().unwrap_or("");
     let name = name.rsplit('#').next().unwrap_or("").to_owned();
     let message = field(&["message", "Message"]).unwrap_or_default();

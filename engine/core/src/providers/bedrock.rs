@@ -19,47 +19,28 @@ pub(super) fn call(
     set: &Map<String, Value>,
     stream: bool,
 ) -> Result<UpstreamCall, UpstreamError> {
-    let region = endpoint
-        .region
-        .as_deref()
-        .ok_or_else(|| config_error("the endpoint needs a region"))?;
+    let region = endpoint.region.as_deref().ok_or_else(|| config_error("the endpoint needs a region"))?;
     let (base, prefix) = match &provider.base_url {
         Some(url) => split_base(url),
-        None => (
-            format!("https://bedrock-runtime.{region}.amazonaws.com"),
-            String::new(),
-        ),
+        None => (format!("https://bedrock-runtime.{region}.amazonaws.com"), String::new()),
     };
     let (body, warnings) = encode_request(&request.body, set)?;
-    let operation = if stream {
-        "converse-stream"
-    } else {
-        "converse"
-    };
+    let operation = if stream { "converse-stream" } else { "converse" };
     Ok(UpstreamCall {
         base,
-        path: format!(
-            "{prefix}/model/{}/{operation}",
-            encode_segment(&endpoint.model)
-        ),
+        path: format!("{prefix}/model/{}/{operation}", encode_segment(&endpoint.model)),
         headers: json_headers(),
         body,
         sign: sign(provider, "bedrock", region),
-        decode: if stream {
-            DecodeAs::ConverseStream
-        } else {
-            DecodeAs::ConverseUnary
-        },
+        decode: if stream { DecodeAs::ConverseStream } else { DecodeAs::ConverseUnary },
         warnings,
     })
 }
 
 pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -> UpstreamError {
     let (name, message, value) = envelope(headers, body);
-    let original = value
-        .get("originalStatusCode")
-        .and_then(Value::as_u64)
-        .and_then(|code| u16::try_from(code).ok());
+    let original =
+        value.get("originalStatusCode").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let kind = match (error_kind(&name, &message), original) {
         (Some(ErrorKind::ServerError), Some(original)) => openai_chat::by_status(original),
         (Some(kind), _) => kind,

@@ -20,10 +20,7 @@ use crate::wire::closing::upstream_error;
 pub enum Sign {
     None,
     Bearer,
-    SigV4 {
-        service: &'static str,
-        region: String,
-    },
+    SigV4 { service: &'static str, region: String },
 }
 
 /// A call, ready but for its signature. `base`: `scheme://authority`; `path`: encoded.
@@ -99,10 +96,7 @@ fn sign(provider: &Provider, service: &'static str, region: &str) -> Sign {
     match provider.auth.scheme {
         AuthScheme::None => Sign::None,
         AuthScheme::Bearer => Sign::Bearer,
-        AuthScheme::Sigv4 => Sign::SigV4 {
-            service,
-            region: region.to_owned(),
-        },
+        AuthScheme::Sigv4 => Sign::SigV4 { service, region: region.to_owned() },
     }
 }
 

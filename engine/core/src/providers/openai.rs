@@ -27,11 +27,7 @@ pub(super) fn call(
         headers: json_headers(),
         body: openai_chat::encode_request(request, Some(&endpoint.model), set, stream),
         sign: sign(provider, "", endpoint.region.as_deref().unwrap_or("")),
-        decode: if stream {
-            DecodeAs::OpenaiSse
-        } else {
-            DecodeAs::OpenaiUnary
-        },
+        decode: if stream { DecodeAs::OpenaiSse } else { DecodeAs::OpenaiUnary },
         warnings: Vec::new(),
     })
 }

@@ -21,43 +21,25 @@ pub(super) fn call(
     set: &Map<String, Value>,
     stream: bool,
 ) -> Result<UpstreamCall, UpstreamError> {
-    let region = endpoint
-        .region
-        .as_deref()
-        .ok_or_else(|| config_error("the endpoint needs a region"))?;
+    let region = endpoint.region.as_deref().ok_or_else(|| config_error("the endpoint needs a region"))?;
     let (base, prefix) = match &provider.base_url {
         Some(url) => split_base(url),
-        None => (
-            format!("https://runtime.sagemaker.{region}.amazonaws.com"),
-            String::new(),
-        ),
+        None => (format!("https://runtime.sagemaker.{region}.amazonaws.com"), String::new()),
     };
     // The path routes; containers refuse a model name they were not started with.
     let body = openai_chat::encode_request(request, None, set, stream);
     if body.len() > MAX_BODY_BYTES {
-        let detail =
-            format!("the request is larger than the {MAX_BODY_BYTES} bytes this endpoint takes");
+        let detail = format!("the request is larger than the {MAX_BODY_BYTES} bytes this endpoint takes");
         return Err(upstream_error(ErrorKind::ContextLength, None, &detail));
     }
-    let operation = if stream {
-        "invocations-response-stream"
-    } else {
-        "invocations"
-    };
+    let operation = if stream { "invocations-response-stream" } else { "invocations" };
     Ok(UpstreamCall {
         base,
-        path: format!(
-            "{prefix}/endpoints/{}/{operation}",
-            encode_segment(&endpoint.model)
-        ),
+        path: format!("{prefix}/endpoints/{}/{operation}", encode_segment(&endpoint.model)),
         headers: json_headers(),
         body,
         sign: sign(provider, "sagemaker", region),
-        decode: if stream {
-            DecodeAs::SagemakerStream
-        } else {
-            DecodeAs::SagemakerUnary
-        },
+        decode: if stream { DecodeAs::SagemakerStream } else { DecodeAs::SagemakerUnary },
         warnings: Vec::new(),
     })
 }
@@ -81,14 +63,9 @@ pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -
 
 /// The container's own error, carried inside the platform's.
 fn of_container(value: &Value, message: &str) -> UpstreamError {
-    let status = value
-        .get("OriginalStatusCode")
-        .and_then(Value::as_u64)
-        .and_then(|code| u16::try_from(code).ok());
-    let original = value
-        .get("OriginalMessage")
-        .and_then(Value::as_str)
-        .unwrap_or("");
+    let status =
+        value.get("OriginalStatusCode").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let original = value.get("OriginalMessage").and_then(Value::as_str).unwrap_or("");
     let inner = openai_chat::error_in(status.unwrap_or(500), original.as_bytes());
     let kind = match status {
         Some(429 | 503) => ErrorKind::Capacity,
@@ -96,10 +73,6 @@ fn of_container(value: &Value, message: &str) -> UpstreamError {
         Some(400..=499) => inner.kind,
         _ => ErrorKind::ServerError,
     };
-    let detail = if original.is_empty() {
-        message.to_owned()
-    } else {
-        inner.detail
-    };
+    let detail = if original.is_empty() { message.to_owned() } else { inner.detail };
     upstream_error(kind, None, &format!("ModelError: {detail}"))
 }

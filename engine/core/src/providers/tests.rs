@@ -4,14 +4,7 @@ use super::*;
 use crate::domain::snapshot::{Auth, BreakerPolicy, Capacity, Dialect};
 
 fn provider(kind: ProviderKind, base_url: Option<&str>, scheme: AuthScheme) -> Provider {
-    Provider {
-        kind,
-        base_url: base_url.map(str::to_owned),
-        auth: Auth {
-            scheme,
-            credential: None,
-        },
-    }
+    Provider { kind, base_url: base_url.map(str::to_owned), auth: Auth { scheme, credential: None } }
 }
 
 fn endpoint(model: &str) -> Endpoint {
@@ -20,11 +13,7 @@ fn endpoint(model: &str) -> Endpoint {
         region: Some("us-east-1".to_owned()),
         model: model.to_owned(),
         dialect: Dialect::OpenaiChat,
-        capacity: Capacity {
-            capacity_class: CapacityClass::OnDemand,
-            units: None,
-            unit: None,
-        },
+        capacity: Capacity { capacity_class: CapacityClass::OnDemand, units: None, unit: None },
         weight: 1.0,
         breaker: BreakerPolicy {
             consecutive_hard: 5,
@@ -56,58 +45,32 @@ fn request() -> ChatRequest {
         {"role": "tool", "tool_call_id": "a", "content": "42"},
         {"role": "tool", "tool_call_id": "b", "content": "43"},
     ]});
-    ChatRequest {
-        body: body.as_object().unwrap().clone(),
-    }
+    ChatRequest { body: body.as_object().unwrap().clone() }
 }
 
 #[test]
 fn a_model_id_is_encoded_into_the_path_and_the_conversation_translated() {
     let provider = provider(ProviderKind::Bedrock, None, AuthScheme::Sigv4);
-    let call = call(
-        &provider,
-        &endpoint("arn:aws:x/y-v1:0"),
-        &request(),
-        &Map::new(),
-        true,
-    )
-    .unwrap();
+    let call = call(&provider, &endpoint("arn:aws:x/y-v1:0"), &request(), &Map::new(), true).unwrap();
     let body: Value = serde_json::from_slice(&call.body).unwrap();
 
     assert_eq!(call.base, "https://bedrock-runtime.us-east-1.amazonaws.com");
     assert_eq!(call.path, "/model/arn%3Aaws%3Ax%2Fy-v1%3A0/converse-stream");
     assert_eq!(body["system"], json!([{"text": "Be short."}]));
     assert_eq!(body["inferenceConfig"]["maxTokens"], 9);
-    assert_eq!(
-        body["messages"][1]["content"][0]["toolUse"]["input"]["x"],
-        1
-    );
+    assert_eq!(body["messages"][1]["content"][0]["toolUse"]["input"]["x"], 1);
     assert_eq!(
         body["messages"][2]["content"].as_array().unwrap().len(),
         2,
         "one turn's results in one message"
     );
-    assert_eq!(
-        call.warnings,
-        ["seed has no form at this provider and was left out"]
-    );
+    assert_eq!(call.warnings, ["seed has no form at this provider and was left out"]);
 }
 
 #[test]
 fn the_container_gets_the_callers_body_without_a_model() {
-    let provider = provider(
-        ProviderKind::Sagemaker,
-        Some("http://127.0.0.1:9/"),
-        AuthScheme::Sigv4,
-    );
-    let call = call(
-        &provider,
-        &endpoint("haiku"),
-        &request(),
-        &Map::new(),
-        false,
-    )
-    .unwrap();
+    let provider = provider(ProviderKind::Sagemaker, Some("http://127.0.0.1:9/"), AuthScheme::Sigv4);
+    let call = call(&provider, &endpoint("haiku"), &request(), &Map::new(), false).unwrap();
     let body: Value = serde_json::from_slice(&call.body).unwrap();
 
     assert_eq!(
@@ -120,29 +83,17 @@ fn the_container_gets_the_callers_body_without_a_model() {
 
 #[test]
 fn refusals_mean_the_same_whoever_says_them() {
-    let amazon = [(
-        "x-amzn-errortype".to_owned(),
-        "ThrottlingException:http://internal/".to_owned(),
-    )];
+    let amazon = [("x-amzn-errortype".to_owned(), "ThrottlingException:http://internal/".to_owned())];
     let case = |kind, capacity, status, headers: &[(String, String)], body: &str| {
         classify(kind, capacity, status, headers, body.as_bytes()).kind
     };
     use CapacityClass::{OnDemand, Provisioned};
 
     assert_eq!(
-        case(
-            ProviderKind::Bedrock,
-            OnDemand,
-            429,
-            &amazon,
-            "{\"message\":\"Too many\"}"
-        ),
+        case(ProviderKind::Bedrock, OnDemand, 429, &amazon, "{\"message\":\"Too many\"}"),
         ErrorKind::RateLimited
     );
-    assert_eq!(
-        case(ProviderKind::Bedrock, Provisioned, 429, &amazon, "{}"),
-        ErrorKind::ProvisionedFull
-    );
+    assert_eq!(case(ProviderKind::Bedrock, Provisioned, 429, &amazon, "{}"), ErrorKind::ProvisionedFull);
     assert_eq!(
         case(
             ProviderKind::Bedrock,
@@ -153,24 +104,12 @@ fn refusals_mean_the_same_whoever_says_them() {
         ),
         ErrorKind::Auth
     );
-    assert_eq!(
-        case(ProviderKind::Bedrock, OnDemand, 502, &[], "<html>"),
-        ErrorKind::ServerError
-    );
+    assert_eq!(case(ProviderKind::Bedrock, OnDemand, 502, &[], "<html>"), ErrorKind::ServerError);
     let inner = r#"{"OriginalStatusCode":400,"OriginalMessage":"{\"error\":{\"message\":\"This model's maximum context length is 4096\"}}"}"#;
     let model = [("x-amzn-errortype".to_owned(), "ModelError".to_owned())];
+    assert_eq!(case(ProviderKind::Sagemaker, OnDemand, 424, &model, inner), ErrorKind::ContextLength);
     assert_eq!(
-        case(ProviderKind::Sagemaker, OnDemand, 424, &model, inner),
-        ErrorKind::ContextLength
-    );
-    assert_eq!(
-        case(
-            ProviderKind::Openai,
-            OnDemand,
-            429,
-            &[],
-            "{\"error\":{\"code\":\"insufficient_quota\"}}"
-        ),
+        case(ProviderKind::Openai, OnDemand, 429, &[], "{\"error\":{\"code\":\"insufficient_quota\"}}"),
         ErrorKind::QuotaExhausted
     );
 }
@@ -178,22 +117,13 @@ fn refusals_mean_the_same_whoever_says_them() {
 #[test]
 fn the_most_exact_pushback_wins() {
     let headers = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
 
     assert_eq!(
         pushback::pushback_ms(&headers(&[("retry-after", "2"), ("retry-after-ms", "150")])),
         Some(150)
     );
-    assert_eq!(
-        pushback::pushback_ms(&headers(&[("retry-after", "1.5")])),
-        Some(1500)
-    );
-    assert_eq!(
-        pushback::pushback_ms(&headers(&[("retry-after", "soon")])),
-        None
-    );
+    assert_eq!(pushback::pushback_ms(&headers(&[("retry-after", "1.5")])), Some(1500));
+    assert_eq!(pushback::pushback_ms(&headers(&[("retry-after", "soon")])), None);
 }

@@ -11,12 +11,7 @@ use super::redact::redact;
 /// An error value with a detail that is safe to show.
 #[must_use]
 pub fn upstream_error(kind: ErrorKind, http_status: Option<u16>, detail: &str) -> UpstreamError {
-    UpstreamError {
-        kind,
-        detail: redact(detail),
-        http_status,
-        pushback_ms: None,
-    }
+    UpstreamError { kind, detail: redact(detail), http_status, pushback_ms: None }
 }
 
 /// The state of one answer, from its first to its last event.
@@ -100,10 +95,7 @@ impl Closing {
         let needs_words = matches!(self.stop, None | Some(StopReason::End));
         if self.stop == Some(StopReason::Malformed) {
             let detail = "the provider reports that its model's output was malformed";
-            self.fail(
-                upstream_error(ErrorKind::MalformedOutput, None, detail),
-                out,
-            );
+            self.fail(upstream_error(ErrorKind::MalformedOutput, None, detail), out);
         } else if needs_words && !self.said {
             let detail = "the answer ended without any content";
             self.fail(upstream_error(ErrorKind::EmptyResponse, None, detail), out);

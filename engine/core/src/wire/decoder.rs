@@ -61,10 +61,9 @@ impl Decoder {
             }
             DecodeAs::OpenaiSse => Framing::Sse(sse::Splitter::default()),
             DecodeAs::ConverseStream => Framing::Frames(aws_eventstream::Splitter::default()),
-            DecodeAs::SagemakerStream => Framing::FramedSse(
-                aws_eventstream::Splitter::default(),
-                sse::Splitter::default(),
-            ),
+            DecodeAs::SagemakerStream => {
+                Framing::FramedSse(aws_eventstream::Splitter::default(), sse::Splitter::default())
+            }
         };
         let same_dialect = matches!(
             decode,
@@ -77,13 +76,7 @@ impl Decoder {
             RawMode::Keep { strip_usage } if same_dialect => (Some(Vec::new()), strip_usage),
             RawMode::Keep { .. } | RawMode::Off => (None, false),
         };
-        Self {
-            decode,
-            framing,
-            closing: Closing::default(),
-            raw,
-            strip_usage,
-        }
+        Self { decode, framing, closing: Closing::default(), raw, strip_usage }
     }
 
     /// Whether `take_raw` gives the answer's own bytes.
@@ -112,16 +105,13 @@ impl Decoder {
             }
             Framing::Sse(splitter) => {
                 let strip = self.strip_usage;
-                let split =
-                    splitter.feed(bytes, |event| sse_event(&event, closing, raw, strip, out));
+                let split = splitter.feed(bytes, |event| sse_event(&event, closing, raw, strip, out));
                 if let Err(error) = split {
                     broken(closing, &error.to_string(), out);
                 }
             }
             Framing::Frames(splitter) => {
-                let split = splitter.feed(bytes, |frame| {
-                    bedrock_converse::read_frame(&frame, closing, out)
-                });
+                let split = splitter.feed(bytes, |frame| bedrock_converse::read_frame(&frame, closing, out));
                 if let Err(error) = split {
                     broken(closing, &error.to_string(), out);
                 }
@@ -131,17 +121,12 @@ impl Decoder {
                 let mut too_large = None;
                 let split = frames.feed(bytes, |frame| match sagemaker::payload(&frame) {
                     Ok(part) => {
-                        let fed =
-                            events.feed(part, |event| sse_event(&event, closing, raw, strip, out));
+                        let fed = events.feed(part, |event| sse_event(&event, closing, raw, strip, out));
                         too_large = too_large.take().or(fed.err());
                     }
                     Err(error) => closing.fail(error, out),
                 });
-                if let Some(error) = split
-                    .err()
-                    .map(|e| e.to_string())
-                    .or(too_large.map(|e| e.to_string()))
-                {
+                if let Some(error) = split.err().map(|e| e.to_string()).or(too_large.map(|e| e.to_string())) {
                     broken(closing, &error, out);
                 }
             }
@@ -211,10 +196,7 @@ fn sse_event(
 }
 
 fn broken(closing: &mut Closing, detail: &str, out: &mut Vec<StreamEvent>) {
-    closing.fail(
-        upstream_error(ErrorKind::StreamInterrupted, None, detail),
-        out,
-    );
+    closing.fail(upstream_error(ErrorKind::StreamInterrupted, None, detail), out);
 }
 
 #[cfg(test)]

@@ -33,10 +33,7 @@ fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
         block.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
         block.extend(value.as_bytes());
     }
-    let mut bytes = u32::try_from(16 + block.len() + payload.len())
-        .unwrap()
-        .to_be_bytes()
-        .to_vec();
+    let mut bytes = u32::try_from(16 + block.len() + payload.len()).unwrap().to_be_bytes().to_vec();
     bytes.extend(u32::try_from(block.len()).unwrap().to_be_bytes());
     bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
     bytes.extend(block);
@@ -46,10 +43,7 @@ fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
 }
 
 fn event(kind: &str, payload: &str) -> Vec<u8> {
-    frame(
-        &[(":message-type", "event"), (":event-type", kind)],
-        payload.as_bytes(),
-    )
+    frame(&[(":message-type", "event"), (":event-type", kind)], payload.as_bytes())
 }
 
 const CHAT: &str = "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n\
@@ -63,9 +57,9 @@ fn a_whole_chat_stream_ends_once_with_its_usage_hidden_from_the_bytes() {
 
     assert_eq!(events.last(), Some(&StreamEvent::Terminal));
     assert!(
-        events.iter().any(
-            |e| matches!(e, StreamEvent::Usage(u) if u.input_uncached == 5 && u.cache_read == 4)
-        )
+        events
+            .iter()
+            .any(|e| matches!(e, StreamEvent::Usage(u) if u.input_uncached == 5 && u.cache_read == 4))
     );
     let raw = String::from_utf8(raw).unwrap();
     assert!(raw.contains("[DONE]") && !raw.contains("usage"));
@@ -75,10 +69,7 @@ fn a_whole_chat_stream_ends_once_with_its_usage_hidden_from_the_bytes() {
 fn a_chat_stream_without_done_is_interrupted_even_after_its_finish_reason() {
     let cut = CHAT.replace("data: [DONE]\n\n", "");
 
-    assert_eq!(
-        error(&decode(DecodeAs::OpenaiSse, &[cut.as_bytes()]).0),
-        Some(ErrorKind::StreamInterrupted)
-    );
+    assert_eq!(error(&decode(DecodeAs::OpenaiSse, &[cut.as_bytes()]).0), Some(ErrorKind::StreamInterrupted));
 }
 
 #[test]
@@ -91,11 +82,7 @@ fn an_empty_200_is_an_empty_response_in_every_form() {
         DecodeAs::SagemakerUnary,
         DecodeAs::SagemakerStream,
     ] {
-        assert_eq!(
-            error(&decode(form, &[]).0),
-            Some(ErrorKind::EmptyResponse),
-            "{form:?}"
-        );
+        assert_eq!(error(&decode(form, &[]).0), Some(ErrorKind::EmptyResponse), "{form:?}");
     }
 }
 
@@ -118,10 +105,7 @@ fn one_unreadable_event_is_skipped_two_in_a_row_break_the_stream() {
     let one = format!("data: {{oops\n\n{CHAT}");
     let two = format!("data: {{oops\n\ndata: {{oops\n\n{CHAT}");
 
-    assert_eq!(
-        error(&decode(DecodeAs::OpenaiSse, &[one.as_bytes()]).0),
-        None
-    );
+    assert_eq!(error(&decode(DecodeAs::OpenaiSse, &[one.as_bytes()]).0), None);
     assert!(
         error(&decode(DecodeAs::OpenaiSse, &[two.as_bytes()]).0)
             .is_some_and(|k| k.class() == OutcomeClass::Hard)
@@ -132,46 +116,26 @@ fn one_unreadable_event_is_skipped_two_in_a_row_break_the_stream() {
 fn a_converse_stream_is_over_at_its_metadata() {
     let bytes = [
         event("messageStart", r#"{"role":"assistant"}"#),
-        event(
-            "contentBlockDelta",
-            r#"{"contentBlockIndex":0,"delta":{"text":"Hi"}}"#,
-        ),
+        event("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"text":"Hi"}}"#),
         event("messageStop", r#"{"stopReason":"end_turn"}"#),
-        event(
-            "metadata",
-            r#"{"usage":{"inputTokens":7,"outputTokens":2}}"#,
-        ),
+        event("metadata", r#"{"usage":{"inputTokens":7,"outputTokens":2}}"#),
     ]
     .concat();
     let (events, raw) = decode(DecodeAs::ConverseStream, &[&bytes]);
 
     assert_eq!(events.last(), Some(&StreamEvent::Terminal));
     assert!(
-        events
-            .iter()
-            .any(|e| matches!(e, StreamEvent::Usage(u) if u.input_uncached == 7 && u.output == 2))
+        events.iter().any(|e| matches!(e, StreamEvent::Usage(u) if u.input_uncached == 7 && u.output == 2))
     );
-    assert!(
-        raw.is_empty(),
-        "another dialect's bytes are never the caller's"
-    );
+    assert!(raw.is_empty(), "another dialect's bytes are never the caller's");
 }
 
 #[test]
 fn an_exception_inside_a_stream_is_mapped_by_its_name() {
-    let headers = [
-        (":exception-type", "throttlingException"),
-        (":message-type", "exception"),
-    ];
-    let bytes = frame(
-        &headers,
-        br#"{"message":"Too many tokens, please wait before trying again."}"#,
-    );
+    let headers = [(":exception-type", "throttlingException"), (":message-type", "exception")];
+    let bytes = frame(&headers, br#"{"message":"Too many tokens, please wait before trying again."}"#);
 
-    assert_eq!(
-        error(&decode(DecodeAs::ConverseStream, &[&bytes]).0),
-        Some(ErrorKind::RateLimited)
-    );
+    assert_eq!(error(&decode(DecodeAs::ConverseStream, &[&bytes]).0), Some(ErrorKind::RateLimited));
 }
 
 #[test]
@@ -190,12 +154,8 @@ fn a_cut_frame_and_a_wrong_checksum_are_interruptions() {
 #[test]
 fn a_framed_stream_gives_the_containers_own_bytes() {
     let (first, second) = CHAT.split_at(37);
-    let part = |text: &str| {
-        frame(
-            &[(":message-type", "event"), (":event-type", "PayloadPart")],
-            text.as_bytes(),
-        )
-    };
+    let part =
+        |text: &str| frame(&[(":message-type", "event"), (":event-type", "PayloadPart")], text.as_bytes());
     let (events, raw) = decode(DecodeAs::SagemakerStream, &[&part(first), &part(second)]);
 
     assert_eq!(events.last(), Some(&StreamEvent::Terminal));

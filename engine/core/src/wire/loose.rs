@@ -36,7 +36,5 @@ where
     D: Deserializer<'de>,
 {
     let raw = <Option<Box<RawValue>>>::deserialize(deserializer)?;
-    Ok(raw.map(|raw| {
-        serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
-    }))
+    Ok(raw.map(|raw| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned())))
 }

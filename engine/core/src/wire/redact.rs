@@ -4,17 +4,8 @@
 /// Long enough for every message we classify on, short enough for a record.
 const MAX_CHARS: usize = 300;
 /// Key prefixes in use at the providers and at ours.
-const SECRET_PREFIXES: [&str; 9] = [
-    "sk-",
-    "sk_",
-    "cf-",
-    "akia",
-    "asia",
-    "arn:",
-    "eyj",
-    "bedrock-api-key",
-    "sagemaker-api-key",
-];
+const SECRET_PREFIXES: [&str; 9] =
+    ["sk-", "sk_", "cf-", "akia", "asia", "arn:", "eyj", "bedrock-api-key", "sagemaker-api-key"];
 /// No word of a human message is a run this long of letters and digits without punctuation.
 const OPAQUE_RUN: usize = 20;
 const HIDDEN: &str = "[redacted]";
@@ -48,12 +39,11 @@ fn is_secret(word: &str) -> bool {
 }
 
 fn has_opaque_run(word: &str) -> bool {
-    word.split(|c: char| !(c.is_ascii_alphanumeric() || "+/_=".contains(c)))
-        .any(|run| {
-            let digits = run.bytes().filter(u8::is_ascii_digit).count();
-            let account = run.len() == 12 && digits == 12;
-            account || (run.len() >= OPAQUE_RUN && digits > 0)
-        })
+    word.split(|c: char| !(c.is_ascii_alphanumeric() || "+/_=".contains(c))).any(|run| {
+        let digits = run.bytes().filter(u8::is_ascii_digit).count();
+        let account = run.len() == 12 && digits == 12;
+        account || (run.len() >= OPAQUE_RUN && digits > 0)
+    })
 }
 
 #[cfg(test)]

@@ -26,12 +26,8 @@ impl Tally {
         if !record.is_final && !first_hard {
             return;
         }
-        let key = (
-            record.feature.clone(),
-            record.arm,
-            record.arm_name.clone(),
-            record.share.map(f64::to_bits),
-        );
+        let key =
+            (record.feature.clone(), record.arm, record.arm_name.clone(), record.share.map(f64::to_bits));
         let count = self.0.entry(key).or_default();
         count.0 += u64::from(record.is_final);
         count.1 += u64::from(record.is_final && record.caller_error);
@@ -41,28 +37,21 @@ impl Tally {
     pub fn take(&mut self) -> Vec<ArmCount> {
         std::mem::take(&mut self.0)
             .into_iter()
-            .map(
-                |((feature, arm, arm_name, share), (requests, caller_errors, first_hard))| {
-                    ArmCount {
-                        feature,
-                        arm,
-                        arm_name,
-                        share: share.map(f64::from_bits),
-                        requests,
-                        caller_errors,
-                        first_hard,
-                    }
-                },
-            )
+            .map(|((feature, arm, arm_name, share), (requests, caller_errors, first_hard))| ArmCount {
+                feature,
+                arm,
+                arm_name,
+                share: share.map(f64::from_bits),
+                requests,
+                caller_errors,
+                first_hard,
+            })
             .collect()
     }
 
     pub fn put_back(&mut self, counts: Vec<ArmCount>) {
         for c in counts {
-            let count = self
-                .0
-                .entry((c.feature, c.arm, c.arm_name, c.share.map(f64::to_bits)))
-                .or_default();
+            let count = self.0.entry((c.feature, c.arm, c.arm_name, c.share.map(f64::to_bits))).or_default();
             count.0 += c.requests;
             count.1 += c.caller_errors;
             count.2 += c.first_hard;
@@ -87,8 +76,8 @@ pub async fn send(shared: &Shared, sequence: u64) {
     if shared.options.control_url.is_none() {
         return;
     }
-    let Some((version, health, effects)) = shared
-        .with_engine(|engine, _| (engine.snapshot().version, engine.health(), engine.effects()))
+    let Some((version, health, effects)) =
+        shared.with_engine(|engine, _| (engine.snapshot().version, engine.health(), engine.effects()))
     else {
         return;
     };

@@ -81,26 +81,14 @@ impl Metrics {
             snapshot_version: Gauge::default(),
         };
         let r = &mut made.registry;
-        r.register(
-            "crossfade_attempts",
-            "Attempts by role and outcome",
-            made.attempts.clone(),
-        );
-        r.register(
-            "crossfade_requests",
-            "Requests by what the caller got",
-            made.requests.clone(),
-        );
+        r.register("crossfade_attempts", "Attempts by role and outcome", made.attempts.clone());
+        r.register("crossfade_requests", "Requests by what the caller got", made.requests.clone());
         r.register(
             "crossfade_first_content_seconds",
             "Attempt start to first content",
             made.first_content.clone(),
         );
-        r.register(
-            "crossfade_attempt_seconds",
-            "Attempt start to its end",
-            made.duration.clone(),
-        );
+        r.register("crossfade_attempt_seconds", "Attempt start to its end", made.duration.clone());
         r.register(
             "crossfade_breaker_share",
             "Share the breaker admits, 1 = closed",
@@ -121,11 +109,7 @@ impl Metrics {
             "Shadow copies dropped since the start",
             made.shadows_dropped.clone(),
         );
-        r.register(
-            "crossfade_in_flight",
-            "Requests between accept and answer",
-            made.in_flight.clone(),
-        );
+        r.register("crossfade_in_flight", "Requests between accept and answer", made.in_flight.clone());
         r.register(
             "crossfade_snapshot_version",
             "Version of the snapshot that serves",
@@ -142,28 +126,18 @@ impl Metrics {
             outcome: format!("{:?}", record.outcome).to_lowercase(),
         };
         self.attempts.get_or_create(&labels).inc();
-        let endpoint = EndpointLabels {
-            endpoint: record.endpoint.clone(),
-        };
+        let endpoint = EndpointLabels { endpoint: record.endpoint.clone() };
         if let Some(ms) = record.timings.first_content_ms {
-            self.first_content
-                .get_or_create(&endpoint)
-                .observe(ms / 1000.0);
+            self.first_content.get_or_create(&endpoint).observe(ms / 1000.0);
         }
-        self.duration
-            .get_or_create(&endpoint)
-            .observe(record.timings.total_ms / 1000.0);
+        self.duration.get_or_create(&endpoint).observe(record.timings.total_ms / 1000.0);
         let copy = matches!(
             record.arm,
             crossfade_core::domain::decision::ArmKind::Shadow
                 | crossfade_core::domain::decision::ArmKind::Pin
         );
         if record.is_final && !copy {
-            let result = if record.caller_error {
-                "error"
-            } else {
-                "served"
-            };
+            let result = if record.caller_error { "error" } else { "served" };
             self.request(&record.feature, result);
         }
     }
@@ -175,46 +149,29 @@ impl Metrics {
     }
 
     fn request(&self, feature: &str, result: &str) {
-        let labels = RequestLabels {
-            feature: feature.to_owned(),
-            result: result.to_owned(),
-        };
+        let labels = RequestLabels { feature: feature.to_owned(), result: result.to_owned() };
         self.requests.get_or_create(&labels).inc();
     }
 
     /// The text of `/metrics`; gauges are read now.
     #[must_use]
     pub fn text(&self, shared: &Shared) -> String {
-        let read = shared.with_engine(|engine, _| {
-            (engine.health(), engine.effects(), engine.snapshot().version)
-        });
+        let read =
+            shared.with_engine(|engine, _| (engine.health(), engine.effects(), engine.snapshot().version));
         if let Some((health, effects, version)) = read {
             for row in health {
-                self.breaker_share
-                    .get_or_create(&EndpointLabels {
-                        endpoint: row.endpoint,
-                    })
-                    .set(row.share);
+                self.breaker_share.get_or_create(&EndpointLabels { endpoint: row.endpoint }).set(row.share);
             }
             for effect in effects {
-                let labels = FeatureLabels {
-                    feature: effect.feature,
-                };
-                self.candidate_share
-                    .get_or_create(&labels)
-                    .set(effect.candidate_share);
+                let labels = FeatureLabels { feature: effect.feature };
+                self.candidate_share.get_or_create(&labels).set(effect.candidate_share);
             }
-            self.snapshot_version
-                .set(i64::try_from(version).unwrap_or(i64::MAX));
+            self.snapshot_version.set(i64::try_from(version).unwrap_or(i64::MAX));
         }
         let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.records_dropped
-            .set(whole(shared.reports.spool.dropped()));
-        self.shadows_dropped.set(whole(
-            shared.reports.shadows_dropped.load(Ordering::Relaxed),
-        ));
-        self.in_flight
-            .set(whole(shared.reports.in_flight.load(Ordering::Relaxed)));
+        self.records_dropped.set(whole(shared.reports.spool.dropped()));
+        self.shadows_dropped.set(whole(shared.reports.shadows_dropped.load(Ordering::Relaxed)));
+        self.in_flight.set(whole(shared.reports.in_flight.load(Ordering::Relaxed)));
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
             tracing::error!("the metrics could not be written");

@@ -16,11 +16,7 @@ pub async fn ship_segments(shared: Arc<Shared>) {
         return;
     }
     loop {
-        let pause = if ship_ready(&shared).await {
-            BETWEEN
-        } else {
-            AFTER_FAILURE
-        };
+        let pause = if ship_ready(&shared).await { BETWEEN } else { AFTER_FAILURE };
         tokio::time::sleep(pause).await;
     }
 }
@@ -43,19 +39,12 @@ pub async fn ship_ready(shared: &Shared) -> bool {
 }
 
 async fn ship(shared: &Shared, path: &Path) -> Result<(), String> {
-    let mut body = tokio::fs::read(path)
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut body = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
     // A crash can leave half a line at the end; its record was never promised to anybody.
-    let whole = body
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(0, |at| at + 1);
+    let whole = body.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     body.truncate(whole);
     if !body.is_empty() {
         post(shared, "/internal/v1/records", body, "application/x-ndjson").await?;
     }
-    tokio::fs::remove_file(path)
-        .await
-        .map_err(|error| error.to_string())
+    tokio::fs::remove_file(path).await.map_err(|error| error.to_string())
 }

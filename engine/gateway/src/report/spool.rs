@@ -41,15 +41,10 @@ impl Spool {
         }
         let (sender, receiver) = sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer {
-            folder: folder.to_owned(),
-            dropped: Arc::clone(&dropped),
-            segment: None,
-            sequence: 0,
-        };
-        let thread = std::thread::Builder::new()
-            .name("records".to_owned())
-            .spawn(move || writer.run(&receiver))?;
+        let writer =
+            Writer { folder: folder.to_owned(), dropped: Arc::clone(&dropped), segment: None, sequence: 0 };
+        let thread =
+            std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(&receiver))?;
         Ok(Self {
             sender: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(thread)),
@@ -60,9 +55,7 @@ impl Spool {
 
     /// Queues a record; drops and counts it when the queue is full.
     pub fn push(&self, record: AttemptRecord) {
-        let sent = lock(&self.sender)
-            .as_ref()
-            .is_some_and(|sender| sender.try_send(record).is_ok());
+        let sent = lock(&self.sender).as_ref().is_some_and(|sender| sender.try_send(record).is_ok());
         if !sent {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -124,9 +117,8 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.close_segment(),
             }
-            let full = |segment: &Segment| {
-                segment.began.elapsed() >= SEGMENT_AGE || segment.bytes >= SEGMENT_BYTES
-            };
+            let full =
+                |segment: &Segment| segment.began.elapsed() >= SEGMENT_AGE || segment.bytes >= SEGMENT_BYTES;
             if self.segment.as_ref().is_some_and(full) {
                 self.close_segment();
             }
@@ -134,15 +126,13 @@ impl Writer {
     }
 
     fn write(&mut self, record: &AttemptRecord) {
-        let written = serde_json::to_vec(record)
-            .map_err(io::Error::from)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                let segment = self.open_segment()?;
-                segment.file.write_all(&line)?;
-                segment.bytes += line.len() as u64;
-                Ok(())
-            });
+        let written = serde_json::to_vec(record).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            let segment = self.open_segment()?;
+            segment.file.write_all(&line)?;
+            segment.bytes += line.len() as u64;
+            Ok(())
+        });
         if let Err(error) = written {
             // A full disk, most likely. Traffic goes on; a half-written line is cut off with its segment.
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -153,11 +143,8 @@ impl Writer {
 
     fn open_segment(&mut self) -> io::Result<&mut Segment> {
         if self.segment.is_none() {
-            let used: u64 = paths(&self.folder, "ndjson")
-                .iter()
-                .filter_map(|p| p.metadata().ok())
-                .map(|m| m.len())
-                .sum();
+            let used: u64 =
+                paths(&self.folder, "ndjson").iter().filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum();
             if used >= SPOOL_BYTES {
                 return Err(io::Error::other(
                     "the spool is full: control has not taken records for a long time",
@@ -166,20 +153,10 @@ impl Writer {
             self.sequence += 1;
             let name = format!("{:020}-{:08}.open", crate::shared::unix_ms(), self.sequence);
             let path = self.folder.join(name);
-            let file = OpenOptions::new()
-                .create_new(true)
-                .append(true)
-                .open(&path)?;
-            self.segment = Some(Segment {
-                file,
-                path,
-                bytes: 0,
-                began: Instant::now(),
-            });
+            let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
+            self.segment = Some(Segment { file, path, bytes: 0, began: Instant::now() });
         }
-        self.segment
-            .as_mut()
-            .ok_or_else(|| io::Error::other("no segment"))
+        self.segment.as_mut().ok_or_else(|| io::Error::other("no segment"))
     }
 
     fn close_segment(&mut self) {

@@ -154,29 +154,11 @@ impl Attempt {
     /// The outcome of an attempt that failed before any event: refused, timed out, not connected.
     pub async fn send(&mut self) -> Result<(), UpstreamError> {
         let job = Arc::clone(&self.job);
-        let unknown = || {
-            failure(
-                ErrorKind::Config,
-                "the endpoint left the snapshot".to_owned(),
-            )
-        };
-        let endpoint = job
-            .snapshot
-            .endpoints
-            .get(&self.ticket.candidate.endpoint)
-            .ok_or_else(unknown)?;
-        let provider = job
-            .snapshot
-            .providers
-            .get(&endpoint.provider)
-            .ok_or_else(unknown)?;
-        let call = providers::call(
-            provider,
-            endpoint,
-            &job.request,
-            &self.ticket.candidate.set,
-            job.facts.stream,
-        )?;
+        let unknown = || failure(ErrorKind::Config, "the endpoint left the snapshot".to_owned());
+        let endpoint = job.snapshot.endpoints.get(&self.ticket.candidate.endpoint).ok_or_else(unknown)?;
+        let provider = job.snapshot.providers.get(&endpoint.provider).ok_or_else(unknown)?;
+        let call =
+            providers::call(provider, endpoint, &job.request, &self.ticket.candidate.set, job.facts.stream)?;
         let url = format!("{}{}", call.base, call.path);
         let credentials = job.shared.credentials.load();
         let proof = credentials.authenticate(&call, &url, provider.auth.credential.as_deref())?;
@@ -187,12 +169,7 @@ impl Attempt {
         }
         let request = request
             .body(Full::new(Bytes::from(call.body)))
-            .map_err(|error| {
-                failure(
-                    ErrorKind::Config,
-                    format!("the request cannot be built: {error}"),
-                )
-            })?;
+            .map_err(|error| failure(ErrorKind::Config, format!("the request cannot be built: {error}")))?;
         self.warnings = call.warnings;
         let client = job.shared.clients.client(job.decision.deadlines.connect_ms);
         let deadline = self.header_deadline();
@@ -200,10 +177,7 @@ impl Attempt {
         self.header_ms = Some(self.took_ms());
         let answer = answer
             .map_err(|_| {
-                failure(
-                    ErrorKind::Timeout,
-                    format!("no response header within {} ms", deadline.as_millis()),
-                )
+                failure(ErrorKind::Timeout, format!("no response header within {} ms", deadline.as_millis()))
             })?
             .map_err(|error| connection_failure(&error))?;
         self.last_byte = Instant::now();
@@ -213,9 +187,7 @@ impl Attempt {
         if !answer.status().is_success() {
             return Err(self.read_refusal(answer).await);
         }
-        let raw = RawMode::Keep {
-            strip_usage: job.facts.stream && !job.include_usage,
-        };
+        let raw = RawMode::Keep { strip_usage: job.facts.stream && !job.include_usage };
         let decoder = Decoder::new(call.decode, raw);
         self.passthrough = decoder.keeps_raw();
         self.decoder = Some(decoder);
@@ -236,22 +208,14 @@ impl Attempt {
         events.clear();
         let (wait, what) = self.next_deadline();
         let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
-            return Err(failure(
-                ErrorKind::Connection,
-                "nothing was sent".to_owned(),
-            ));
+            return Err(failure(ErrorKind::Connection, "nothing was sent".to_owned()));
         };
-        let frame = tokio::time::timeout(wait, body.frame())
-            .await
-            .map_err(|_| {
-                failure(
-                    ErrorKind::Timeout,
-                    format!(
-                        "{what} (attempt began {:.0} ms ago)",
-                        self.started.elapsed().as_secs_f64() * 1000.0
-                    ),
-                )
-            })?;
+        let frame = tokio::time::timeout(wait, body.frame()).await.map_err(|_| {
+            failure(
+                ErrorKind::Timeout,
+                format!("{what} (attempt began {:.0} ms ago)", self.started.elapsed().as_secs_f64() * 1000.0),
+            )
+        })?;
         match frame {
             Some(Ok(frame)) => {
                 if let Some(bytes) = frame.data_ref() {
@@ -260,10 +224,7 @@ impl Attempt {
                 }
             }
             Some(Err(error)) => {
-                return Err(failure(
-                    ErrorKind::StreamInterrupted,
-                    format!("the connection broke: {error}"),
-                ));
+                return Err(failure(ErrorKind::StreamInterrupted, format!("the connection broke: {error}")));
             }
             None => {
                 decoder.finish(events);
@@ -337,28 +298,16 @@ impl Attempt {
             Duration::from_millis(allowed_ms).saturating_sub(moment.elapsed())
         };
         let total = (self.job.remaining(), "the request's deadline is over");
-        let liveness = (
-            since(self.last_byte, deadlines.liveness_ms),
-            "no byte within the liveness deadline",
-        );
+        let liveness = (since(self.last_byte, deadlines.liveness_ms), "no byte within the liveness deadline");
         let moving = if self.has_content() {
-            (
-                since(self.last_progress, deadlines.progress_ms),
-                "no progress within the progress deadline",
-            )
+            (since(self.last_progress, deadlines.progress_ms), "no progress within the progress deadline")
         } else {
-            (
-                since(self.started, deadlines.first_content_ms),
-                "no content within the first-content deadline",
-            )
+            (since(self.started, deadlines.first_content_ms), "no content within the first-content deadline")
         };
         if !self.job.facts.stream {
             return total;
         }
-        [total, liveness, moving]
-            .into_iter()
-            .min_by_key(|(wait, _)| *wait)
-            .unwrap_or(total)
+        [total, liveness, moving].into_iter().min_by_key(|(wait, _)| *wait).unwrap_or(total)
     }
 
     async fn read_refusal(&self, answer: Response<Incoming>) -> UpstreamError {
@@ -367,52 +316,32 @@ impl Attempt {
             .headers()
             .iter()
             .map(|(name, value)| {
-                (
-                    name.as_str().to_owned(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
         let limited = http_body_util::Limited::new(answer.into_body(), ERROR_BODY_BYTES).collect();
         // A refusal whose body does not come is still a refusal: the status says enough.
-        let body =
-            match tokio::time::timeout(self.job.remaining().min(Duration::from_secs(2)), limited)
-                .await
-            {
-                Ok(Ok(collected)) => collected.to_bytes(),
-                _ => Bytes::new(),
-            };
-        let endpoint = self
-            .job
-            .snapshot
-            .endpoints
-            .get(&self.ticket.candidate.endpoint);
+        let body = match tokio::time::timeout(self.job.remaining().min(Duration::from_secs(2)), limited).await
+        {
+            Ok(Ok(collected)) => collected.to_bytes(),
+            _ => Bytes::new(),
+        };
+        let endpoint = self.job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
         match endpoint.and_then(|e| self.job.snapshot.providers.get(&e.provider).map(|p| (e, p))) {
-            Some((endpoint, provider)) => providers::classify(
-                provider.kind,
-                endpoint.capacity.capacity_class,
-                status,
-                &headers,
-                &body,
-            ),
+            Some((endpoint, provider)) => {
+                providers::classify(provider.kind, endpoint.capacity.capacity_class, status, &headers, &body)
+            }
             None => failure(ErrorKind::ServerError, format!("status {status}")),
         }
     }
 
     /// Ends the attempt: health, counters and the record hear the same outcome. Later calls do nothing.
-    pub fn close(
-        &mut self,
-        error: Option<UpstreamError>,
-        ending: Ending,
-        next_reason: Option<String>,
-    ) {
+    pub fn close(&mut self, error: Option<UpstreamError>, ending: Ending, next_reason: Option<String>) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
         self.body = None;
-        let class = error
-            .as_ref()
-            .map_or(OutcomeClass::Ok, |error| error.kind.class());
+        let class = error.as_ref().map_or(OutcomeClass::Ok, |error| error.kind.class());
         let observation = Observation {
             feature: self.job.facts.feature.clone(),
             endpoint: self.ticket.candidate.endpoint.clone(),
@@ -426,9 +355,7 @@ impl Attempt {
             first_content_ms: self.first_content_ms,
             pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
         };
-        self.job
-            .shared
-            .with_engine(|engine, now| engine.observe(&observation, now));
+        self.job.shared.with_engine(|engine, now| engine.observe(&observation, now));
         let record = self.record(class, error, ending, next_reason);
         self.job.shared.reports.closed(record);
     }
@@ -440,22 +367,17 @@ impl Attempt {
         ending: Ending,
         next_reason: Option<String>,
     ) -> AttemptRecord {
+        let timings = self.timings();
         let job = &self.job;
         let endpoint = job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
-        let provider = endpoint
-            .map(|endpoint| endpoint.provider.clone())
-            .unwrap_or_default();
-        let content = self.job.request_text.as_ref().map(|text| Content {
-            request: text.to_string(),
-            response: self.answer.text().to_owned(),
-        });
+        let provider = endpoint.map(|endpoint| endpoint.provider.clone()).unwrap_or_default();
+        let content = self
+            .job
+            .request_text
+            .as_ref()
+            .map(|text| Content { request: text.to_string(), response: self.answer.text().to_owned() });
         AttemptRecord {
-            attempt_id: format!(
-                "{}.{}{}",
-                job.facts.request_id,
-                prefix(&self.ticket),
-                self.ticket.index
-            ),
+            attempt_id: format!("{}.{}{}", job.facts.request_id, prefix(&self.ticket), self.ticket.index),
             request_id: job.facts.request_id.clone(),
             index: self.ticket.index,
             gateway: job.shared.options.name.clone(),
@@ -470,12 +392,8 @@ impl Attempt {
             endpoint: self.ticket.candidate.endpoint.clone(),
             provider,
             region: endpoint.and_then(|endpoint| endpoint.region.clone()),
-            model: endpoint
-                .map(|endpoint| endpoint.model.clone())
-                .unwrap_or_default(),
-            capacity_class: endpoint
-                .map_or("", |e| e.capacity.capacity_class.as_str())
-                .to_owned(),
+            model: endpoint.map(|endpoint| endpoint.model.clone()).unwrap_or_default(),
+            capacity_class: endpoint.map_or("", |e| e.capacity.capacity_class.as_str()).to_owned(),
             served_tier: self.served_tier.take(),
             role: self.ticket.role,
             reason: self.ticket.reason.clone(),
@@ -490,7 +408,7 @@ impl Attempt {
             committed: self.committed,
             is_final: ending != Ending::Continues,
             caller_error: ending == Ending::Failed,
-            timings: self.timings(),
+            timings,
             usage: self.usage,
             stop_reason: self.answer.stop_reason().map(str::to_owned),
             max_output_tokens: job.facts.max_output_tokens,
@@ -515,10 +433,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         self.close(
-            Some(failure(
-                ErrorKind::ClientCancelled,
-                "the caller left".to_owned(),
-            )),
+            Some(failure(ErrorKind::ClientCancelled, "the caller left".to_owned())),
             Ending::Served,
             None,
         );
@@ -551,10 +466,5 @@ fn connection_failure(error: &hyper_util::client::legacy::Error) -> UpstreamErro
 /// An outcome of our own making.
 #[must_use]
 pub fn failure(kind: ErrorKind, detail: String) -> UpstreamError {
-    UpstreamError {
-        kind,
-        detail,
-        http_status: None,
-        pushback_ms: None,
-    }
+    UpstreamError { kind, detail, http_status: None, pushback_ms: None }
 }

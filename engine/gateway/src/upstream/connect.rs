@@ -28,27 +28,19 @@ impl Clients {
     /// # Errors
     /// A TLS library without usable protocol versions.
     pub fn new() -> Result<Self, String> {
-        let roots = rustls::RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self {
-            tls,
-            by_connect_ms: Mutex::new(HashMap::new()),
-        })
+        Ok(Self { tls, by_connect_ms: Mutex::new(HashMap::new()) })
     }
 
     /// The client whose connects (TCP and TLS) end within `connect_ms`.
     pub fn client(&self, connect_ms: u64) -> UpstreamClient {
-        lock(&self.by_connect_ms)
-            .entry(connect_ms)
-            .or_insert_with(|| self.build(connect_ms))
-            .clone()
+        lock(&self.by_connect_ms).entry(connect_ms).or_insert_with(|| self.build(connect_ms)).clone()
     }
 
     fn build(&self, connect_ms: u64) -> UpstreamClient {

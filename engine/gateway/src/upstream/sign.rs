@@ -54,10 +54,7 @@ impl Credentials {
             Sign::Bearer => {
                 let held = self.bearer.get(name).ok_or_else(|| missing(name))?;
                 fresh(name, held.expires_unix_s)?;
-                Ok(vec![(
-                    "authorization".to_owned(),
-                    format!("Bearer {}", held.token),
-                )])
+                Ok(vec![("authorization".to_owned(), format!("Bearer {}", held.token))])
             }
             Sign::SigV4 { service, region } => {
                 let held = self.aws.get(name).ok_or_else(|| missing(name))?;
@@ -91,19 +88,12 @@ fn sigv4(
         .build()
         .map_err(|error| refused(&error.to_string()))?
         .into();
-    let headers = call
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let signable = SignableRequest::new("POST", url, headers, SignableBody::Bytes(&call.body))
         .map_err(|error| refused(&error.to_string()))?;
-    let (instructions, _) = sign(signable, &params)
-        .map_err(|error| refused(&error.to_string()))?
-        .into_parts();
-    Ok(instructions
-        .headers()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect())
+    let (instructions, _) =
+        sign(signable, &params).map_err(|error| refused(&error.to_string()))?.into_parts();
+    Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 fn fresh(name: &str, expires_unix_s: Option<u64>) -> Result<(), UpstreamError> {
@@ -114,16 +104,9 @@ fn fresh(name: &str, expires_unix_s: Option<u64>) -> Result<(), UpstreamError> {
 }
 
 fn missing(name: &str) -> UpstreamError {
-    refused(&format!(
-        "the credential {name} has not come from control yet"
-    ))
+    refused(&format!("the credential {name} has not come from control yet"))
 }
 
 fn refused(detail: &str) -> UpstreamError {
-    UpstreamError {
-        kind: ErrorKind::Auth,
-        detail: detail.to_owned(),
-        http_status: None,
-        pushback_ms: None,
-    }
+    UpstreamError { kind: ErrorKind::Auth, detail: detail.to_owned(), http_status: None, pushback_ms: None }
 }

@@ -20,11 +20,7 @@ pub fn error_kind(name: &str, message: &str) -> Option<ErrorKind> {
         | "internalserverexception"
         | "internalfailure" => ErrorKind::ServerError,
         "validationexception"
-            if says(&[
-                "input is too long",
-                "input tokens exceeded",
-                "prompt is too long",
-            ]) =>
+            if says(&["input is too long", "input tokens exceeded", "prompt is too long"]) =>
         {
             ErrorKind::ContextLength
         }

@@ -19,32 +19,17 @@ pub(crate) fn read_answer(body: &[u8], closing: &mut Closing, out: &mut Vec<Stre
         return; // `Closing::finish` says what an empty answer is
     }
     let Ok(answer) = serde_json::from_slice::<Value>(body) else {
-        return closing.fail(
-            upstream_error(ErrorKind::MalformedOutput, None, "the answer is not JSON"),
-            out,
-        );
+        return closing.fail(upstream_error(ErrorKind::MalformedOutput, None, "the answer is not JSON"), out);
     };
-    let Some(blocks) = answer
-        .pointer("/output/message/content")
-        .and_then(Value::as_array)
-    else {
+    let Some(blocks) = answer.pointer("/output/message/content").and_then(Value::as_array) else {
         let name = text(&answer, "__type");
         let message = text(&answer, "message");
         let kind = error_kind(&name, &message).unwrap_or(ErrorKind::MalformedOutput);
-        return closing.fail(
-            upstream_error(
-                kind,
-                None,
-                &format!("no answer inside a 200: {name} {message}"),
-            ),
-            out,
-        );
+        return closing
+            .fail(upstream_error(kind, None, &format!("no answer inside a 200: {name} {message}")), out);
     };
     for (index, block) in (0u32..).zip(blocks) {
-        if let Some(words) = block
-            .pointer("/reasoningContent/reasoningText/text")
-            .and_then(Value::as_str)
-        {
+        if let Some(words) = block.pointer("/reasoningContent/reasoningText/text").and_then(Value::as_str) {
             closing.push(StreamEvent::Reasoning(words.to_owned()), out);
         }
         if let Some(words) = block.get("text").and_then(Value::as_str) {
@@ -52,10 +37,7 @@ pub(crate) fn read_answer(body: &[u8], closing: &mut Closing, out: &mut Vec<Stre
         }
         if let Some(tool) = block.get("toolUse").filter(|tool| !is_servers_own(tool)) {
             closing.push(tool_start(index, tool), out);
-            let fragment = tool
-                .get("input")
-                .map(Value::to_string)
-                .unwrap_or_else(|| "{}".to_owned());
+            let fragment = tool.get("input").map(Value::to_string).unwrap_or_else(|| "{}".to_owned());
             closing.push(StreamEvent::ToolArguments { index, fragment }, out);
         }
     }
@@ -76,18 +58,11 @@ pub(crate) fn read_frame(frame: &Frame<'_>, closing: &mut Closing, out: &mut Vec
     };
     closing.readable();
     if kind != "event" {
-        let name = frame
-            .header(":exception-type")
-            .or_else(|| frame.header(":error-code"))
-            .unwrap_or("exception");
-        let message = frame
-            .header(":error-message")
-            .map_or_else(|| text(&payload, "message"), str::to_owned);
+        let name =
+            frame.header(":exception-type").or_else(|| frame.header(":error-code")).unwrap_or("exception");
+        let message = frame.header(":error-message").map_or_else(|| text(&payload, "message"), str::to_owned);
         let kind = error_kind(name, &message).unwrap_or(ErrorKind::ServerError);
-        return closing.fail(
-            upstream_error(kind, None, &format!("{name}: {message}")),
-            out,
-        );
+        return closing.fail(upstream_error(kind, None, &format!("{name}: {message}")), out);
     }
     let index = payload
         .get("contentBlockIndex")
@@ -95,27 +70,13 @@ pub(crate) fn read_frame(frame: &Frame<'_>, closing: &mut Closing, out: &mut Vec
         .and_then(|i| u32::try_from(i).ok())
         .unwrap_or(0);
     match frame.header(":event-type").unwrap_or("") {
-        "messageStart" => closing.push(
-            StreamEvent::Start {
-                id: None,
-                model: None,
-            },
-            out,
-        ),
+        "messageStart" => closing.push(StreamEvent::Start { id: None, model: None }, out),
         "contentBlockStart" => {
-            if let Some(tool) = payload
-                .pointer("/start/toolUse")
-                .filter(|tool| !is_servers_own(tool))
-            {
+            if let Some(tool) = payload.pointer("/start/toolUse").filter(|tool| !is_servers_own(tool)) {
                 closing.push(tool_start(index, tool), out);
             }
         }
-        "contentBlockDelta" => delta(
-            index,
-            payload.get("delta").unwrap_or(&Value::Null),
-            closing,
-            out,
-        ),
+        "contentBlockDelta" => delta(index, payload.get("delta").unwrap_or(&Value::Null), closing, out),
         "messageStop" => stop(&payload, closing, out),
         "metadata" => {
             metadata(&payload, closing, out);
@@ -138,17 +99,8 @@ fn delta(index: u32, delta: &Value, closing: &mut Closing, out: &mut Vec<StreamE
     if let Some(words) = delta.get("text").and_then(Value::as_str) {
         closing.push(StreamEvent::Text(words.to_owned()), out);
     } else if let Some(fragment) = delta.pointer("/toolUse/input").and_then(Value::as_str) {
-        closing.push(
-            StreamEvent::ToolArguments {
-                index,
-                fragment: fragment.to_owned(),
-            },
-            out,
-        );
-    } else if let Some(words) = delta
-        .pointer("/reasoningContent/text")
-        .and_then(Value::as_str)
-    {
+        closing.push(StreamEvent::ToolArguments { index, fragment: fragment.to_owned() }, out);
+    } else if let Some(words) = delta.pointer("/reasoningContent/text").and_then(Value::as_str) {
         closing.push(StreamEvent::Reasoning(words.to_owned()), out);
     }
 }
@@ -172,11 +124,7 @@ fn metadata(answer: &Value, closing: &mut Closing, out: &mut Vec<StreamEvent>) {
     if let Some(tier) = answer.pointer("/serviceTier/type").and_then(Value::as_str) {
         closing.push(StreamEvent::ServedTier(tier.to_owned()), out);
     }
-    let count = |name: &str| {
-        answer
-            .pointer(&format!("/usage/{name}"))
-            .and_then(Value::as_u64)
-    };
+    let count = |name: &str| answer.pointer(&format!("/usage/{name}")).and_then(Value::as_u64);
     if let Some(input) = count("inputTokens") {
         let usage = Usage {
             input_uncached: input,
@@ -196,17 +144,9 @@ fn is_servers_own(tool: &Value) -> bool {
 }
 
 fn tool_start(index: u32, tool: &Value) -> StreamEvent {
-    StreamEvent::ToolStart {
-        index,
-        id: text(tool, "toolUseId"),
-        name: text(tool, "name"),
-    }
+    StreamEvent::ToolStart { index, id: text(tool, "toolUseId"), name: text(tool, "name") }
 }
 
 fn text(value: &Value, name: &str) -> String {
-    value
-        .get(name)
-        .and_then(Value::as_str)
-        .unwrap_or("")
-        .to_owned()
+    value.get(name).and_then(Value::as_str).unwrap_or("").to_owned()
 }

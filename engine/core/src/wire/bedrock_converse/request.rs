@@ -34,11 +34,7 @@ pub fn encode_request(
     body: &Map<String, Value>,
     set: &Map<String, Value>,
 ) -> Result<(Vec<u8>, Vec<String>), UpstreamError> {
-    let field = |name: &str| {
-        set.get(name)
-            .or_else(|| body.get(name))
-            .filter(|value| !value.is_null())
-    };
+    let field = |name: &str| set.get(name).or_else(|| body.get(name)).filter(|value| !value.is_null());
     let mut warnings: Vec<String> = body
         .keys()
         .chain(set.keys())
@@ -60,9 +56,7 @@ pub fn encode_request(
     if let Some(tools) = tools(field("tools"), field("tool_choice"), &mut warnings)? {
         request["toolConfig"] = tools;
     }
-    if let Some(format) =
-        field("response_format").and_then(|format| output_config(format, &mut warnings))
-    {
+    if let Some(format) = field("response_format").and_then(|format| output_config(format, &mut warnings)) {
         request["outputConfig"] = format;
     }
     Ok((request.to_string().into_bytes(), warnings))
@@ -78,9 +72,8 @@ fn inference<'a>(
     }
     if let Some(temperature) = field("temperature").and_then(Value::as_f64) {
         if temperature > 1.0 {
-            warnings.push(format!(
-                "temperature {temperature} was lowered to 1, the most this provider takes"
-            ));
+            warnings
+                .push(format!("temperature {temperature} was lowered to 1, the most this provider takes"));
         }
         config.insert("temperature".to_owned(), json!(temperature.min(1.0)));
     }
@@ -113,9 +106,7 @@ fn conversation(messages: Option<&Value>) -> Result<(Vec<Value>, Vec<Value>), Up
             "assistant" => ("assistant", assistant(message)?),
             "tool" => ("user", vec![tool_result(message)?]),
             other => {
-                return Err(refused(&format!(
-                    "messages: the role {other:?} has no form at this provider"
-                )));
+                return Err(refused(&format!("messages: the role {other:?} has no form at this provider")));
             }
         };
         if blocks.is_empty() {
@@ -126,34 +117,25 @@ fn conversation(messages: Option<&Value>) -> Result<(Vec<Value>, Vec<Value>), Up
             _ => turns.push((turn.to_owned(), blocks)),
         }
     }
-    let messages = turns
-        .into_iter()
-        .map(|(role, content)| json!({"role": role, "content": content}))
-        .collect();
+    let messages =
+        turns.into_iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
     Ok((system, messages))
 }
 
 fn assistant(message: &Value) -> Result<Vec<Value>, UpstreamError> {
     let mut blocks = blocks_of(message.get("content"))?;
-    for call in message
-        .get("tool_calls")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for call in message.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
         let function = call.get("function").unwrap_or(&Value::Null);
-        let arguments = function
-            .get("arguments")
-            .and_then(Value::as_str)
-            .unwrap_or("{}");
+        let arguments = function.get("arguments").and_then(Value::as_str).unwrap_or("{}");
         let input: Value = if arguments.trim().is_empty() {
             json!({})
         } else {
-            serde_json::from_str(arguments).map_err(|error| {
-                refused(&format!("tool_calls: the arguments are not JSON: {error}"))
-            })?
+            serde_json::from_str(arguments)
+                .map_err(|error| refused(&format!("tool_calls: the arguments are not JSON: {error}")))?
         };
-        blocks.push(json!({"toolUse": {"toolUseId": call.get("id"), "name": function.get("name"), "input": input}}));
+        blocks.push(
+            json!({"toolUse": {"toolUseId": call.get("id"), "name": function.get("name"), "input": input}}),
+        );
     }
     Ok(blocks)
 }
@@ -166,11 +148,7 @@ fn tool_result(message: &Value) -> Result<Value, UpstreamError> {
 /// Text and image parts; blank text is refused by the service, so it is left out.
 fn blocks_of(content: Option<&Value>) -> Result<Vec<Value>, UpstreamError> {
     let text = |text: &str| {
-        if text.trim().is_empty() {
-            None
-        } else {
-            Some(json!({"text": text}))
-        }
+        if text.trim().is_empty() { None } else { Some(json!({"text": text})) }
     };
     match content {
         None | Some(Value::Null) => Ok(Vec::new()),
@@ -179,9 +157,7 @@ fn blocks_of(content: Option<&Value>) -> Result<Vec<Value>, UpstreamError> {
             let mut blocks = Vec::new();
             for part in parts {
                 match part.get("type").and_then(Value::as_str) {
-                    Some("text") => {
-                        blocks.extend(part.get("text").and_then(Value::as_str).and_then(text))
-                    }
+                    Some("text") => blocks.extend(part.get("text").and_then(Value::as_str).and_then(text)),
                     Some("image_url") => blocks.push(image(part)?),
                     Some("refusal") => {
                         blocks.extend(part.get("refusal").and_then(Value::as_str).and_then(text))
@@ -196,27 +172,18 @@ fn blocks_of(content: Option<&Value>) -> Result<Vec<Value>, UpstreamError> {
             }
             Ok(blocks)
         }
-        Some(_) => Err(refused(
-            "messages: content must be a string or an array of parts",
-        )),
+        Some(_) => Err(refused("messages: content must be a string or an array of parts")),
     }
 }
 
 fn image(part: &Value) -> Result<Value, UpstreamError> {
-    let url = part
-        .pointer("/image_url/url")
-        .and_then(Value::as_str)
-        .unwrap_or("");
-    let parsed = url
-        .strip_prefix("data:image/")
-        .and_then(|rest| rest.split_once(";base64,"));
+    let url = part.pointer("/image_url/url").and_then(Value::as_str).unwrap_or("");
+    let parsed = url.strip_prefix("data:image/").and_then(|rest| rest.split_once(";base64,"));
     match parsed {
         Some((format @ ("png" | "jpeg" | "gif" | "webp"), bytes)) => {
             Ok(json!({"image": {"format": format, "source": {"bytes": bytes}}}))
         }
-        _ => Err(refused(
-            "messages: images must be data URLs of png, jpeg, gif or webp here",
-        )),
+        _ => Err(refused("messages: images must be data URLs of png, jpeg, gif or webp here")),
     }
 }
 
@@ -231,14 +198,9 @@ fn tools(
     let mut specs = Vec::new();
     for tool in tools {
         let Some(function) = tool.get("function") else {
-            return Err(refused(
-                "tools: only function tools have a form at this provider",
-            ));
+            return Err(refused("tools: only function tools have a form at this provider"));
         };
-        let schema = function
-            .get("parameters")
-            .cloned()
-            .unwrap_or_else(|| json!({"type": "object"}));
+        let schema = function.get("parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
         let mut spec = json!({"name": function.get("name"), "inputSchema": {"json": schema}});
         if let Some(text) = function.get("description") {
             spec["description"] = text.clone();
@@ -250,13 +212,10 @@ fn tools(
     }
     let mut config = json!({"tools": specs});
     match choice {
-        Some(Value::String(word)) if word == "required" => {
-            config["toolChoice"] = json!({"any": {}})
-        }
+        Some(Value::String(word)) if word == "required" => config["toolChoice"] = json!({"any": {}}),
         Some(Value::String(word)) if word == "none" => {
             warnings.push(
-                "tool_choice none has no form at this provider; the tools were still offered"
-                    .to_owned(),
+                "tool_choice none has no form at this provider; the tools were still offered".to_owned(),
             );
         }
         Some(Value::Object(_)) => {
@@ -272,18 +231,13 @@ fn output_config(format: &Value, warnings: &mut Vec<String>) -> Option<Value> {
     match format.get("type").and_then(Value::as_str) {
         Some("json_schema") => {
             let schema = format.pointer("/json_schema/schema")?.to_string();
-            let name = format
-                .pointer("/json_schema/name")
-                .cloned()
-                .unwrap_or_else(|| json!("answer"));
+            let name = format.pointer("/json_schema/name").cloned().unwrap_or_else(|| json!("answer"));
             let structure = json!({"jsonSchema": {"schema": schema, "name": name}});
             Some(json!({"textFormat": {"type": "json_schema", "structure": structure}}))
         }
         Some("text") | None => None,
         Some(other) => {
-            warnings.push(format!(
-                "response_format {other} has no form at this provider and was left out"
-            ));
+            warnings.push(format!("response_format {other} has no form at this provider and was left out"));
             None
         }
     }

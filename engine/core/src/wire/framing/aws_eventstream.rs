@@ -54,19 +54,12 @@ impl Splitter {
     ///
     /// # Errors
     /// [`FrameError`]; the splitter must not be fed again after one.
-    pub fn feed(
-        &mut self,
-        bytes: &[u8],
-        mut each: impl FnMut(Frame<'_>),
-    ) -> Result<(), FrameError> {
+    pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Frame<'_>)) -> Result<(), FrameError> {
         self.buffer.extend_from_slice(bytes);
         let mut start = 0;
         let result = loop {
             let rest = self.buffer.get(start..).unwrap_or(&[]);
-            let (total, headers) = match self
-                .front
-                .map_or_else(|| read_prelude(rest), |f| Ok(Some(f)))
-            {
+            let (total, headers) = match self.front.map_or_else(|| read_prelude(rest), |f| Ok(Some(f))) {
                 Ok(Some(lengths)) => lengths,
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -100,8 +93,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// The checked lengths of the frame that `bytes` starts with; None if its prelude is not all here.
 fn read_prelude(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
-    let (Some(total), Some(headers), Some(sum)) =
-        (u32_at(bytes, 0), u32_at(bytes, 4), u32_at(bytes, 8))
+    let (Some(total), Some(headers), Some(sum)) = (u32_at(bytes, 0), u32_at(bytes, 4), u32_at(bytes, 8))
     else {
         return Ok(None);
     };
@@ -121,14 +113,9 @@ fn read_frame(frame: &[u8], headers: usize) -> Result<Frame<'_>, FrameError> {
     if u32_at(sum, 0) != Some(crc32fast::hash(body)) {
         return Err(FrameError::MessageChecksum);
     }
-    let (headers, payload) = body
-        .get(PRELUDE..)
-        .and_then(|rest| rest.split_at_checked(headers))
-        .ok_or(FrameError::Headers)?;
-    Ok(Frame {
-        headers: read_headers(headers)?,
-        payload,
-    })
+    let (headers, payload) =
+        body.get(PRELUDE..).and_then(|rest| rest.split_at_checked(headers)).ok_or(FrameError::Headers)?;
+    Ok(Frame { headers: read_headers(headers)?, payload })
 }
 
 fn read_headers(mut bytes: &[u8]) -> Result<Vec<(&str, &str)>, FrameError> {

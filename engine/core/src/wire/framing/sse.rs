@@ -109,11 +109,7 @@ impl Splitter {
                 Some(self.joined.as_slice())
             }
         };
-        each(Event {
-            raw: part(&(self.event_start..end)),
-            name: part(&self.name),
-            data,
-        });
+        each(Event { raw: part(&(self.event_start..end)), name: part(&self.name), data });
         self.data.clear();
         self.name = 0..0;
         self.naked = false;

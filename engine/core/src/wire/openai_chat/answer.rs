@@ -48,12 +48,7 @@ impl AnswerBuilder {
                 });
             }
             StreamEvent::ToolArguments { index, fragment } => {
-                if let Some(call) = self
-                    .calls
-                    .iter_mut()
-                    .rev()
-                    .find(|call| call.index == *index)
-                {
+                if let Some(call) = self.calls.iter_mut().rev().find(|call| call.index == *index) {
                     call.arguments.push_str(fragment);
                 }
             }
@@ -78,21 +73,14 @@ impl AnswerBuilder {
     /// Whether nothing at all was said, not even why it stopped.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
-            && self.refusal.is_empty()
-            && self.calls.is_empty()
-            && self.stop.is_none()
+        self.text.is_empty() && self.refusal.is_empty() && self.calls.is_empty() && self.stop.is_none()
     }
 
     /// The answer as a `chat.completion` document.
     #[must_use]
     pub fn encode(&self, id: &str, created: u64, model: &str) -> Vec<u8> {
         let or_null = |text: &str| {
-            if text.is_empty() {
-                Value::Null
-            } else {
-                json!(text)
-            }
+            if text.is_empty() { Value::Null } else { json!(text) }
         };
         let mut message =
             json!({"role": "assistant", "content": self.text, "refusal": or_null(&self.refusal)});
@@ -104,10 +92,7 @@ impl AnswerBuilder {
             let call = |call: &Call| json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}});
             message["tool_calls"] = self.calls.iter().map(call).collect();
         }
-        let reason = self
-            .stop
-            .as_ref()
-            .map_or("stop", |(reason, _)| finish_reason(*reason));
+        let reason = self.stop.as_ref().map_or("stop", |(reason, _)| finish_reason(*reason));
         let mut answer = json!({
             "id": id,
             "object": "chat.completion",

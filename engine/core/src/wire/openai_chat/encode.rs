@@ -45,9 +45,7 @@ impl StreamEncoder {
                 let call = json!({"index": index, "function": {"arguments": fragment}});
                 self.delta(&json!({"tool_calls": [call]}), out);
             }
-            StreamEvent::Stop { reason, .. } => {
-                self.chunk(&json!({}), json!(finish_reason(*reason)), out)
-            }
+            StreamEvent::Stop { reason, .. } => self.chunk(&json!({}), json!(finish_reason(*reason)), out),
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Terminal => self.end(out),
             StreamEvent::Start { .. }
@@ -61,11 +59,7 @@ impl StreamEncoder {
 
     fn delta(&mut self, delta: &Value, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.started, true) {
-            self.chunk(
-                &json!({"role": "assistant", "content": ""}),
-                Value::Null,
-                out,
-            );
+            self.chunk(&json!({"role": "assistant", "content": ""}), Value::Null, out);
         }
         self.chunk(delta, Value::Null, out);
     }

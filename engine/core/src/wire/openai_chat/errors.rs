@@ -9,32 +9,17 @@ use crate::wire::closing::upstream_error;
 #[must_use]
 pub fn error_in(status: u16, body: &[u8]) -> UpstreamError {
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let error = value
-        .get("error")
-        .filter(|error| !error.is_null())
-        .unwrap_or(&value);
+    let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(&value);
     let text = |name: &str| match error.get(name) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     };
-    let message = error
-        .as_str()
-        .map_or_else(|| text("message"), str::to_owned);
+    let message = error.as_str().map_or_else(|| text("message"), str::to_owned);
     let (kind_word, code) = (text("type"), text("code"));
-    let kind = named(&kind_word, &code, &message.to_ascii_lowercase()).unwrap_or_else(|| {
-        by_status(
-            code.parse()
-                .ok()
-                .filter(|_| status == 200)
-                .unwrap_or(status),
-        )
-    });
-    let detail = if message.is_empty() {
-        format!("status {status} without a message")
-    } else {
-        message
-    };
+    let kind = named(&kind_word, &code, &message.to_ascii_lowercase())
+        .unwrap_or_else(|| by_status(code.parse().ok().filter(|_| status == 200).unwrap_or(status)));
+    let detail = if message.is_empty() { format!("status {status} without a message") } else { message };
     upstream_error(kind, Some(status), &detail)
 }
 
@@ -44,13 +29,7 @@ fn named(kind: &str, code: &str, message: &str) -> Option<ErrorKind> {
     if says(&["insufficient_quota", "billing_hard_limit_reached"]) {
         return Some(ErrorKind::QuotaExhausted);
     }
-    if says(&[
-        "rate_limit_exceeded",
-        "rate_limit_error",
-        "too_many_requests",
-        "requests",
-        "tokens",
-    ]) {
+    if says(&["rate_limit_exceeded", "rate_limit_error", "too_many_requests", "requests", "tokens"]) {
         return Some(ErrorKind::RateLimited);
     }
     if says(&["context_length_exceeded"]) || message.contains("maximum context length") {
@@ -62,11 +41,7 @@ fn named(kind: &str, code: &str, message: &str) -> Option<ErrorKind> {
     if says(&["model_not_found"]) {
         return Some(ErrorKind::NotFound);
     }
-    if says(&[
-        "invalid_api_key",
-        "authentication_error",
-        "permission_error",
-    ]) {
+    if says(&["invalid_api_key", "authentication_error", "permission_error"]) {
         return Some(ErrorKind::Auth);
     }
     if says(&["server_is_overloaded", "overloaded", "overloaded_error"]) {
@@ -97,18 +72,8 @@ pub fn by_status(status: u16) -> ErrorKind {
 
 /// `(status, body)` of an error to a caller.
 #[must_use]
-pub fn encode_error(
-    kind: ErrorKind,
-    message: &str,
-    hint: &str,
-    request_id: &str,
-) -> (u16, Vec<u8>) {
-    (
-        status_of(kind),
-        body(kind, message, hint, request_id)
-            .to_string()
-            .into_bytes(),
-    )
+pub fn encode_error(kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> (u16, Vec<u8>) {
+    (status_of(kind), body(kind, message, hint, request_id).to_string().into_bytes())
 }
 
 /// An error event in a stream. No closing marker follows: the answer is not finished.

@@ -18,9 +18,7 @@ use crate::domain::stream::StopReason;
 #[must_use]
 pub fn finish_reason(reason: StopReason) -> &'static str {
     match reason {
-        StopReason::End | StopReason::StopSequence | StopReason::Paused | StopReason::Unknown => {
-            "stop"
-        }
+        StopReason::End | StopReason::StopSequence | StopReason::Paused | StopReason::Unknown => "stop",
         StopReason::ToolCalls => "tool_calls",
         StopReason::Length | StopReason::ContextFull => "length",
         StopReason::ContentFilter | StopReason::Malformed => "content_filter",

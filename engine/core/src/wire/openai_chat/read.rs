@@ -117,10 +117,7 @@ pub(crate) fn read_answer(body: &[u8], closing: &mut Closing, out: &mut Vec<Stre
         }
         Err(error) => {
             let detail = format!("the answer is not JSON: {error}");
-            closing.fail(
-                upstream_error(ErrorKind::MalformedOutput, None, &detail),
-                out,
-            );
+            closing.fail(upstream_error(ErrorKind::MalformedOutput, None, &detail), out);
         }
     }
 }
@@ -143,26 +140,15 @@ pub(crate) fn read_chunk(data: &[u8], closing: &mut Closing, out: &mut Vec<Strea
     }
 }
 
-fn read(
-    chunk: Chunk<'_>,
-    whole: &[u8],
-    closing: &mut Closing,
-    out: &mut Vec<StreamEvent>,
-) -> ChunkKind {
-    let failed = chunk.error.is_some_and(|raw| raw.get() != "null")
-        || chunk.object.as_deref() == Some("error");
+fn read(chunk: Chunk<'_>, whole: &[u8], closing: &mut Closing, out: &mut Vec<StreamEvent>) -> ChunkKind {
+    let failed =
+        chunk.error.is_some_and(|raw| raw.get() != "null") || chunk.object.as_deref() == Some("error");
     if failed {
         closing.fail(error_in(200, whole), out);
         return ChunkKind::Unusable;
     }
     if chunk.id.is_some() || chunk.model.is_some() {
-        closing.push(
-            StreamEvent::Start {
-                id: chunk.id,
-                model: chunk.model,
-            },
-            out,
-        );
+        closing.push(StreamEvent::Start { id: chunk.id, model: chunk.model }, out);
     }
     let choices = chunk.choices.unwrap_or_default();
     let only_usage = choices.is_empty() && chunk.usage.is_some();
@@ -175,11 +161,7 @@ fn read(
     if let Some(usage) = chunk.usage.as_ref().and_then(usage) {
         closing.push(StreamEvent::Usage(usage), out);
     }
-    if only_usage {
-        ChunkKind::UsageOnly
-    } else {
-        ChunkKind::Other
-    }
+    if only_usage { ChunkKind::UsageOnly } else { ChunkKind::Other }
 }
 
 /// Only the first choice feeds the canonical form; a same-dialect caller gets all of them as bytes.
@@ -200,9 +182,8 @@ fn read_choice(choice: Choice, closing: &mut Closing, out: &mut Vec<StreamEvent>
     }
     for (position, call) in (0u32..).zip(delta.tool_calls.unwrap_or_default()) {
         let index = call.index.unwrap_or(position);
-        let (name, arguments) = call
-            .function
-            .map_or((None, None), |function| (function.name, function.arguments));
+        let (name, arguments) =
+            call.function.map_or((None, None), |function| (function.name, function.arguments));
         if call.id.is_some() || name.as_ref().is_some_and(|name| !name.is_empty()) {
             let (id, name) = (call.id.unwrap_or_default(), name.unwrap_or_default());
             say(StreamEvent::ToolStart { index, id, name });
@@ -212,10 +193,7 @@ fn read_choice(choice: Choice, closing: &mut Closing, out: &mut Vec<StreamEvent>
         }
     }
     if let Some(raw) = choice.finish_reason {
-        say(StreamEvent::Stop {
-            reason: stop_reason(&raw),
-            raw,
-        });
+        say(StreamEvent::Stop { reason: stop_reason(&raw), raw });
     }
 }
 
@@ -230,11 +208,7 @@ fn usage(raw: &RawUsage) -> Option<Usage> {
         cache_read: read,
         cache_write: written,
         output,
-        reasoning: raw
-            .completion_tokens_details
-            .as_ref()
-            .and_then(|d| d.reasoning_tokens)
-            .unwrap_or(0),
+        reasoning: raw.completion_tokens_details.as_ref().and_then(|d| d.reasoning_tokens).unwrap_or(0),
         source: UsageSource::Provider,
     })
 }

@@ -15,10 +15,7 @@ pub enum RequestError {
     #[error("the body is nested deeper than {0} levels")]
     TooDeep(u32),
     #[error("{place}: {problem}")]
-    Wrong {
-        place: &'static str,
-        problem: &'static str,
-    },
+    Wrong { place: &'static str, problem: &'static str },
 }
 
 /// Reads a body whose nesting is at most `max_depth`.
@@ -47,10 +44,7 @@ pub fn decode_request(body: &[u8], max_depth: u32) -> Result<ChatRequest, Reques
         Some(_) => return wrong("messages", "must be an array"),
         None => return wrong("messages", "is missing"),
     }
-    if body
-        .get("stream")
-        .is_some_and(|stream| !stream.is_boolean() && !stream.is_null())
-    {
+    if body.get("stream").is_some_and(|stream| !stream.is_boolean() && !stream.is_null()) {
         return wrong("stream", "must be true or false");
     }
     Ok(ChatRequest { body })
@@ -99,27 +93,15 @@ pub struct Facts {
 pub fn facts(request: &ChatRequest) -> Facts {
     let body = &request.body;
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-    let limit = body
-        .get("max_completion_tokens")
-        .or_else(|| body.get("max_tokens"))
-        .and_then(Value::as_u64);
-    let usage = body
-        .get("stream_options")
-        .and_then(|options| options.get("include_usage"));
-    let bytes: u64 = ["messages", "tools"]
-        .iter()
-        .filter_map(|name| body.get(*name))
-        .map(text_bytes)
-        .sum();
+    let limit = body.get("max_completion_tokens").or_else(|| body.get("max_tokens")).and_then(Value::as_u64);
+    let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
+    let bytes: u64 = ["messages", "tools"].iter().filter_map(|name| body.get(*name)).map(text_bytes).sum();
     Facts {
         model: text("model").unwrap_or_default(),
         stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
         include_usage: usage.and_then(Value::as_bool).unwrap_or(false),
         max_output_tokens: limit,
-        tools: body
-            .get("tools")
-            .and_then(Value::as_array)
-            .is_some_and(|tools| !tools.is_empty()),
+        tools: body.get("tools").and_then(Value::as_array).is_some_and(|tools| !tools.is_empty()),
         user: text("user"),
         input_tokens: bytes.div_ceil(BYTES_PER_TOKEN),
     }
@@ -144,11 +126,8 @@ pub fn encode_request(
     set: &Map<String, Value>,
     stream: bool,
 ) -> Vec<u8> {
-    let mut fields: Vec<(&str, std::borrow::Cow<'_, Value>)> =
-        Vec::with_capacity(request.body.len() + 2);
-    let ours = |name: &str| {
-        matches!(name, "model" | "stream" | "stream_options") || set.contains_key(name)
-    };
+    let mut fields: Vec<(&str, std::borrow::Cow<'_, Value>)> = Vec::with_capacity(request.body.len() + 2);
+    let ours = |name: &str| matches!(name, "model" | "stream" | "stream_options") || set.contains_key(name);
     if let Some(model) = model {
         fields.push(("model", std::borrow::Cow::Owned(json!(model))));
     }
@@ -159,10 +138,7 @@ pub fn encode_request(
             .filter(|(name, _)| !ours(name))
             .map(|(n, v)| (n.as_str(), std::borrow::Cow::Borrowed(v))),
     );
-    fields.extend(
-        set.iter()
-            .map(|(name, value)| (name.as_str(), std::borrow::Cow::Borrowed(value))),
-    );
+    fields.extend(set.iter().map(|(name, value)| (name.as_str(), std::borrow::Cow::Borrowed(value))));
     if stream {
         let mut options = match request.body.get("stream_options") {
             Some(Value::Object(options)) => options.clone(),
@@ -170,10 +146,7 @@ pub fn encode_request(
         };
         options.insert("include_usage".to_owned(), Value::Bool(true));
         fields.push(("stream", std::borrow::Cow::Owned(Value::Bool(true))));
-        fields.push((
-            "stream_options",
-            std::borrow::Cow::Owned(Value::Object(options)),
-        ));
+        fields.push(("stream_options", std::borrow::Cow::Owned(Value::Object(options))));
     }
     let mut body = vec![b'{'];
     for (name, value) in fields {
@@ -211,18 +184,13 @@ mod tests {
     fn a_deep_body_is_refused_without_recursion() {
         let body = "[".repeat(1_000_000);
 
-        assert_eq!(
-            decode_request(body.as_bytes(), 64),
-            Err(RequestError::TooDeep(64))
-        );
+        assert_eq!(decode_request(body.as_bytes(), 64), Err(RequestError::TooDeep(64)));
     }
 
     #[test]
     fn brackets_inside_strings_are_not_depth() {
-        let body = format!(
-            r#"{{"model":"m","messages":[{{"role":"user","content":"{}\""}}]}}"#,
-            "[{".repeat(100)
-        );
+        let body =
+            format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{}\""}}]}}"#, "[{".repeat(100));
 
         assert!(decode_request(body.as_bytes(), 8).is_ok());
     }

@@ -28,12 +28,7 @@ pub fn payload<'a>(frame: &Frame<'a>) -> Result<&'a [u8], UpstreamError> {
 fn exception(name: &str, frame: &Frame<'_>) -> UpstreamError {
     let body: Value = serde_json::from_slice(frame.payload).unwrap_or(Value::Null);
     let field = |names: [&str; 2]| {
-        names
-            .iter()
-            .find_map(|n| body.get(*n))
-            .and_then(Value::as_str)
-            .unwrap_or("")
-            .to_owned()
+        names.iter().find_map(|n| body.get(*n)).and_then(Value::as_str).unwrap_or("").to_owned()
     };
     let code = field(["ErrorCode", "errorCode"]);
     let kind = match (name.to_ascii_lowercase().as_str(), code.as_str()) {
@@ -43,9 +38,5 @@ fn exception(name: &str, frame: &Frame<'_>) -> UpstreamError {
         ("serviceunavailable", _) => ErrorKind::Capacity,
         _ => ErrorKind::ServerError,
     };
-    upstream_error(
-        kind,
-        None,
-        &format!("{name}: {}", field(["Message", "message"])),
-    )
+    upstream_error(kind, None, &format!("{name}: {}", field(["Message", "message"])))
 }
