@@ -70,7 +70,7 @@ def status(
 
 
 @app.command()
-def sign(
+def sign(  # noqa: PLR0913 - one parameter an option
     name: Name,
     role: Annotated[str, typer.Option("--as", help="The role you sign for.")],
     person: Annotated[str, typer.Option("--name", help="Your name.")],
@@ -174,9 +174,8 @@ def rehearse(file: Annotated[Path, typer.Argument(help="The migration file.")]) 
 
 def describe(found: dict[str, Any]) -> str:
     """A status as text."""
-    lines = [
-        f"{found['name']}: {found['state']}, candidate at {found['share']:.0%} of {', '.join(found['features'])}"
-    ]
+    features = ", ".join(found["features"])
+    lines = [f"{found['name']}: {found['state']}, candidate at {found['share']:.0%} of {features}"]
     for step in found["steps"]:
         lines.append(f"  {step['name']}: {step['state']}")
         for gate in step["gates"]:
