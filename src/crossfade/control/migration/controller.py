@@ -109,10 +109,11 @@ class Controller:
         evidence = await self.ports.evidence.of(self.name)
         seen = observations(facts, self.ports.counters.views(state.spec.features))
         action = playbook.next_action(state, evidence, seen, now)
-        if self._is_news(state, action):
+        is_news = self._is_news(state, action)
+        is_turning = is_news and isinstance(action, RollBack | Advance | Promote)
+        state = await self._log_counts(state, now, is_due=is_turning)
+        if is_news:
             state = await self._log_action(state, action, seen, evidence, now)
-        else:
-            state = await self._log_counts(state, now)
         await self._act(state, facts, action.reason)
         standing = playbook.decide_standing(state, playbook.gate_input(state, evidence, seen, now))
         progress = self.running.progress.text if self.running is not None else None
@@ -222,10 +223,10 @@ class Controller:
         line = await self._append(Kind.ACTION, payload, action.reason, state.last_seq)
         return replace(history.apply_line(state, line), counts=state.counts)
 
-    async def _log_counts(self, state: MigrationState, now: float) -> MigrationState:
-        """Counts into the log now and then: a restart loses no more than a twentieth of a bake."""
+    async def _log_counts(self, state: MigrationState, now: float, *, is_due: bool) -> MigrationState:
+        """Counts into the log where the share turns, and twenty times a bake for a restart to go on from."""
         every_s = max(1.0, state.spec.rollout.bake_s / LOGGED_COUNTS)
-        if not self.tally.is_moved or now - self.counted_unix_s < every_s:
+        if not self.tally.is_moved or not (is_due or now - self.counted_unix_s >= every_s):
             return state
         verdict = guard.decide_guard(self.tally.counts)
         payload = {
