@@ -1,0 +1,185 @@
+"""A config as a snapshot: complete, explicit, nothing left to default in the engine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crossfade.config.features import Config, ExperimentSection, FeatureSection, TargetSection
+from crossfade.config.schema import (
+    AWS_KINDS,
+    DIALECT_OF_KIND,
+    AuthSection,
+    EndpointSection,
+    ProviderSection,
+)
+from crossfade.domain.overlay import FeatureOverlay
+from crossfade.domain.snapshot import (
+    FORMAT,
+    Arm,
+    Attempts,
+    Auth,
+    AuthScheme,
+    Capacity,
+    CapacityClass,
+    Choose,
+    Deadlines,
+    Dialect,
+    Edge,
+    Endpoint,
+    Experiment,
+    Feature,
+    Hold,
+    Key,
+    Pool,
+    Provider,
+    ProviderKind,
+    RequestClass,
+    Snapshot,
+    Target,
+)
+
+_NO_OVERLAY = FeatureOverlay(rollout=None, shadow=None, extra_eligible=())
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialNeed:
+    """A credential the gateways need: for which provider, and where it comes from."""
+
+    name: str
+    scheme: AuthScheme
+    auth: AuthSection
+
+
+def compile_snapshot(
+    config: Config,
+    *,
+    version: int,
+    issued_unix_s: int,
+    keys: tuple[Key, ...],
+    overlays: Mapping[str, FeatureOverlay],
+) -> Snapshot:
+    """Compile a config that checks. `keys` are added to the configured ones (control's own).
+
+    An endpoint is eligible for a feature if the feature's own hierarchy or experiment names it, or
+    an overlay (a migration whose compliance gate has passed) says so.
+    """
+    return Snapshot(
+        format=FORMAT,
+        version=version,
+        issued_unix_s=issued_unix_s,
+        edge=Edge(
+            open_access=not config.keys,
+            body_bytes=config.gateway.body_limit,
+            header_bytes=config.gateway.header_limit,
+            receive_ms=_ms(config.gateway.receive),
+            json_depth=config.gateway.json_depth,
+            drain_ms=_ms(config.gateway.drain),
+        ),
+        keys=(*(_key(section.hash, section.features) for section in config.keys.values()), *keys),
+        providers={name: _provider(name, provider) for name, provider in config.providers.items()},
+        endpoints={name: _endpoint(config, endpoint) for name, endpoint in config.endpoints.items()},
+        pools={
+            name: Pool(endpoints=pool.endpoints, choose=Choose(pool.choose))
+            for name, pool in config.pools.items()
+        },
+        features={
+            name: _feature(config, feature, overlays.get(name, _NO_OVERLAY))
+            for name, feature in config.features.items()
+        },
+    )
+
+
+def credential_plan(config: Config) -> tuple[CredentialNeed, ...]:
+    """What the credentials broker must provide, one entry a provider that authenticates."""
+    needs = ((name, provider, _scheme(provider)) for name, provider in config.providers.items())
+    return tuple(CredentialNeed(n, scheme, p.auth) for n, p, scheme in needs if scheme is not AuthScheme.NONE)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _key(hashed: str, features: tuple[str, ...]) -> Key:
+    _, key_id, digest = hashed.split("_")
+    return Key(id=key_id, hmac=digest, features=features, measure=False)
+
+
+def _scheme(provider: ProviderSection) -> AuthScheme:
+    if provider.auth.method == "none":
+        return AuthScheme.NONE
+    return AuthScheme.SIGV4 if ProviderKind(provider.kind) in AWS_KINDS else AuthScheme.BEARER
+
+
+def _provider(name: str, provider: ProviderSection) -> Provider:
+    scheme = _scheme(provider)
+    auth = Auth(scheme=scheme, credential=None if scheme is AuthScheme.NONE else name)
+    return Provider(kind=ProviderKind(provider.kind), base_url=provider.base_url, auth=auth)
+
+
+def _endpoint(config: Config, endpoint: EndpointSection) -> Endpoint:
+    kind = ProviderKind(config.providers[endpoint.provider].kind)
+    units, unit = endpoint.capacity.units or (None, None)
+    return Endpoint(
+        provider=endpoint.provider,
+        region=endpoint.region,
+        model=endpoint.model,
+        dialect=Dialect(endpoint.dialect) if endpoint.dialect else DIALECT_OF_KIND[kind],
+        capacity=Capacity(capacity_class=CapacityClass(endpoint.capacity.class_), units=units, unit=unit),
+        weight=endpoint.weight,
+        breaker=endpoint.breaker.policy(),
+    )
+
+
+def _target(section: TargetSection) -> Target:
+    return Target(pool=section.pool, set=dict(section.set))
+
+
+def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -> Feature:
+    limits = feature.limits
+    own = [target.pool for target in feature.hierarchy]
+    if feature.experiment is not None:
+        own += [arm.pool for arm in feature.experiment.arms.values() if arm.pool]
+    eligible = dict.fromkeys(endpoint for pool in own for endpoint in config.pools[pool].endpoints)
+    return Feature(
+        request_class=RequestClass(feature.class_),
+        hierarchy=tuple(_target(target) for target in feature.hierarchy),
+        eligible=tuple(dict.fromkeys((*eligible, *overlay.extra_eligible))),
+        deadlines=Deadlines(
+            connect_ms=_ms(limits.connect),
+            header_ms=_ms(limits.header),
+            first_content_ms=_ms(limits.ttft),
+            liveness_ms=_ms(limits.liveness),
+            progress_ms=_ms(limits.progress),
+            total_ms=_ms(feature.deadline),
+        ),
+        attempts=Attempts(
+            max_attempts=limits.attempts,
+            same_endpoint_retries=limits.same_endpoint_retries,
+            retry_within_ms=_ms(limits.retry_within),
+            retry_ratio=limits.retry_ratio,
+            retry_reserve_per_s=limits.retry_reserve,
+            retry_ttl_s=limits.retry_ttl,
+            pushback_wait_ms=_ms(limits.pushback_wait),
+        ),
+        hold=Hold(feature.streams.hold),
+        capture_share=feature.content.capture,
+        experiment=_experiment(feature.experiment),
+        rollout=overlay.rollout,
+        shadow=overlay.shadow,
+    )
+
+
+def _experiment(section: ExperimentSection | None) -> Experiment | None:
+    if section is None:
+        return None
+    until = None
+    if section.until is not None:
+        midnight = dt.datetime.combine(section.until + dt.timedelta(days=1), dt.time(), dt.UTC)
+        until = int(midnight.timestamp())
+    arms = tuple(
+        Arm(name=name, share=arm.share, target=Target(pool=arm.pool, set=dict(arm.set)) if arm.pool else None)
+        for name, arm in section.arms.items()
+    )
+    return Experiment(name=section.name, salt=f"experiment/{section.name}", arms=arms, until_unix_s=until)

@@ -1,0 +1,140 @@
+"""The shape of `features:` and of the whole file."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from crossfade.config.quantity import DurationS, Share
+from crossfade.config.schema import (
+    ControlSection,
+    EndpointSection,
+    GatewaySection,
+    KeySection,
+    PoolSection,
+    PricesSection,
+    ProviderSection,
+    Section,
+    SharedSection,
+    later,
+)
+
+
+class TargetSection(Section):
+    """A pool and request overrides."""
+
+    pool: str = Field(description="Name of a pool or of an endpoint.")
+    set: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Overrides.")
+
+
+class LimitsSection(Section):
+    """Deadlines and attempts of a feature's requests."""
+
+    connect: DurationS = Field(2.0, description="Connect, TLS included.")
+    header: DurationS = Field(8.0, description="Response header of a stream.")
+    ttft: DurationS = Field(30.0, description="First content of a stream.")
+    liveness: DurationS = Field(15.0, description="Longest silence; keep-alives count as a sign of life.")
+    progress: DurationS = Field(10.0, description="Longest time without content once it began.")
+    attempts: int = Field(3, ge=1, le=10, description="Attempts per request.")
+    same_endpoint_retries: int = Field(1, ge=0, le=3, description="Of those, on an endpoint that failed.")
+    retry_within: DurationS = Field(1.0, description="Only failures this quick are retried in place.")
+    retry_ratio: float = Field(0.1, ge=0, le=1, description="Retries per first attempt.")
+    retry_reserve: float = Field(1.0, ge=0, description="Retries per second beside the ratio.")
+    retry_ttl: DurationS = Field(10.0, description="How long first attempts earn retries.")
+    pushback_wait: DurationS = Field(2.5, description="Longest wait for a full endpoint without sibling.")
+
+
+def _no_rescue(value: tuple[str, ...]) -> tuple[str, ...]:
+    if value:
+        raise ValueError("not available yet: rescue of broken streams (hint: leave `rescue` out)")
+    return value
+
+
+class StreamsSection(Section):
+    """When a stream is committed to."""
+
+    hold: Literal["first-content", "all"] = Field("first-content", description="all = buffered.")
+    rescue: Annotated[tuple[str, ...], AfterValidator(_no_rescue)] = Field(
+        (), description="After the commit."
+    )
+
+
+class PolicySection(Section):
+    """What compliance asks of endpoints that see this feature's data."""
+
+    regions: tuple[str, ...] | None = Field(None, description="Regions it may be processed in.")
+    retention: str | None = Field(None, description="Retention class, part of what sign-offs bind to.")
+    network: str | None = Field(None, description="Network posture, part of what sign-offs bind to.")
+    signoffs: tuple[str, ...] = Field((), description="Roles that must sign for a candidate.")
+
+
+class ContentSection(Section):
+    """Whether text is captured."""
+
+    capture: Share = Field(0.0, description="Share of answers whose text is kept with the record.")
+    keep: DurationS = Field(7 * 86400.0, description="How long.")
+
+
+class ArmSection(Section):
+    """One side of an experiment."""
+
+    share: Share = Field(description="Share of the units.")
+    pool: str | None = Field(None, description="Where it goes; without it, the feature's own hierarchy.")
+    set: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Overrides.")
+
+
+class ExperimentSection(Section):
+    """A share of traffic to another target."""
+
+    name: str = Field(description="Part of the salt: another name draws other units.")
+    unit: Literal["user", "session", "request"] = Field("user", description="What sticks to an arm.")
+    arms: dict[str, ArmSection] = Field(min_length=2, description="Shares sum to 100 %.")
+    until: dt.date | None = Field(None, description="Last day; after it the hierarchy serves.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_arms(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("arms"), dict):
+            arms = {k: {"share": v} if isinstance(v, str) else v for k, v in value["arms"].items()}
+            return {**value, "arms": arms}
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> ExperimentSection:
+        total = sum(arm.share for arm in self.arms.values())
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the arms' shares sum to {total * 100:g}% (hint: they must sum to 100%)")
+        return self
+
+
+class FeatureSection(Section):
+    """A product capability that calls a model."""
+
+    class_: Literal["interactive", "standard", "batch"] = Field(
+        "standard", alias="class", description="Urgency."
+    )
+    hierarchy: tuple[TargetSection, ...] = Field(min_length=1, description="Primary, then backups.")
+    deadline: DurationS = Field(60.0, description="Of the whole request.")
+    rules: later("rules by the shape of the request") = None  # type: ignore[valid-type]
+    limits: LimitsSection = Field(default_factory=LimitsSection, description="Deadlines and attempts.")
+    streams: StreamsSection = Field(default_factory=StreamsSection, description="Streaming.")
+    policy: PolicySection = Field(default_factory=PolicySection, description="Compliance.")
+    content: ContentSection = Field(default_factory=ContentSection, description="Capture of text.")
+    experiment: ExperimentSection | None = Field(None, description="A/B test.")
+
+
+class Config(Section):
+    """crossfade.yaml."""
+
+    version: Literal[1] = Field(1, description="Form of the file.")
+    gateway: GatewaySection = Field(default_factory=GatewaySection)
+    control: ControlSection = Field(default_factory=ControlSection)
+    shared: SharedSection = Field(default_factory=SharedSection)
+    providers: dict[str, ProviderSection] = Field(default_factory=dict)
+    endpoints: dict[str, EndpointSection] = Field(min_length=1)
+    pools: dict[str, PoolSection] = Field(default_factory=dict)
+    features: dict[str, FeatureSection] = Field(min_length=1)
+    keys: dict[str, KeySection] = Field(default_factory=dict)
+    prices: PricesSection = Field(default_factory=PricesSection)

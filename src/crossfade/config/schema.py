@@ -1,0 +1,252 @@
+"""The config file's shape, and every default of the product, once.
+
+Parts whose behaviour does not exist yet still parse and are refused with "not available yet: …":
+a file must never ask for something that is silently not done.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from crossfade.config.quantity import Bytes, Count, DurationS, Units
+from crossfade.domain.snapshot import BreakerPolicy, Choose, Dialect, ProviderKind
+
+
+class Section(BaseModel):
+    """A mapping without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _later(what: str) -> AfterValidator:
+    def refuse(value: Any) -> Any:
+        if value is not None:
+            raise ValueError(f"not available yet: {what}")
+        return value
+
+    return AfterValidator(refuse)
+
+
+def later(what: str) -> Any:
+    """The type of a key that is known, documented, and not available yet."""
+    return Annotated[Any, _later(what), Field(description=f"Not available yet: {what}.")]
+
+
+class GatewaySection(Section):
+    """Where the gateway listens and what it accepts from the network."""
+
+    listen: str = Field("127.0.0.1:4000", description="Address of the data port.")
+    admin: str = Field("127.0.0.1:4001", description="Address of metrics, health and the kill switch.")
+    tls: later("TLS at the gateway's own port") = None  # type: ignore[valid-type]
+    body_limit: Bytes = Field(16 << 20, description="Largest request body.")
+    header_limit: Bytes = Field(64 << 10, description="Largest request head.")
+    receive: DurationS = Field(30.0, description="A request must have arrived within this time.")
+    json_depth: int = Field(64, ge=1, le=1000, description="Deepest nesting of a request body.")
+    drain: DurationS = Field(30.0, description="How long requests in flight may finish on stop.")
+
+
+class ControlSection(Section):
+    """Where control listens and keeps its state."""
+
+    listen: str = Field("127.0.0.1:4100", description="Address of the API and the console.")
+    state: str | None = Field(None, description="Database URL; by default SQLite in the state folder.")
+    records: str | None = Field(
+        None, description="Folder of Parquet records; by default in the state folder."
+    )
+
+
+class SharedSection(Section):
+    """State shared by several gateways."""
+
+    valkey: later("state shared over Valkey") = None  # type: ignore[valid-type]
+
+
+METHODS_LATER = ("workload-identity", "managed-identity")
+
+
+def _method(value: str) -> str:
+    if value in METHODS_LATER:
+        raise ValueError(f"not available yet: auth method {value}")
+    return value
+
+
+AuthMethod = Annotated[
+    Literal[
+        "api-key",
+        "default-chain",
+        "assume-role",
+        "web-identity",
+        "workload-identity",
+        "managed-identity",
+        "none",
+    ],
+    AfterValidator(_method),
+]
+
+
+class AuthSection(Section):
+    """How a provider is told who we are. Never holds a secret itself."""
+
+    method: AuthMethod = Field(description="Where the credential comes from.")
+    env: str | None = Field(None, description="Variable that holds the key (api-key).")
+    file: str | None = Field(None, description="File that holds the key (api-key).")
+    role: str | None = Field(None, description="Role to assume.")
+    token_file: str | None = Field(None, description="File with the workload's own token (web-identity).")
+    audience: str | None = Field(None, description="Audience of the token exchange.")
+    via: AuthSection | None = Field(None, description="The identity that assumes the role.")
+    external_id: str | None = Field(None, description="External id of the role.")
+    sts_url: str | None = Field(None, description="Another address of the token service.")
+    sts_region: str = Field("us-east-1", description="Region of the token service.")
+
+
+KINDS_LATER = ("vertex", "gemini", "anthropic", "azure-openai", "cohere")
+
+
+def _kind(value: str) -> str:
+    if value in KINDS_LATER:
+        raise ValueError(f"not available yet: provider kind {value}")
+    return value
+
+
+Kind = Annotated[
+    Literal[
+        "bedrock",
+        "sagemaker",
+        "vertex",
+        "gemini",
+        "openai",
+        "anthropic",
+        "azure-openai",
+        "cohere",
+        "openai-compatible",
+    ],
+    AfterValidator(_kind),
+]
+
+DIALECT_OF_KIND: dict[ProviderKind, Dialect] = {
+    ProviderKind.BEDROCK: Dialect.BEDROCK_CONVERSE,
+    ProviderKind.SAGEMAKER: Dialect.OPENAI_CHAT,
+    ProviderKind.OPENAI: Dialect.OPENAI_CHAT,
+    ProviderKind.OPENAI_COMPATIBLE: Dialect.OPENAI_CHAT,
+}
+AWS_KINDS = (ProviderKind.BEDROCK, ProviderKind.SAGEMAKER)
+CONVENTIONAL_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+
+
+class ProviderSection(Section):
+    """A company's API and our account there."""
+
+    kind: Kind = Field(description="Which API.")
+    auth: AuthSection = Field(description="How we authenticate.")
+    base_url: str | None = Field(None, description="Another address: private endpoints, simulated clouds.")
+    account: str | None = Field(None, description="Account the calls are made in.")
+    project: str | None = Field(None, description="Project the calls are made in.")
+
+
+class PerUnitSection(Section):
+    """What one unit is worth."""
+
+    input_tpm: Count | None = Field(None, description="Input tokens per minute.")
+    output_tpm: Count | None = Field(None, description="Output tokens per minute.")
+
+
+class CapacitySection(Section):
+    """Whether the endpoint's capacity was bought, and how much."""
+
+    class_: Literal["provisioned", "on-demand"] = Field(
+        "on-demand", alias="class", description="Bought or shared."
+    )
+    units: Units | None = Field(None, description="Units bought, with their name: 6 MU.")
+    per_unit: PerUnitSection | None = Field(None, description="What one unit is worth.")
+    tpm: Count | None = Field(None, description="Tokens per minute of the shared quota.")
+    rpm: Count | None = Field(None, description="Requests per minute of the shared quota.")
+
+
+class BreakerSection(Section):
+    """When an endpoint's breaker opens, and how it comes back."""
+
+    consecutive_hard: int = Field(5, ge=1, description="Failures in a row that open it …")
+    distinct_requests: int = Field(3, ge=1, description="… over at least so many requests.")
+    hard_share: float = Field(0.10, gt=0, lt=1, description="Failure share whose lower bound opens it.")
+    confidence: float = Field(0.999, gt=0.5, lt=1, description="Confidence of that bound.")
+    min_hard: int = Field(4, ge=1, description="Failures needed at least.")
+    windows: tuple[DurationS, ...] = Field((10.0, 30.0, 120.0), description="Windows looked at.")
+    open: DurationS = Field(5.0, description="First time open; doubles.")
+    open_cap: DurationS = Field(30.0, description="Longest of the first openings.")
+    long_open: DurationS = Field(300.0, description="Time open after many openings.")
+    long_open_after: int = Field(6, ge=1, description="How many are many.")
+    jitter: float = Field(0.2, ge=0, lt=1, description="Spread of the time open.")
+    probe_successes: int = Field(3, ge=1, description="Successful probes before the ramp.")
+    ramp_shares: tuple[float, ...] = Field((0.02, 0.05, 0.10, 0.25, 0.50), description="Levels of the ramp.")
+    ramp_outcomes: tuple[int, ...] = Field((5, 5, 10, 20, 40), description="Outcomes needed at each level.")
+    ramp_dwell: DurationS = Field(10.0, description="Shortest time at a level.")
+    ramp_patience: DurationS = Field(120.0, description="After this, little traffic is enough.")
+    ramp_hard_share: float = Field(0.05, ge=0, lt=1, description="Failure share that still lets it climb.")
+
+    def policy(self) -> BreakerPolicy:
+        """The same as a value of the snapshot."""
+        return BreakerPolicy(
+            consecutive_hard=self.consecutive_hard,
+            distinct_requests=self.distinct_requests,
+            hard_share=self.hard_share,
+            confidence=self.confidence,
+            min_hard=self.min_hard,
+            windows_s=tuple(int(window) for window in self.windows),
+            open_s=self.open,
+            open_cap_s=self.open_cap,
+            long_open_s=self.long_open,
+            long_open_after=self.long_open_after,
+            jitter=self.jitter,
+            probe_successes=self.probe_successes,
+            ramp_shares=self.ramp_shares,
+            ramp_outcomes=self.ramp_outcomes,
+            ramp_dwell_s=self.ramp_dwell,
+            ramp_patience_s=self.ramp_patience,
+            ramp_hard_share=self.ramp_hard_share,
+        )
+
+
+class EndpointSection(Section):
+    """One addressable, health-checked place serving one model."""
+
+    provider: str = Field(description="Name of the provider.")
+    model: str = Field(description="Model id as the provider knows it; an endpoint name for SageMaker.")
+    region: str | None = Field(None, description="Region the call goes to.")
+    dialect: str | None = Field(None, description="Over the one that follows from the provider's kind.")
+    capacity: CapacitySection = Field(default_factory=CapacitySection, description="Its capacity.")
+    capabilities: later("capability profiles") = None  # type: ignore[valid-type]
+    weight: float = Field(1.0, gt=0, description="Share among a pool's endpoints where `choose: weighted`.")
+    breaker: BreakerSection = Field(default_factory=BreakerSection, description="Its health rules.")
+
+
+def _choose(value: str) -> str:
+    if value in {"fastest", "cheapest", "affinity"}:
+        raise ValueError(f"not available yet: choose {value} (hint: in-order or weighted)")
+    return value
+
+
+class PoolSection(Section):
+    """Interchangeable endpoints of one model."""
+
+    endpoints: tuple[str, ...] = Field(min_length=1, description="Names of endpoints, preferred first.")
+    choose: Annotated[
+        Literal["in-order", "weighted", "fastest", "cheapest", "affinity"], AfterValidator(_choose)
+    ] = Field(Choose.IN_ORDER.value, description="How to pick among healthy ones.")
+
+
+class KeySection(Section):
+    """A virtual key: only its hash is in the file."""
+
+    hash: str = Field(pattern=r"^cfh_[A-Za-z0-9-]+_[0-9a-f]{64}$", description="From `crossfade key create`.")
+    features: tuple[str, ...] = Field(("*",), description="Features it may use; * = all.")
+    rpm: later("requests per minute of a key") = None  # type: ignore[valid-type]
+    tpm: later("tokens per minute of a key") = None  # type: ignore[valid-type]
+    usd_per_day: later("money per day of a key") = None  # type: ignore[valid-type]
+
+
+class PricesSection(Section):
+    """Prices over the public list."""
+
+    contract: str | None = Field(None, description="File with contract prices.")
