@@ -1,0 +1,75 @@
+"""`crossfade ask`: one request through the gateway, with the decision printed."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, Any
+
+import typer
+
+from crossfade.app.cli.options import DEFAULT_CONFIG, ConfigPath, Json
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def ask(
+    feature: Annotated[str, typer.Argument(help="Which feature.")],
+    text: Annotated[str, typer.Argument(help="What to ask.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    *,
+    stream: Annotated[bool, typer.Option(help="Print the answer as it comes.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send one request; the key, if one is needed, comes from CROSSFADE_KEY."""
+    import httpx2  # noqa: PLC0415
+
+    from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415
+
+    url = f"http://{load_or_exit(config).config.gateway.listen}/v1/chat/completions"
+    body = {"model": feature, "messages": [{"role": "user", "content": text}], "stream": stream}
+    key = os.environ.get("CROSSFADE_KEY")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    try:
+        with httpx2.stream("POST", url, json=body, headers=headers, timeout=120) as answer:
+            said, whole = _read(answer, stream=stream, quiet=as_json)
+    except httpx2.HTTPError as error:
+        typer.echo(f"the gateway does not answer: {error} (hint: is `crossfade up` running?)", err=True)
+        raise typer.Exit(1) from None
+    decision = {
+        k.removeprefix("x-crossfade-"): v for k, v in answer.headers.items() if k.startswith("x-crossfade-")
+    }
+    if as_json:
+        typer.echo(
+            json.dumps({"status": answer.status_code, "text": said, "complete": whole, "decision": decision})
+        )
+    else:
+        typer.echo("" if stream else said)
+        for name, value in decision.items():
+            typer.echo(f"  {name}: {value}", err=True)
+    raise typer.Exit(0 if whole else 1)
+
+
+def _read(answer: Any, *, stream: bool, quiet: bool) -> tuple[str, bool]:
+    """The text, and whether it is complete."""
+    if answer.status_code != 200 or not stream:
+        answer.read()
+        document = answer.json()
+        if answer.status_code != 200:
+            error = document["error"]
+            return f"{error['message']} (hint: {error.get('hint', '')})", False
+        return document["choices"][0]["message"]["content"], True
+    said, done = "", False
+    for line in answer.iter_lines():
+        if line == "data: [DONE]":
+            done = True
+        elif line.startswith("data: "):
+            event = json.loads(line[6:])
+            if "error" in event:
+                return f"{said}\n{event['error']['message']}", False
+            piece = "".join(choice["delta"].get("content") or "" for choice in event["choices"])
+            said += piece
+            if not quiet:
+                typer.echo(piece, nl=False)
+    return said, done

@@ -1,0 +1,49 @@
+"""Serves control in this process until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from crossfade.app.wiring import control_parts
+from crossfade.control.api.app import create_api
+from crossfade.control.store.state_dir import StateDir
+
+DRAIN_S = 3  # long polls are cut: gateways ask again
+
+
+def serve_control(config: Path, state: Path, *, json_ready: bool) -> int:
+    """Returns the exit code."""
+    return asyncio.run(_serve(config, StateDir(state), json_ready=json_ready))
+
+
+async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> int:
+    async with control_parts(config_path, folder) as parts:
+        listen = parts.publisher.config.control.listen
+        host, _, port = listen.rpartition(":")
+        settings = uvicorn.Config(
+            create_api(parts), host=host.strip("[]"), port=int(port), log_level="warning", access_log=False,
+            timeout_graceful_shutdown=DRAIN_S, lifespan="off",
+        )  # fmt: skip
+        server = uvicorn.Server(settings)
+        server.install_signal_handlers = lambda: None  # type: ignore[method-assign,attr-defined]
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+        serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` would take the signals
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.02)
+        if serving.done():
+            print(f"control: cannot listen on {listen}", file=sys.stderr)  # noqa: T201 - the process's own output
+            return 1
+        ready = {"ready": "control", "listen": listen, "pid": os.getpid()}
+        text = json.dumps(ready) if json_ready else f"control ready on http://{listen} (pid {os.getpid()})"
+        print(text, flush=True)  # noqa: T201 - the ready line is this process's output
+        await serving
+    return 0

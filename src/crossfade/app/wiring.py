@@ -1,0 +1,84 @@
+"""The composition root of control: every part is made here, once, and handed to those who need it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from crossfade.config.compile import credential_plan
+from crossfade.config.load import ConfigError, load_config
+from crossfade.control.api.parts import ControlParts
+from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.control.publish import Publisher
+from crossfade.control.records.counters import CounterBoard
+from crossfade.control.records.store import RecordStore
+from crossfade.control.store.eventlog import EventLog
+from crossfade.control.store.keys import measure_key
+from crossfade.control.store.state_dir import StateDir
+
+CONFIG_LOOK_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[ControlParts]:
+    """Build control, run its loops, and take them down again."""
+    config = load_config(config_path).config
+    folder.prepare()
+    events = await EventLog.open(config.control.state or f"sqlite:///{folder.database}")
+    board = CounterBoard()
+    publisher = Publisher(config, (measure_key(folder),), events, board, folder.gateway_token())
+    await publisher.restore()
+    records = RecordStore(Path(config.control.records) if config.control.records else folder.records)
+    broker = CredentialBroker(credential_plan(config))
+    await broker.refresh()
+    parts = ControlParts(
+        log=events,
+        publisher=publisher,
+        board=board,
+        records=records,
+        broker=broker,
+        migrations=None,
+        gateway_token=folder.gateway_token(),
+        api_token=folder.api_token(),
+    )
+    tasks = [asyncio.create_task(broker.run()), asyncio.create_task(_follow_config(config_path, parts))]
+    try:
+        yield parts
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await events.close()
+
+
+async def _follow_config(path: Path, parts: ControlParts) -> None:
+    """A changed file is applied if it checks; else the old one serves on and the overview says why."""
+    seen = _stamp(path)
+    while True:
+        await asyncio.sleep(CONFIG_LOOK_S)
+        if (now := _stamp(path)) == seen:
+            continue
+        seen = now
+        try:
+            config = (await asyncio.to_thread(load_config, path)).config
+        except ConfigError as error:
+            parts.config_error = str(error)
+            log.warning("the changed config was not applied: %s", error)
+            continue
+        parts.config_error = None
+        parts.broker.expect(credential_plan(config))
+        await parts.broker.refresh()
+        await parts.publisher.apply_config(config, actor="config", reason=f"{path.name} changed")
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

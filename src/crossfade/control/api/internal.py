@@ -1,0 +1,55 @@
+"""Between the planes: snapshots and credentials down, acknowledgements, counters and records up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+
+from crossfade.control.api.access import require_token
+from crossfade.control.api.parts import ControlParts
+from crossfade.domain.attempt import Ack, Counters
+
+HOLD_S = 20.0
+
+
+def create_internal_router(parts: ControlParts) -> APIRouter:
+    """All routes under `/internal/v1`."""
+    guard = Depends(require_token(parts.gateway_token, "the gateway and control must share one state folder"))
+    router = APIRouter(dependencies=[guard], include_in_schema=False)
+
+    @router.get("/snapshot")
+    async def snapshot(after: int, gateway: str) -> Response:  # noqa: ARG001 - who asks is for the access log
+        signed = await parts.publisher.next_signed(after, HOLD_S)
+        if signed is None:
+            return Response(status_code=204)
+        headers = {"x-crossfade-signature": signed.signature, "x-crossfade-version": str(signed.version)}
+        return Response(signed.body, media_type="application/json", headers=headers)
+
+    @router.get("/credentials", response_model=None)
+    async def credentials(after: int, gateway: str) -> Response | dict[str, Any]:  # noqa: ARG001 - as above
+        document = await parts.broker.next_document(after, HOLD_S)
+        return Response(status_code=204) if document is None else asdict(document)
+
+    @router.post("/acks", status_code=204)
+    async def acks(ack: Ack) -> None:
+        parts.board.acknowledge(ack)
+
+    @router.post("/counters", status_code=204)
+    async def counters(report: Counters) -> None:
+        parts.board.observe(report)
+
+    @router.post("/records")
+    async def records(request: Request) -> dict[str, int]:
+        lines = [line for line in (await request.body()).decode(errors="replace").splitlines() if line]
+        try:
+            intake = await asyncio.to_thread(parts.records.ingest, lines)
+        except OSError as error:
+            raise HTTPException(
+                507, {"message": str(error), "hint": "make room on control's disk"}
+            ) from error
+        return asdict(intake)
+
+    return router

@@ -1,0 +1,111 @@
+"""One document that answers: is anything wrong, who serves what, how do the migrations go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from crossfade.control.api.parts import ControlParts
+from crossfade.domain.attempt import EndpointHealth
+
+
+async def overview_of(parts: ControlParts) -> dict[str, Any]:
+    """The console's document; `console/src/api.ts` describes it."""
+    now = time.time()
+    snapshot = parts.publisher.snapshot
+    migrations = await parts.migrations.statuses() if parts.migrations else []
+    return {
+        "version": snapshot.version,
+        "unix_s": now,
+        "config_error": parts.config_error,
+        "features": [_feature(parts, name) for name in snapshot.features],
+        "endpoints": [_endpoint(parts, name) for name in snapshot.endpoints],
+        "gateways": [
+            {
+                "name": state.name,
+                "snapshot_version": state.snapshot_version,
+                "age_s": round(now - state.heard_unix_s, 1),
+                "records_dropped": state.records_dropped,
+                "in_flight": state.in_flight,
+            }
+            for state in parts.board.gateways()
+        ],
+        "migrations": migrations,
+        "credentials": parts.broker.failures,
+    }
+
+
+def _feature(parts: ControlParts, name: str) -> dict[str, Any]:
+    feature = parts.publisher.snapshot.features[name]
+    effects = [state.effects[name] for state in parts.board.live() if name in state.effects]
+    requests, errors = parts.board.totals(name)
+    return {
+        "name": name,
+        "request_class": feature.request_class.value,
+        "hierarchy": [target.pool for target in feature.hierarchy],
+        "candidate_share": max((effect.candidate_share for effect in effects), default=0.0),
+        "candidate": feature.rollout.candidate.pool if feature.rollout else None,
+        "migration": feature.rollout.migration if feature.rollout else None,
+        "local_rollback": next((e.local_rollback for e in effects if e.local_rollback), None),
+        "killed": any(effect.killed for effect in effects),
+        "requests_per_s": round(parts.board.rate(name), 1),
+        "requests": requests,
+        "caller_errors": errors,
+    }
+
+
+def _endpoint(parts: ControlParts, name: str) -> dict[str, Any]:
+    endpoint = parts.publisher.snapshot.endpoints[name]
+    worst = _worst([row for state in parts.board.live() for row in state.health if row.endpoint == name])
+    return {
+        "name": name,
+        "provider": endpoint.provider,
+        "region": endpoint.region,
+        "model": endpoint.model,
+        "capacity_class": endpoint.capacity.capacity_class.value,
+        "state": worst.state if worst else "closed",
+        "share": worst.share if worst else 1.0,
+        "reason": worst.reason if worst else "no gateway has reported yet",
+    }
+
+
+def _worst(rows: list[EndpointHealth]) -> EndpointHealth | None:
+    return min(rows, key=lambda row: row.share, default=None)
+
+
+def create_overview_router(parts: ControlParts) -> APIRouter:
+    """`/overview` and `/events`."""
+    router = APIRouter()
+
+    @router.get("/overview")
+    async def overview() -> dict[str, Any]:
+        """Everything the console shows."""
+        return await overview_of(parts)
+
+    @router.get("/events")
+    async def events() -> StreamingResponse:
+        """Server-sent events: `overview`, whenever it changed, at most once a second."""
+        return StreamingResponse(
+            _follow(parts), media_type="text/event-stream", headers={"cache-control": "no-cache"}
+        )
+
+    return router
+
+
+async def _follow(parts: ControlParts) -> AsyncIterator[str]:
+    last = ""
+    while True:
+        document = await overview_of(parts)
+        text = json.dumps({**document, "unix_s": 0})
+        if text != last:
+            last = text
+            yield f"event: overview\ndata: {json.dumps(document)}\n\n"
+        else:
+            yield ": still here\n\n"
+        await asyncio.sleep(1.0)

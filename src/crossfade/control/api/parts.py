@@ -1,0 +1,29 @@
+"""What the routes need, built once in the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crossfade.control.credentials.broker import CredentialBroker
+    from crossfade.control.migration.service import Migrations
+    from crossfade.control.publish import Publisher
+    from crossfade.control.records.counters import CounterBoard
+    from crossfade.control.records.store import RecordStore
+    from crossfade.control.store.eventlog import EventLog
+
+
+@dataclass(slots=True)
+class ControlParts:
+    """The parts of one control process. `config_error`: why a changed file was not applied."""
+
+    log: EventLog
+    publisher: Publisher
+    board: CounterBoard
+    records: RecordStore
+    broker: CredentialBroker
+    migrations: Migrations | None
+    gateway_token: str = field(repr=False)
+    api_token: str = field(repr=False)
+    config_error: str | None = None

@@ -1,0 +1,194 @@
+"""Snapshots down to the gateways: written to the log first, then sent, acknowledged, verified.
+
+"Acknowledged" is not enough: a gateway reads back from its engine what it does with each feature,
+and that must be what was wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from crossfade.config.compile import compile_snapshot
+from crossfade.config.features import Config
+from crossfade.config.snapshot_json import encode_snapshot
+from crossfade.control.records.counters import CounterBoard, GatewayState
+from crossfade.control.store.eventlog import EventLog
+from crossfade.domain.overlay import FeatureOverlay
+from crossfade.domain.snapshot import Key, Snapshot
+
+STREAM = "publish"
+WAIT_FOR_ACKS_S = 5.0
+_OVERLAY: TypeAdapter[FeatureOverlay | None] = TypeAdapter(FeatureOverlay | None)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """`missing`: live gateways that did not acknowledge in time."""
+
+    version: int
+    acknowledged: tuple[str, ...]
+    missing: tuple[str, ...]
+    verified: bool
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A snapshot's bytes and their signature."""
+
+    version: int
+    body: bytes
+    signature: str
+
+
+class Publisher:
+    """The one writer of snapshots."""
+
+    def __init__(
+        self, config: Config, keys: tuple[Key, ...], log: EventLog, board: CounterBoard, token: str
+    ) -> None:
+        self._config = config
+        self._keys = keys
+        self._log = log
+        self._board = board
+        self._token = token
+        self._overlays: dict[str, FeatureOverlay] = {}
+        self._snapshot: Snapshot | None = None
+        self._signed: Signed | None = None
+        self._news = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._clock: Callable[[], float] = time.monotonic
+
+    async def restore(self) -> None:
+        """Read the overlays back from the log and publish if anything differs from the last run."""
+        version = 0
+        for event in await self._log.read(STREAM):
+            version = event.payload["version"]
+            self._overlay(event.payload["change"])
+        self._compile(version)
+        digest = _digest(self._need())
+        events = await self._log.read(STREAM)
+        if not events or events[-1].payload.get("digest") != digest:
+            await self._append({}, actor="control", reason="started with another config")
+
+    @property
+    def config(self) -> Config:
+        """The config that serves."""
+        return self._config
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot."""
+        return self._need()
+
+    def overlays(self) -> Mapping[str, FeatureOverlay]:
+        """What is laid over each feature now."""
+        return dict(self._overlays)
+
+    async def apply_config(self, config: Config, *, actor: str, reason: str) -> PublishResult:
+        """Serve another config that checks."""
+        async with self._turn:
+            self._config = config
+            version = await self._append({}, actor=actor, reason=reason)
+        return await self._settle(version)
+
+    async def publish(
+        self, change: dict[str, FeatureOverlay | None], *, actor: str, reason: str
+    ) -> PublishResult:
+        """Lay these over the features (None takes away) and wait, bounded, for every live gateway."""
+        async with self._turn:
+            same = all(self._overlays.get(name) == overlay for name, overlay in change.items())
+            version = self._need().version if same else await self._append(change, actor=actor, reason=reason)
+        return await self._settle(version)
+
+    async def _append(self, change: dict[str, FeatureOverlay | None], *, actor: str, reason: str) -> int:
+        """Log, then make it the newest."""
+        version = (self._snapshot.version if self._snapshot else 0) + 1
+        plain = {name: asdict(overlay) if overlay else None for name, overlay in change.items()}
+        overlays = {**self._overlays, **{k: v for k, v in change.items() if v is not None}}
+        overlays = {name: value for name, value in overlays.items() if change.get(name, value) is not None}
+        digest = _digest(self._compiled(version, overlays))
+        payload: dict[str, Any] = {"version": version, "change": plain, "digest": digest}
+        await self._log.append(STREAM, "snapshot", payload, actor=actor, reason=reason)
+        self._overlays = overlays
+        self._compile(version)
+        return version
+
+    def _overlay(self, change: dict[str, Any]) -> None:
+        for name, value in change.items():
+            overlay = _OVERLAY.validate_python(value)
+            if overlay is None:
+                self._overlays.pop(name, None)
+            else:
+                self._overlays[name] = overlay
+
+    def _compiled(self, version: int, overlays: Mapping[str, FeatureOverlay]) -> Snapshot:
+        return compile_snapshot(
+            self._config, version=version, issued_unix_s=int(time.time()), keys=self._keys, overlays=overlays
+        )
+
+    def _compile(self, version: int) -> None:
+        self._snapshot = self._compiled(version, self._overlays)
+        body = encode_snapshot(self._snapshot)
+        signature = hmac.new(self._token.encode(), body, hashlib.sha256).hexdigest()
+        self._signed = Signed(version, body, signature)
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _need(self) -> Snapshot:
+        if self._snapshot is None:
+            raise RuntimeError("the publisher was not restored")
+        return self._snapshot
+
+    async def next_signed(self, after: int, timeout_s: float) -> Signed | None:
+        """The newest snapshot once it differs from version `after`; None after the timeout.
+
+        A gateway that is ahead (control came back with an older database) is told the newest, too:
+        control's log is the truth.
+        """
+        deadline = self._clock() + timeout_s
+        while True:
+            if self._signed is not None and self._signed.version != after:
+                return self._signed
+            news = self._news
+            try:
+                await asyncio.wait_for(news.wait(), max(0.0, deadline - self._clock()))
+            except TimeoutError:
+                return None
+
+    async def _settle(self, version: int) -> PublishResult:
+        """Wait until every live gateway shows this snapshot's effects."""
+        began = self._clock()
+        while True:
+            live = self._board.live()
+            done = [state.name for state in live if state.snapshot_version >= version and self._shows(state)]
+            missing = tuple(state.name for state in live if state.name not in done)
+            elapsed = self._clock() - began
+            if not missing or elapsed > WAIT_FOR_ACKS_S:
+                return PublishResult(version, tuple(done), missing, not missing, elapsed)
+            await self._board.wait(0.25)
+
+    def _shows(self, state: GatewayState) -> bool:
+        """Whether the engine's own shares are the wanted ones; less exposure is always allowed."""
+        for name, feature in self._need().features.items():
+            wanted = feature.rollout.share if feature.rollout else 0.0
+            effect = state.effects.get(name)
+            if effect is None or effect.candidate_share > wanted + 1e-12:
+                return False
+            reduced = effect.killed or effect.local_rollback is not None
+            if effect.candidate_share < wanted - 1e-12 and not reduced:
+                return False
+        return True
+
+
+def _digest(snapshot: Snapshot) -> str:
+    """Of what it says, whatever its number and time."""
+    return hashlib.sha256(encode_snapshot(replace(snapshot, version=0, issued_unix_s=0))).hexdigest()

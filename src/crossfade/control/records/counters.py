@@ -1,0 +1,110 @@
+"""The live picture of the gateways: who is there, what took effect, counts for the guards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crossfade.domain.attempt import Ack, ArmCount, Counters, EndpointHealth, FeatureEffect
+
+LIVE_S = 5.0  # a gateway reports every second; five missed reports are silence
+KEPT_COUNTS = 200_000  # about a day of one gateway with ten arms
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """One gateway as last heard. `heard_unix_s` is control's own clock."""
+
+    name: str
+    heard_unix_s: float
+    snapshot_version: int
+    effects: dict[str, FeatureEffect]
+    health: tuple[EndpointHealth, ...]
+    records_dropped: int
+    in_flight: int
+
+
+class CounterBoard:
+    """Holds what gateways report. All in memory: a restart hears everything again in a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._gateways: dict[str, GatewayState] = {}
+        self._counts: deque[tuple[int, ArmCount]] = deque(maxlen=KEPT_COUNTS)
+        self._cursor = 0
+        self._totals: dict[str, tuple[int, int]] = {}
+        self._rates: dict[str, deque[tuple[float, int]]] = {}
+        self._changed = asyncio.Event()
+
+    def observe(self, report: Counters) -> None:
+        """Take in a gateway's second."""
+        now = self._clock()
+        self._gateways[report.gateway] = GatewayState(
+            name=report.gateway,
+            heard_unix_s=now,
+            snapshot_version=report.snapshot_version,
+            effects={effect.feature: effect for effect in report.effects},
+            health=report.health,
+            records_dropped=report.records_dropped,
+            in_flight=report.in_flight,
+        )
+        for count in report.arms:
+            self._cursor += 1
+            self._counts.append((self._cursor, count))
+            requests, errors = self._totals.get(count.feature, (0, 0))
+            self._totals[count.feature] = (requests + count.requests, errors + count.caller_errors)
+            self._rates.setdefault(count.feature, deque(maxlen=600)).append((now, count.requests))
+        self._wake()
+
+    def acknowledge(self, ack: Ack) -> None:
+        """Take in that a snapshot took effect."""
+        before = self._gateways.get(ack.gateway)
+        self._gateways[ack.gateway] = GatewayState(
+            name=ack.gateway,
+            heard_unix_s=self._clock(),
+            snapshot_version=ack.snapshot_version,
+            effects={effect.feature: effect for effect in ack.effects},
+            health=before.health if before else (),
+            records_dropped=before.records_dropped if before else 0,
+            in_flight=before.in_flight if before else 0,
+        )
+        self._wake()
+
+    def gateways(self) -> tuple[GatewayState, ...]:
+        """Every gateway ever heard by this process, by name."""
+        return tuple(self._gateways[name] for name in sorted(self._gateways))
+
+    def live(self) -> tuple[GatewayState, ...]:
+        """Those heard within the last five seconds."""
+        now = self._clock()
+        return tuple(state for state in self.gateways() if now - state.heard_unix_s <= LIVE_S)
+
+    def since(self, cursor: int) -> tuple[int, list[ArmCount]]:
+        """Counts after `cursor` and the new cursor; -1 = from now on."""
+        if cursor < 0:
+            return self._cursor, []
+        return self._cursor, [count for number, count in self._counts if number > cursor]
+
+    def totals(self, feature: str) -> tuple[int, int]:
+        """Requests and caller-visible errors of a feature since this process began."""
+        return self._totals.get(feature, (0, 0))
+
+    def rate(self, feature: str, over_s: float = 10.0) -> float:
+        """Requests per second of a feature over the last seconds."""
+        now = self._clock()
+        return sum(n for at, n in self._rates.get(feature, ()) if now - at <= over_s) / over_s
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return at the next report, or after the timeout."""
+        changed = self._changed
+        try:
+            await asyncio.wait_for(changed.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,182 @@
+"""The append-only event log: what control decided, before it did it.
+
+Rows are chained by hash, so that a changed, removed or reordered row is found (`verify`). Appends
+of several processes meet at the primary key: the slower one reads again and tries again, unless it
+named the place in its stream that it had in mind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from crossfade.control.store.tables import EVENTS, LEASES, METADATA, POSTGRES_GUARDS, SQLITE_GUARDS
+
+FIRST_HASH = "0" * 64
+_TRIES = 20
+
+
+class ConflictError(Exception):
+    """The stream is not at the place the caller had in mind: somebody else was faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the log. `seq` counts all lines from 1, `stream_seq` those of the stream."""
+
+    seq: int
+    stream: str
+    stream_seq: int
+    kind: str
+    payload: dict[str, Any]
+    actor: str
+    reason: str
+    unix_s: float
+    previous_hash: str
+    hash: str
+
+
+def hash_event(event: dict[str, Any]) -> str:
+    """Hex SHA-256 over every column but the hash itself, in a fixed order and form."""
+    names = ("seq", "stream", "stream_seq", "kind", "payload", "actor", "reason", "unix_s", "previous_hash")
+    text = json.dumps([event[name] for name in names], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class EventLog:
+    """The log and the leases of one database."""
+
+    def __init__(self, engine: AsyncEngine, clock: Callable[[], float] = time.time) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @classmethod
+    async def open(cls, url: str, clock: Callable[[], float] = time.time) -> EventLog:
+        """Connect, and make the tables where they are missing."""
+        engine = create_async_engine(_async_url(url))
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine.sync_engine, "connect", _sqlite_settings)
+        async with engine.begin() as connection:
+            await connection.run_sync(METADATA.create_all)
+            guards = SQLITE_GUARDS if engine.dialect.name == "sqlite" else POSTGRES_GUARDS
+            for guard in guards:
+                await connection.execute(sa.text(guard))
+        return cls(engine, clock)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._engine.dispose()
+
+    async def append(
+        self,
+        stream: str,
+        kind: str,
+        payload: dict[str, Any],
+        *,
+        actor: str,
+        reason: str,
+        expected_seq: int | None = None,
+    ) -> Event:
+        """Add a line.
+
+        Raises:
+            ConflictError: `expected_seq` is given and the stream's last line has another number.
+        """
+        text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        fields = {"stream": stream, "kind": str(kind), "payload": text, "actor": actor, "reason": reason}
+        for _ in range(_TRIES):
+            try:
+                async with self._engine.begin() as connection:
+                    row = await self._next_row(connection, fields, expected_seq)
+                    await connection.execute(EVENTS.insert().values(**row))
+                    return Event(**{**row, "payload": json.loads(text)})
+            except IntegrityError:
+                continue  # another process took this place: read again
+        raise ConflictError(f"{stream}: too many others append at the same time")
+
+    async def _next_row(
+        self, connection: AsyncConnection, fields: dict[str, Any], expected_seq: int | None
+    ) -> dict[str, Any]:
+        last = (
+            await connection.execute(
+                sa.select(EVENTS.c.seq, EVENTS.c.hash).order_by(EVENTS.c.seq.desc()).limit(1)
+            )
+        ).first()
+        in_stream = sa.select(sa.func.max(EVENTS.c.stream_seq)).where(EVENTS.c.stream == fields["stream"])
+        stream_seq = (await connection.execute(in_stream)).scalar() or 0
+        if expected_seq is not None and stream_seq != expected_seq:
+            raise ConflictError(f"{fields['stream']} is at {stream_seq}, not at {expected_seq}")
+        row = {
+            "seq": (last.seq if last else 0) + 1,
+            "stream_seq": stream_seq + 1,
+            "unix_s": self._clock(),
+            "previous_hash": last.hash if last else FIRST_HASH,
+            **fields,
+        }
+        return {**row, "hash": hash_event(row)}
+
+    async def read(self, stream: str | None = None, after: int = 0) -> list[Event]:
+        """Lines in order, of one stream or of all, with `seq` > `after`."""
+        query = sa.select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq)
+        if stream is not None:
+            query = query.where(EVENTS.c.stream == stream)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [Event(**{**row, "payload": json.loads(row["payload"])}) for row in rows]
+
+    async def verify(self) -> str | None:
+        """None if the chain holds, else what is wrong with the first bad row."""
+        previous, expected = FIRST_HASH, 1
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq))).mappings().all()
+        for row in rows:
+            if row["seq"] != expected:
+                return f"row {expected} is missing (row {row['seq']} stands in its place)"
+            if row["previous_hash"] != previous:
+                return f"row {row['seq']} does not follow the row before it"
+            if hash_event(dict(row)) != row["hash"]:
+                return f"row {row['seq']} was changed"
+            previous, expected = row["hash"], expected + 1
+        return None
+
+    async def acquire_lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """Whether `holder` has the lease for the next `ttl_s`: taken when free, expired or its own."""
+        now = self._clock()
+        free = sa.or_(LEASES.c.holder == holder, LEASES.c.until_unix_s <= now)
+        take = (
+            LEASES.update().where(LEASES.c.name == name, free).values(holder=holder, until_unix_s=now + ttl_s)
+        )
+        async with self._engine.begin() as connection:
+            if (await connection.execute(take)).rowcount == 1:
+                return True
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    LEASES.insert().values(name=name, holder=holder, until_unix_s=now + ttl_s)
+                )
+                return True
+        except IntegrityError:
+            return False
+
+
+def _async_url(url: str) -> str:
+    for sync, driver in (("sqlite://", "sqlite+aiosqlite://"), ("postgresql://", "postgresql+asyncpg://")):
+        if url.startswith(sync):
+            return driver + url.removeprefix(sync)
+    return url
+
+
+def _sqlite_settings(connection: Any, _: Any) -> None:
+    """WAL lets readers go on while one writes; the busy timeout lets two processes take turns."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
