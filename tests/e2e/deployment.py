@@ -11,6 +11,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,7 +66,7 @@ class Command:
             if line is None:
                 self.errors.seek(0)
                 raise AssertionError(f"ended before {wanted}: {self.errors.read()}")
-            if all(line.get(key) == value for key, value in wanted.items()):
+            if all(line.get(key) == value or isinstance(value, set) and line.get(key) in value for key, value in wanted.items()):
                 return line
 
     def stop(self) -> int:
@@ -136,12 +138,25 @@ def call(url: str, method: str = "GET", body: Any = None, headers: dict[str, str
     return json.loads(text) if text else None
 
 
+def wait_until_served(url: str) -> None:
+    """Return once `url` answers 200: a gateway is ready when its first snapshot has come."""
+    deadline = time.monotonic() + START_WITHIN_S
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
+
+
 @contextlib.contextmanager
 def running_clouds(folder: Path, *arguments: str) -> Iterator[Clouds]:
     first = free_ports(10)
     command = Command(["sim", "clouds", "--port", str(first), "--seed", "7", "--json", *arguments], folder)
     try:
-        command.wait_for(ready="admin")
+        command.wait_for(ready="sim-admin")
         local = "http://127.0.0.1"
         yield Clouds(
             openai=f"{local}:{first}/v1",
@@ -166,8 +181,11 @@ def running_deployment(folder: Path, config: str, environment: dict[str, str]) -
     state = folder / "state"
     command = Command(["up", "--config", str(path), "--state", str(state), "--json"], folder, environment)
     try:
-        control_pid = command.wait_for(ready="control")["pid"]
-        gateway_pid = command.wait_for(ready="gateway")["pid"]
+        pids = {}
+        while len(pids) < 2:
+            ready = command.wait_for(ready={"control", "gateway"} - set(pids))
+            pids[ready["ready"]] = ready["pid"]
+        wait_until_served(f"http://127.0.0.1:{first}/health/readiness")
         yield Deployment(
             url=f"http://127.0.0.1:{first}",
             admin=f"http://127.0.0.1:{first + 1}",
@@ -175,8 +193,8 @@ def running_deployment(folder: Path, config: str, environment: dict[str, str]) -
             config=path,
             state=state,
             command=command,
-            control_pid=control_pid,
-            gateway_pid=gateway_pid,
+            control_pid=pids["control"],
+            gateway_pid=pids["gateway"],
         )
     finally:
         command.stop()

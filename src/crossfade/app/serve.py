@@ -34,8 +34,14 @@ async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> in
         server = uvicorn.Server(settings)
         server.install_signal_handlers = lambda: None  # type: ignore[method-assign,attr-defined]
         loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            server.should_exit = True
+            parts.publisher.close()
+            parts.broker.close()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+            loop.add_signal_handler(number, stop)
         serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` would take the signals
         while not server.started and not serving.done():
             await asyncio.sleep(0.02)

@@ -65,6 +65,7 @@ class Publisher:
         self._signed: Signed | None = None
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._closed = False
         self._clock: Callable[[], float] = time.monotonic
 
     async def restore(self) -> None:
@@ -148,6 +149,11 @@ class Publisher:
             raise RuntimeError("the publisher was not restored")
         return self._snapshot
 
+    def close(self) -> None:
+        """Control stops: end the polls that wait."""
+        self._closed = True
+        self._news.set()
+
     async def next_signed(self, after: int, timeout_s: float) -> Signed | None:
         """The newest snapshot once it differs from version `after`; None after the timeout.
 
@@ -162,6 +168,8 @@ class Publisher:
             try:
                 await asyncio.wait_for(news.wait(), max(0.0, deadline - self._clock()))
             except TimeoutError:
+                return None
+            if self._closed:
                 return None
 
     async def _settle(self, version: int) -> PublishResult:

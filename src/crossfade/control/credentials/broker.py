@@ -44,6 +44,10 @@ class CredentialBroker:
         """Another config serves: fetch what it needs at the next turn."""
         self._needs = needs
 
+    def close(self) -> None:
+        """Control stops: end the polls that wait."""
+        self._news.set()
+
     def document(self) -> Credentials:
         """Everything held now."""
         aws = {name: held for name, held in self._held.items() if isinstance(held, AwsCredential)}
