@@ -7,7 +7,7 @@ client.records("SELECT feature, count(*) FROM attempts GROUP BY 1")
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
@@ -29,6 +29,16 @@ class Client:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout_s)
         self._url = url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
 
     def get(self, path: str, **query: Any) -> Any:
         """JSON of a GET below `/api/v1`. Raises ApiError."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from crossfade.control.migration.ports import Candidate, CollectError, Ports
 from crossfade.control.migration.service import Migrations
+from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import GatewayView
@@ -30,46 +31,22 @@ DOCUMENT = {
 }
 
 
-@dataclass(frozen=True)
-class LogLine:
-    seq: int
-    stream: str
-    stream_seq: int
-    kind: str
-    payload: dict[str, Any]
-    actor: str
-    reason: str
-    unix_s: float
+class DyingLog(EventLog):
+    """The real log, which also mirrors its lines for asserting, and can play a killed process."""
 
-
-@dataclass
-class MemoryLog:
-    clock: Any
-    lines: list[LogLine] = field(default_factory=list)
-    dies_after: int | None = None  # simulated kill: no append beyond this many lines
+    def __init__(self, engine, clock):
+        super().__init__(engine, clock)
+        self.lines = []
+        self.dies_after = None  # no append beyond this many lines
 
     async def append(self, stream, kind, payload, *, actor, reason, expected_seq=None):
-        await asyncio.sleep(0)
         if self.dies_after is not None and len(self.lines) >= self.dies_after:
             raise Killed
-        here = [line for line in self.lines if line.stream == stream]
-        if expected_seq is not None and expected_seq != len(here):
-            raise ConflictError(stream)
-        line = LogLine(
-            len(self.lines) + 1, stream, len(here) + 1, str(kind), payload, actor, reason, self.clock()
+        line = await super().append(
+            stream, kind, payload, actor=actor, reason=reason, expected_seq=expected_seq
         )
         self.lines.append(line)
         return line
-
-    async def read(self, stream=None, after=0):
-        return [line for line in self.lines if line.seq > after and stream in (None, line.stream)]
-
-    async def acquire_lease(self, name, holder, ttl_s):
-        return True
-
-
-class ConflictError(Exception):
-    """Somebody was faster."""
 
 
 class Killed(BaseException):
@@ -216,7 +193,7 @@ class Clouds:
 @dataclass
 class World:
     clouds: Clouds
-    log: MemoryLog
+    log: DyingLog
     service: Migrations
 
     def restart(self):
@@ -261,17 +238,13 @@ def service_of(clouds, log):
 
 
 @pytest.fixture
-def world():
+async def world(tmp_path):
     clouds = Clouds()
-    log = MemoryLog(clouds.clock)
-    return World(clouds, log, service_of(clouds, log))
+    log = await DyingLog.open(f"sqlite:///{tmp_path}/control.db", clouds.clock)
+    yield World(clouds, log, service_of(clouds, log))
+    await log.close()
 
 
 @pytest.fixture
 def killed():
     return Killed
-
-
-@pytest.fixture
-def replaced():
-    return replace

@@ -1,17 +1,19 @@
-"""The commands over the real routes: HTTP is carried in memory, everything else is as shipped."""
+"""The commands against the routes, over loopback HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from pathlib import Path
 
-import httpx2
 import pytest
-from fastapi import FastAPI, Header, HTTPException
+import uvicorn
 from typer.testing import CliRunner
 
 from crossfade.app.cli import evidence, migration
-from crossfade.control.api.migrations import create_migrations_router
+from crossfade.control.api.app import create_api
+from crossfade.control.api.parts import ControlParts
 
 FILE = """\
 migration: move
@@ -23,40 +25,43 @@ rollout: {stages: [1%, 25%, 100%], bake: 10s, soak: 10s, at_least: 20, weak_up_t
 """
 
 
+CONFIG = """\
+providers: {{lab: {{kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", auth: {{method: none}}}}}}
+endpoints: {{one: {{provider: lab, model: m}}}}
+features: {{recap: [one]}}
+control: {{listen: "127.0.0.1:{port}"}}
+"""
+
+
 @pytest.fixture
-def cli(world, tmp_path, monkeypatch):
-    def authorise(authorization: str = Header(default="")):
-        if authorization != "Bearer secret":
-            raise HTTPException(401, {"message": "wrong token"})
+async def cli(world, tmp_path, monkeypatch):
+    unused = dict.fromkeys(("log", "publisher", "board", "records", "broker"))
+    parts = ControlParts(**unused, migrations=world.service, gateway_token="g", api_token="secret")
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_api(parts), log_level="error", lifespan="off"))
+    serving = asyncio.create_task(server._serve(sockets=[listener]))
 
-    api = FastAPI()
-    api.include_router(create_migrations_router(world.service, authorise), prefix="/api/v1")
-
-    def request(method, url, *, json, headers, timeout):
-        async def send():
-            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=api)) as client:
-                return await client.request(method, url, json=json, headers=headers)
-
-        return asyncio.run(send())
-
-    monkeypatch.setattr(httpx2, "request", request)
-    monkeypatch.setenv("CROSSFADE_API_TOKEN", "secret")
+    (tmp_path / "crossfade.yaml").write_text(CONFIG.format(port=listener.getsockname()[1]))
     (tmp_path / "move.yaml").write_text(FILE)
+    (tmp_path / "bad.yaml").write_text(FILE.replace("bake: 10s", "bake: 10"))
     (tmp_path / "approved.md").write_text("I approve.")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CROSSFADE_API_TOKEN", "secret")
     runner = CliRunner()
 
-    def run(app, *arguments):
-        return runner.invoke(app, [str(argument) for argument in arguments])
+    async def run(app, *arguments):
+        return await asyncio.to_thread(runner.invoke, app, [str(argument) for argument in arguments])
 
-    run.folder = tmp_path
-    return run
+    yield run
+    server.should_exit = True
+    await serving
 
 
-def test_a_migration_by_the_commands_alone(world, cli):
-    started = cli(migration.app, "start", cli.folder / "move.yaml")
+async def test_a_migration_by_the_commands_alone(world, cli):
+    started = await cli(migration.app, "start", "move.yaml")
     assert started.exit_code == 0, started.output
     for role in ("legal", "security"):
-        signed = cli(
+        signed = await cli(
             migration.app,
             "sign",
             "move",
@@ -65,51 +70,50 @@ def test_a_migration_by_the_commands_alone(world, cli):
             "--name",
             "Ann",
             "--statement",
-            cli.folder / "approved.md",
+            "approved.md",
         )
         assert signed.exit_code == 0, signed.output
-    shown = cli(migration.app, "status", "move")
+    shown = await cli(migration.app, "status", "move")
     assert "next: none" in shown.output
-    asyncio.run(world.until_share(0.25))
-    shown = cli(migration.app, "status", "move")
+    await world.until_share(0.25)
+    shown = await cli(migration.app, "status", "move")
     assert "candidate at 25% of recap" in shown.output
-    back = cli(migration.app, "rollback", "move", "--reason", "test")
+    back = await cli(migration.app, "rollback", "move", "--reason", "test")
     assert back.exit_code == 0
     assert "share 0 on 1 gateways after" in back.output
-    listed = json.loads(cli(evidence.app, "list", "--json").output)
+    listed = json.loads((await cli(evidence.app, "list", "--json")).stdout)
     assert {row["kind"] for row in listed} >= {"signoff", "posture", "drill"}
-    assert cli(evidence.app, "verify", "--migration", "move").exit_code == 0
-    assert cli(evidence.app, "show", listed[0]["id"]).exit_code == 0
-    assert cli(evidence.app, "export", cli.folder / "out").exit_code == 0
-    page = cli.folder / "report.html"
-    assert cli(migration.app, "report", "move", "--html", page).exit_code == 0
-    assert "<svg" in page.read_text()
-    assert "asked by" in page.read_text()
-    assert "candidate requests" in cli(migration.app, "report", "move").output
+    assert (await cli(evidence.app, "verify", "--migration", "move")).exit_code == 0
+    assert (await cli(evidence.app, "show", listed[0]["id"])).exit_code == 0
+    assert (await cli(evidence.app, "export", "out")).exit_code == 0
+    page = Path("report.html")
+    assert (await cli(migration.app, "report", "move", "--html", page)).exit_code == 0
+    text = await asyncio.to_thread(page.read_text)
+    assert "<svg" in text
+    assert "asked by" in text
+    assert "candidate requests" in (await cli(migration.app, "report", "move")).output
 
 
-def test_a_gateway_that_does_not_follow_makes_rollback_fail_loudly(world, cli):
-    cli(migration.app, "start", cli.folder / "move.yaml")
+async def test_a_gateway_that_does_not_follow_makes_rollback_fail_loudly(world, cli):
+    await cli(migration.app, "start", "move.yaml")
     world.clouds.deaf = True
-    back = cli(migration.app, "rollback", "move")
+    back = await cli(migration.app, "rollback", "move")
     assert back.exit_code == 1
     assert "g1 did not answer" in back.output
 
 
-def test_wrong_use_is_2_and_a_no_is_1_each_with_a_hint(world, cli, monkeypatch):
-    bad = cli.folder / "bad.yaml"
-    bad.write_text(FILE.replace("bake: 10s", "bake: 10"))
-    refused = cli(migration.app, "start", bad)
+async def test_wrong_use_is_2_and_a_no_is_1_each_with_a_hint(world, cli, monkeypatch):
+    refused = await cli(migration.app, "start", "bad.yaml")
     assert refused.exit_code == 2
     assert "bad.yaml:6:36 rollout.bake" in refused.output
-    assert cli(migration.app, "start", cli.folder / "none.yaml").exit_code == 2
-    assert cli(migration.app, "status", "unknown").exit_code == 2
-    cli(migration.app, "start", cli.folder / "move.yaml")
-    again = cli(migration.app, "start", cli.folder / "move.yaml")
+    assert (await cli(migration.app, "start", "none.yaml")).exit_code == 2
+    assert (await cli(migration.app, "status", "unknown")).exit_code == 2
+    await cli(migration.app, "start", "move.yaml")
+    again = await cli(migration.app, "start", "move.yaml")
     assert again.exit_code == 1
     assert "hint" in again.output
-    assert cli(migration.app, "advance", "move").exit_code == 1
-    assert cli(migration.app, "waive", "move").exit_code == 2
-    assert "not available yet" in cli(migration.app, "rehearse", "x.yaml").output
+    assert (await cli(migration.app, "advance", "move")).exit_code == 1
+    assert (await cli(migration.app, "waive", "move")).exit_code == 2
+    assert "not available yet" in (await cli(migration.app, "rehearse", "x.yaml")).output
     monkeypatch.setenv("CROSSFADE_API_TOKEN", "wrong")
-    assert cli(migration.app, "hold", "move").exit_code == 1
+    assert (await cli(migration.app, "hold", "move")).exit_code == 1

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from crossfade.app.cli.migration import DEFAULT_URL, Url, call
-from crossfade.app.cli.options import DEFAULT_STATE, Json, StatePath
+from crossfade.app.cli.migration import call
+from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify and export evidence.")
 
@@ -20,13 +20,13 @@ Migration = Annotated[str | None, typer.Option("--migration", help="Only of this
 @app.command("list")
 def list_records(
     migration: Migration = None,
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
     *,
     as_json: Json = False,
 ) -> None:
     """One line a record: verdict, kind, subject, until when, by whom."""
-    records = _records(url, state, migration)
+    records = _records(config, state, migration)
     if as_json:
         typer.echo(json.dumps(records))
         return
@@ -42,11 +42,11 @@ def list_records(
 @app.command()
 def show(
     record_id: Annotated[str, typer.Argument(help="The record's id.")],
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
 ) -> None:
     """Print one record with its envelope."""
-    found = [record for record in _records(url, state, None) if record["id"] == record_id]
+    found = [record for record in _records(config, state, None) if record["id"] == record_id]
     if not found:
         typer.echo(f"no evidence {record_id!r} (hint: `crossfade evidence list`)", err=True)
         raise typer.Exit(2)
@@ -56,13 +56,13 @@ def show(
 @app.command()
 def verify(
     migration: Migration = None,
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
     *,
     as_json: Json = False,
 ) -> None:
     """Verify every signature; exit code 1 if one does not hold."""
-    records = _records(url, state, migration)
+    records = _records(config, state, migration)
     broken = [record["id"] for record in records if not record["valid"]]
     if as_json:
         typer.echo(json.dumps({"records": len(records), "broken": broken}))
@@ -77,18 +77,18 @@ def verify(
 def export(
     folder: Annotated[Path, typer.Argument(help="Written to, made if missing.")],
     migration: Migration = None,
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
 ) -> None:
     """Write each record's signed envelope to a file of its own."""
-    records = _records(url, state, migration)
+    records = _records(config, state, migration)
     folder.mkdir(parents=True, exist_ok=True)
     for record in records:
         (folder / f"{record['id']}.dsse.json").write_text(json.dumps(record["envelope"], indent=1))
     typer.echo(f"{len(records)} envelopes in {folder}")
 
 
-def _records(url: str, state: Path, migration: str | None) -> list[dict[str, Any]]:
+def _records(config: Path, state: Path, migration: str | None) -> list[dict[str, Any]]:
     query = f"?migration={migration}" if migration is not None else ""
-    records: list[dict[str, Any]] = call(url, state, "GET", f"/evidence{query}")
+    records: list[dict[str, Any]] = call(config, state, "GET", f"/evidence{query}")
     return records

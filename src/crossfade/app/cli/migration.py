@@ -10,15 +10,12 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from crossfade.app.cli.options import DEFAULT_STATE, Json, Quiet, StatePath
+from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, Quiet, StatePath
 
 app = typer.Typer(no_args_is_help=True, help="Move features through the playbook.")
 
-DEFAULT_URL = "http://127.0.0.1:4100"
 WATCH_S = 1.0
-ROLLBACK_TIMEOUT_S = 60.0  # control waits for gateways; the answer says which did not follow
 
-Url = Annotated[str, typer.Option("--url", envvar="CROSSFADE_URL", help="The control API.")]
 Name = Annotated[str, typer.Argument(help="The migration's name.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the log.")]
 
@@ -26,7 +23,7 @@ Why = Annotated[str, typer.Option("--reason", help="Why, for the log.")]
 @app.command()
 def start(
     file: Annotated[Path, typer.Argument(help="The migration file.")],
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
     *,
     as_json: Json = False,
@@ -43,14 +40,14 @@ def start(
     except SpecError as error:
         _fail(str(error), 2)
     document, _ = load_document(text, str(file))
-    status = call(url, state, "POST", "/migrations", {"actor": whoami(), "spec": document})
+    status = call(config, state, "POST", "/migrations", {"actor": whoami(), "spec": document})
     _print(status, f"started {status['name']}", as_json=as_json, quiet=quiet)
 
 
 @app.command()
 def status(
     name: Name,
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Print again whenever it changes.")] = False,
@@ -59,7 +56,7 @@ def status(
     """Show each step, each gate's verdict, what is missing, the next action and why."""
     last = ""
     while True:
-        found = call(url, state, "GET", f"/migrations/{name}")
+        found = call(config, state, "GET", f"/migrations/{name}")
         text = json.dumps(found) if as_json else describe(found)
         if text != last:
             typer.echo(text)
@@ -75,7 +72,7 @@ def sign(  # noqa: PLR0913 - one parameter an option
     role: Annotated[str, typer.Option("--as", help="The role you sign for.")],
     person: Annotated[str, typer.Option("--name", help="Your name.")],
     statement: Annotated[Path, typer.Option("--statement", help="What you approve, as a text file.")],
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
     *,
     as_json: Json = False,
@@ -86,7 +83,7 @@ def sign(  # noqa: PLR0913 - one parameter an option
     except (OSError, UnicodeDecodeError) as error:
         _fail(f"{statement}: {error} (hint: the statement is a text file)", 2)
     body = {"role": role, "name": person, "statement": text}
-    record = call(url, state, "POST", f"/migrations/{name}/sign", body)
+    record = call(config, state, "POST", f"/migrations/{name}/sign", body)
     _print(record, f"{role} signed by {person}, fingerprint {record['fingerprint'][:12]}", as_json=as_json)
 
 
@@ -94,13 +91,13 @@ def _command(verb: str, summary: str) -> None:
     def send(
         name: Name,
         reason: Why = "",
-        url: Url = DEFAULT_URL,
+        config: ConfigPath = DEFAULT_CONFIG,
         state: StatePath = DEFAULT_STATE,
         *,
         as_json: Json = False,
     ) -> None:
         body = {"actor": whoami(), "reason": reason}
-        found = call(url, state, "POST", f"/migrations/{name}/{verb}", body)
+        found = call(config, state, "POST", f"/migrations/{name}/{verb}", body)
         _print(found, f"{verb}: noted, acted on in the next turn", as_json=as_json)
 
     send.__doc__ = summary
@@ -119,7 +116,7 @@ _command("close", "Write the evidence bundle and stop driving.")
 def rollback(
     name: Name,
     reason: Why = "",
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
     *,
     hard: Annotated[bool, typer.Option("--hard", help="Also cut streams under way.")] = False,
@@ -127,7 +124,7 @@ def rollback(
 ) -> None:
     """Set the share to 0; returns when every gateway has acknowledged, and prints how long it took."""
     body = {"actor": whoami(), "reason": reason, "hard": hard}
-    result = call(url, state, "POST", f"/migrations/{name}/rollback", body)
+    result = call(config, state, "POST", f"/migrations/{name}/rollback", body)
     count = len(result["gateways"])
     if result["is_zero"]:
         _print(result, f"share 0 on {count} gateways after {result['seconds']:.3f} s", as_json=as_json)
@@ -144,18 +141,20 @@ def rollback(
 @app.command()
 def report(
     name: Name,
-    url: Url = DEFAULT_URL,
+    config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
     *,
     html: Annotated[Path | None, typer.Option("--html", help="Write the page to this file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print the report's measured facts, or write the whole as a page."""
+    found = call(config, state, "GET", f"/migrations/{name}/report")
     if html is not None:
-        html.write_text(call_text(url, state, f"/migrations/{name}/report.html"))
+        from crossfade.control.migration.report.html import render_report  # noqa: PLC0415 - heavy
+
+        html.write_text(render_report(found))
         typer.echo(f"wrote {html}")
         return
-    found = call(url, state, "GET", f"/migrations/{name}/report")
     facts = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in found["facts"].items())
     _print(found, f"{name}: {found['state']}\n{facts}", as_json=as_json)
 
@@ -188,14 +187,16 @@ def describe(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def call(url: str, state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Ask the control API for JSON; prints what is wrong and exits when it refuses."""
-    return _ask(url, state, method, path, body).json()
+def call(config: Path, state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask the control API; prints what is wrong and exits when it refuses or does not answer."""
+    from crossfade.app.cli.connect import client_of  # noqa: PLC0415 - heavy
+    from crossfade.client import ApiError  # noqa: PLC0415
 
-
-def call_text(url: str, state: Path, path: str) -> str:
-    """Ask the control API for text."""
-    return str(_ask(url, state, "GET", path, None).text)
+    try:
+        with client_of(config, state) as client:
+            return client.get(path) if method == "GET" else client.post(path, body)
+    except ApiError as error:
+        _fail(str(error), 2 if error.status in {404, 422} else 1)
 
 
 def whoami() -> str:
@@ -204,33 +205,6 @@ def whoami() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
-
-
-def _ask(url: str, state: Path, method: str, path: str, body: dict[str, Any] | None) -> Any:
-    import httpx2  # noqa: PLC0415 - heavy
-
-    from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
-
-    headers = {"authorization": f"Bearer {StateDir(state).api_token()}"}
-    try:
-        answer = httpx2.request(
-            method, f"{url.rstrip('/')}/api/v1{path}", json=body, headers=headers, timeout=ROLLBACK_TIMEOUT_S
-        )
-    except httpx2.HTTPError as error:
-        _fail(f"{url}: {error} (hint: is `crossfade up` running? else give --url)", 1)
-    if answer.status_code >= 400:
-        _refuse(answer)
-    return answer
-
-
-def _refuse(answer: Any) -> NoReturn:
-    try:
-        detail = answer.json().get("detail", answer.text)
-    except ValueError:
-        detail = answer.text
-    text = detail.get("message", str(detail)) if isinstance(detail, dict) else str(detail)
-    is_misuse = answer.status_code in {404, 422}
-    _fail(text, 2 if is_misuse else 1)
 
 
 def _print(document: Any, text: str, *, as_json: bool, quiet: bool = False) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from crossfade.control.migration import guard, history, playbook, rollout
 from crossfade.control.migration.guard import Tally
 from crossfade.control.migration.history import Kind
-from crossfade.control.migration.ports import Candidate, CollectError, LoggedLine, Ports, Task
+from crossfade.control.migration.ports import Candidate, CollectError, LoggedLine, Ports, Published, Task
 from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import (
     Action,
@@ -85,18 +85,13 @@ class Controller:
     folded: MigrationState | None = None
     counted_unix_s: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    current: asyncio.Task[Look] | None = None
+    interrupt: asyncio.Event = field(default_factory=asyncio.Event)
+    publishing: set[asyncio.Task[Published]] = field(default_factory=set)
 
-    async def turn(self) -> Look | None:
-        """One look, one decision, and what follows from it; null if a rollback interrupted it."""
+    async def turn(self) -> Look:
+        """One look, one decision, and what follows from it."""
         async with self.lock:
-            self.current = asyncio.create_task(self._turn(), name=f"{self.name}:turn")
-            try:
-                await asyncio.wait([self.current])
-            finally:
-                turn, self.current = self.current, None
-                turn.cancel()  # nothing to a finished turn; with the process, it ends too
-        return None if turn.cancelled() else turn.result()
+            return await self._turn()
 
     async def _turn(self) -> Look:
         state = await self.read()
@@ -141,9 +136,9 @@ class Controller:
         line = await self.ports.log.append(
             history.stream_of(self.name), Kind.ACTION, payload, actor=actor, reason=reason
         )
-        if self.current is not None:
-            self.current.cancel()
+        self.interrupt.set()
         async with self.lock:
+            self.interrupt.clear()
             return await self._publish_zero(line.stream_seq, action, actor, began)
 
     async def _publish_zero(self, seq: int, action: RollBack, actor: str, began: float) -> RollBackResult:
@@ -262,8 +257,7 @@ class Controller:
         is_collecting = self.running is not None  # a drill moves the overlays itself
         change = {} if is_collecting else self._change(state, facts.endpoints)
         if change:
-            published = await self.ports.publisher.publish(change, actor=ACTOR, reason=reason)
-            is_settled = published.verified
+            is_settled = await self._publish(change, reason)
         else:
             is_settled = self._is_shown(state)
         if not is_settled:
@@ -275,6 +269,21 @@ class Controller:
             await self._settle(state, {"bundle": written})
         elif state.pending is not None:
             await self._settle(state, {})
+
+    async def _publish(self, change: dict[str, FeatureOverlay | None], reason: str) -> bool:
+        """Whether it took effect everywhere. A rollback ends the waiting, not the publication.
+
+        Nothing here is cancelled: half a publication, or half a database transaction, is no state to be in.
+        """
+        work = asyncio.create_task(self.ports.publisher.publish(change, actor=ACTOR, reason=reason))
+        self.publishing.add(work)
+        work.add_done_callback(self.publishing.discard)
+        interrupted = asyncio.create_task(self.interrupt.wait())
+        try:
+            await asyncio.wait({work, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            interrupted.cancel()
+        return work.done() and work.result().verified
 
     async def _settle(self, state: MigrationState, measured: Mapping[str, Any]) -> None:
         """The pending action took effect everywhere."""

@@ -7,11 +7,19 @@ the drill takes (about a second); every gate before the drill has passed by then
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from crossfade.control.migration.ports import Clock, CollectError, CountersPort, Pause, PublisherPort, Task
+from crossfade.control.migration.ports import (
+    Clock,
+    CollectError,
+    CountersPort,
+    Pause,
+    PublisherPort,
+    Task,
+)
 from crossfade.control.migration.rollout import live_rollout
 from crossfade.domain.evidence import Verdict
 from crossfade.domain.overlay import FeatureOverlay
@@ -96,7 +104,8 @@ async def _set_share(parts: DrillParts, task: Task, share: float) -> dict[str, A
     overlay = FeatureOverlay(rollout=live, shadow=None, extra_eligible=task.endpoints)
     change: dict[str, FeatureOverlay | None] = dict.fromkeys(task.spec.features, overlay)
     began = parts.clock()
-    published = await parts.publisher.publish(change, actor=ACTOR, reason=f"drill: share {share:.0%}")
+    publishing = parts.publisher.publish(change, actor=ACTOR, reason=f"drill: share {share:.0%}")
+    published = await asyncio.shield(asyncio.create_task(publishing))
     if not published.verified:
         missing = ", ".join(published.missing) or "a gateway"
         raise CollectError(f"{missing} did not follow to share {share:.0%} (hint: check that gateway)")

@@ -8,7 +8,6 @@ gate that does not pass to `Advance`.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from crossfade.control.migration import gates, guard, rollout
@@ -147,12 +146,11 @@ def _harm(verdict: guard.GuardVerdict, share: float) -> str:
 
 
 def _blind(state: MigrationState, seen: Observations, now_unix_s: float) -> Action | None:
-    """Missing telemetry: hold at once, after a minute one stage back. No data is never good news."""
-    silent = [gateway for gateway in seen.gateways if gateway.silent_s > SILENT_S]
-    if seen.gateways and not silent:
+    """Telemetry missing of one gateway: hold. Of all, for a minute: one stage back."""
+    if seen.gateways and all(gateway.silent_s <= SILENT_S for gateway in seen.gateways):
         return None
     began = state.action_unix_s if state.stage_began_unix_s is None else state.stage_began_unix_s
-    since = min(now_unix_s - began, max((gateway.silent_s for gateway in silent), default=math.inf))
+    since = min([now_unix_s - began, *(gateway.silent_s for gateway in seen.gateways)])
     if since >= BLIND_S and state.share:
         stage = max(0, state.stage - 1)
         reason = f"no telemetry for {BLIND_S:.0f} s, back to the stage before"

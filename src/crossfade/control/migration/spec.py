@@ -7,13 +7,13 @@ do is an error that says so: a guard that is silently not watched would be worse
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from crossfade.config.load import Problem
+from crossfade.config.quantity import parse_duration_s, parse_share
 from crossfade.domain.migration import CapacitySpec, ComplianceSpec, MigrationSpec, QualitySpec, RolloutSpec
 
 DEFAULT_MARGINS = {"rubric": "5pt", "schema": "1pt", "refusals": "0.5pt"}
@@ -30,23 +30,6 @@ KNOWN_GUARDS = AVAILABLE_GUARDS | {
     "cost",
 }
 KNOWN_SLO = frozenset({"ttft_p50", "ttft_p90", "ttft_p95", "ttft_p99", "e2e_p50", "e2e_p90", "e2e_p95"})
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong, with its place and how to mend it. `line`, `column` are 1-based, 0 = unknown."""
-
-    file: str
-    line: int
-    column: int
-    path: str
-    what: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        tail = f" (hint: {self.hint})" if self.hint else ""
-        return f"{place} {self.path}: {self.what}{tail}"
 
 
 class SpecError(ValueError):
@@ -187,7 +170,7 @@ class Reader:
         value = section.get(path.rpartition(".")[2], default)
         try:
             return parse(value)
-        except QuantityError as error:
+        except ValueError as error:
             self.blame(path, str(error))
             return 0.0
 
@@ -251,7 +234,7 @@ def _quality(reader: Reader, value: Any) -> QualitySpec:
     section = reader.section(value, "quality", ("margins", "latency", "judges", "labels", "shadow"))
     labels = reader.section(section.get("labels", {}), "quality.labels", ("rate", "at_most"))
     return QualitySpec(
-        margins=reader.quantities(section, "quality.margins", DEFAULT_MARGINS, parse_share),
+        margins=reader.quantities(section, "quality.margins", DEFAULT_MARGINS, parse_margin),
         latency=reader.quantities(section, "quality.latency", DEFAULT_LATENCY, parse_share),
         judges=reader.names(section, "judges", (), "quality"),
         label_rate=reader.quantity(labels, "quality.labels.rate", "10%", parse_share),
@@ -309,33 +292,8 @@ def _stages(reader: Reader, section: Mapping[str, Any]) -> tuple[float, ...]:
     return stages
 
 
-class QuantityError(ValueError):
-    """A number without its unit, or with one that does not fit."""
-
-
-_DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def parse_duration_s(value: Any) -> float:
-    """Seconds of `10m`, `2s`, `90d`.
-
-    Raises:
-        QuantityError: if it is not a number with such a unit.
-    """
-    return _with_unit(value, _DURATIONS, "a duration such as 10m or 24h")
-
-
-def parse_share(value: Any) -> float:
-    """The fraction of `5%` or `5pt` (points of a rate in per cent).
-
-    Raises:
-        QuantityError: if it is not a number with such a unit.
-    """
-    return _with_unit(value, {"%": 0.01, "pt": 0.01}, "a share such as 5% or a margin such as 5pt")
-
-
-def _with_unit(value: Any, units: Mapping[str, float], wanted: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z%]+)", value) if isinstance(value, str) else None
-    if match is None or match[2] not in units:
-        raise QuantityError(f"must be {wanted}, is {value!r}")
-    return round(float(match[1]) * units[match[2]], 12)
+def parse_margin(value: Any) -> float:
+    """The fraction of `5pt`, points of a rate in per cent, or of `5%`. ValueError without a unit."""
+    if isinstance(value, str) and value.endswith("pt"):
+        return parse_share(value.removesuffix("pt").strip() + "%")
+    return parse_share(value)
