@@ -185,9 +185,9 @@ class Clouds:
     async def label(self, spec, labels, rater):
         return len(labels)
 
-    async def write(self, migration):
+    async def write(self, migration, files):
         self.bundles += 1
-        return {"json": "report.json"}
+        return dict.fromkeys(files, "0" * 64)
 
 
 @dataclass

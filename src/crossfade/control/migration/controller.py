@@ -10,7 +10,7 @@ on the new facts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -78,6 +78,7 @@ class Controller:
 
     name: str
     ports: Ports
+    write_bundle: Callable[[str], Awaitable[dict[str, str]]]
     tally: Tally = field(default_factory=Tally)
     running: Running | None = None
     look: Look | None = None
@@ -265,7 +266,7 @@ class Controller:
         if isinstance(state.pending, Collect):
             self._start_collection(state, state.pending, facts)
         elif isinstance(state.pending, Close):
-            written = await self.ports.bundles.write(self.name)
+            written = await self.write_bundle(self.name)
             await self._settle(state, {"bundle": written})
         elif state.pending is not None:
             await self._settle(state, {})

@@ -8,9 +8,11 @@ the drill takes (about a second); every gate before the drill has passed by then
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import httpx2
 
 from crossfade.control.migration.ports import (
     Clock,
@@ -148,7 +150,6 @@ class HttpGatewayAdmin:
     """Kill switches over HTTP. `urls`: gateway name to the base URL of its admin port."""
 
     urls: Mapping[str, str]
-    send: Callable[[str, str], Awaitable[int]]  # (method, url) -> status
 
     def names(self) -> tuple[str, ...]:
         """See `GatewayAdmin`."""
@@ -158,6 +159,14 @@ class HttpGatewayAdmin:
         """See `GatewayAdmin`."""
         method = "PUT" if is_killed else "DELETE"
         url = f"{self.urls[gateway].rstrip('/')}/admin/kill/{feature}"
-        status = await self.send(method, url)
-        if status >= 300:
-            raise CollectError(f"{method} {url} answered {status} (hint: check the gateway's admin port)")
+        try:
+            async with httpx2.AsyncClient(timeout=SEEN_WITHIN_S) as client:
+                answer = await client.request(method, url)
+        except httpx2.HTTPError as error:
+            raise CollectError(
+                f"{method} {url}: {error} (hint: is that gateway's admin port right?)"
+            ) from error
+        if answer.status_code >= 300:
+            raise CollectError(
+                f"{method} {url} answered {answer.status_code} (hint: check that gateway's admin port)"
+            )

@@ -135,10 +135,12 @@ def decide_mapping(seen: GateInput) -> GateVerdict:
         return simple
     record = find(seen, EvidenceKind.CAPACITY_MAPPING, seen.spec.candidate).record
     observed = record.observed if record is not None else {}
+    if "interval" in observed and observed["interval"] is None:
+        return simple  # on-demand: nothing is bought, the load test's own verdict counts
     upper = _upper_units(observed)
     if upper is None:
         return GateVerdict(simple.gate, Verdict.INCONCLUSIVE, "the mapping states no interval of units")
-    bought = seen.purchased_units
+    bought = _bought(seen, observed)
     needed = upper * (1.0 + seen.spec.capacity.headroom)
     needs = f"{needed:g} units ({upper:g} + {seen.spec.capacity.headroom:.0%} headroom)"
     if bought is None:
@@ -149,6 +151,12 @@ def decide_mapping(seen: GateInput) -> GateVerdict:
     return GateVerdict(
         simple.gate, Verdict.PASS, "enough units", needs, f"{bought:g} units", simple.until_unix_s
     )
+
+
+def _bought(seen: GateInput, observed: dict[str, object]) -> float | None:
+    """Units the collector bought through the lever, else those of the config."""
+    bought = observed.get("purchased_units") if seen.spec.capacity.lever is not None else None
+    return float(bought) if isinstance(bought, int | float) else seen.purchased_units
 
 
 def _upper_units(observed: dict[str, object]) -> float | None:

@@ -1,6 +1,6 @@
 """What the controller needs of the rest of control, and no more.
 
-The real parts fit these shapes (the adapters are in `collectors.py`), and so do in-memory ones, so
+The real parts fit these shapes (the adapters are in `adapters.py`), and so do in-memory ones, so
 that a whole migration can be driven in a test without a gateway.
 """
 
@@ -188,8 +188,8 @@ class PeoplePort(Protocol):
 class BundlePort(Protocol):
     """Keeps the evidence bundle of a closed migration."""
 
-    async def write(self, migration: str) -> dict[str, str]:
-        """Write the report as JSON and HTML; returns their paths. Writing again replaces."""
+    async def write(self, migration: str, files: dict[str, str]) -> dict[str, str]:
+        """Write files by name; returns the SHA-256 of each. Writing again replaces."""
         ...
 
 

@@ -7,6 +7,7 @@ are lines in the log and a publication.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ class RefusedError(Exception):
 
 
 class Migrations:
-    """All migrations, by name. Build it with `collectors.build_migrations`."""
+    """All migrations, by name. Build it with `adapters.build_migrations`."""
 
     def __init__(self, ports: Ports, holder: str, pause: Pause = asyncio.sleep) -> None:
         self._ports = ports
@@ -175,7 +176,7 @@ class Migrations:
             self._seq = max(self._seq, line.seq)
             if line.stream.startswith(prefix):
                 name = line.stream.removeprefix(prefix)
-                self._controllers.setdefault(name, Controller(name, self._ports))
+                self._controllers.setdefault(name, Controller(name, self._ports, self._write_bundle))
         return list(self._controllers.values())
 
     async def _one(self, name: str) -> tuple[Controller, MigrationState]:
@@ -198,6 +199,11 @@ class Migrations:
         await self._ports.log.append(
             history.stream_of(name), kind, payload, actor=actor, reason=reason, expected_seq=expected_seq
         )
+
+    async def _write_bundle(self, name: str) -> dict[str, str]:
+        report = await self.report(name)
+        files = {"report.json": json.dumps(report, indent=1), "report.html": render_report(report)}
+        return await self._ports.bundles.write(name, files)
 
     async def _stop_collections(self) -> None:
         for controller in self._controllers.values():

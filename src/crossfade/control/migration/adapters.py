@@ -1,0 +1,111 @@
+"""The real parts in the shapes of `ports`: gateways' counters, the running config, the state folder."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossfade.config.features import Config
+from crossfade.control.migration.ports import Candidate, Clock
+from crossfade.control.publish import Publisher
+from crossfade.control.records.counters import CounterBoard
+from crossfade.domain.attempt import ArmCount
+from crossfade.domain.migration import GatewayView, MigrationSpec
+
+FORGOTTEN_S = 120.0  # while others report, a gateway silent for longer was taken away, not lost
+
+
+@dataclass(frozen=True, slots=True)
+class BoardCounters:
+    """`ports.CountersPort` over the counter board."""
+
+    board: CounterBoard
+    clock: Clock
+
+    def views(self, features: tuple[str, ...]) -> tuple[GatewayView, ...]:
+        """See `CountersPort`."""
+        now = self.clock()
+        views = [
+            GatewayView(
+                name=state.name,
+                silent_s=max(0.0, now - state.heard_unix_s),
+                effects=tuple(state.effects[feature] for feature in features if feature in state.effects),
+            )
+            for state in self.board.gateways()
+        ]
+        known = [view for view in views if view.silent_s <= FORGOTTEN_S]
+        return tuple(known or views)
+
+    def since(self, cursor: int) -> tuple[int, list[ArmCount]]:
+        """See `CountersPort`."""
+        return self.board.since(cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigCandidate:
+    """`ports.CandidatePort` over the config that serves now.
+
+    `fingerprint_of(config, pool, features)`: of every endpoint of the pool, as these features see it.
+    """
+
+    publisher: Publisher
+    fingerprint_of: Callable[[Config, str, tuple[str, ...]], str]
+
+    async def look(self, spec: MigrationSpec) -> Candidate:
+        """See `CandidatePort`."""
+        config = self.publisher.config
+        for pool in (spec.incumbent, spec.candidate):
+            if pool not in config.pools:
+                raise LookupError(f"pool {pool!r} is not in the config (hint: define it under pools)")
+        for feature in spec.features:
+            if feature not in config.features:
+                raise LookupError(
+                    f"feature {feature!r} is not in the config (hint: define it under features)"
+                )
+            if spec.incumbent not in [target.pool for target in config.features[feature].hierarchy]:
+                raise LookupError(
+                    f"{feature!r} is not served by {spec.incumbent!r} "
+                    "(hint: the incumbent is a pool of the feature's hierarchy)"
+                )
+        return Candidate(
+            endpoints=config.pools[spec.candidate].endpoints,
+            fingerprint=self.fingerprint_of(config, spec.candidate, spec.features),
+            required_roles=_roles(config, spec.features),
+            purchased_units=_units(config, spec.candidate),
+        )
+
+
+def _roles(config: Config, features: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(role for feature in features for role in config.features[feature].policy.signoffs)
+    )
+
+
+def _units(config: Config, pool: str) -> float | None:
+    """Units bought over the pool's provisioned endpoints; null if it has none."""
+    units = [config.endpoints[name].capacity.units for name in config.pools[pool].endpoints]
+    bought = [unit[0] for unit in units if unit is not None]
+    return float(sum(bought)) if bought else None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderBundles:
+    """`ports.BundlePort` below one folder."""
+
+    root: Path
+
+    async def write(self, migration: str, files: dict[str, str]) -> dict[str, str]:
+        """See `BundlePort`. Each file appears whole or not at all."""
+        return await asyncio.to_thread(self._write, migration, files)
+
+    def _write(self, migration: str, files: dict[str, str]) -> dict[str, str]:
+        folder = self.root / migration
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, text in files.items():
+            whole = folder / f"{name}.new"
+            whole.write_text(text)
+            whole.replace(folder / name)
+        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}

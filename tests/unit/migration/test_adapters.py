@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from crossfade.config.load import load_text
+from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
+from crossfade.control.records.counters import CounterBoard
+from crossfade.domain.attempt import Counters, FeatureEffect
+
+CONFIG = """
+providers:
+  lab: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", auth: {method: none}}
+endpoints:
+  a: {provider: lab, model: a}
+  b1: {provider: lab, model: b, capacity: {class: provisioned, units: 4 MU}}
+  b2: {provider: lab, model: b, capacity: {class: provisioned, units: 2 MU}}
+pools: {old: {endpoints: [a]}, new: {endpoints: [b1, b2]}, od: {endpoints: [a]}}
+features:
+  recap: {hierarchy: [old, od], policy: {signoffs: [legal, security]}}
+  search: {hierarchy: [old, od], policy: {signoffs: [legal, fedramp]}}
+"""
+
+
+@pytest.fixture
+def candidate():
+    publisher = SimpleNamespace(config=load_text(CONFIG, "crossfade.yaml").config)
+    return ConfigCandidate(publisher, lambda _config, pool, features: f"{pool}:{','.join(features)}")
+
+
+def test_candidate_gathers_roles_units_and_endpoints(world, candidate):
+    found = asyncio.run(candidate.look(world.SPEC))
+    assert found.endpoints == ("b1", "b2")
+    assert found.required_roles == ("legal", "security", "fedramp")
+    assert found.purchased_units == 6.0
+    assert found.fingerprint == "new:recap,search"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"candidate": "nowhere"}, "pool 'nowhere'"),
+        ({"features": ("none",)}, "feature 'none'"),
+        ({"incumbent": "new"}, "not served by 'new'"),
+    ],
+)
+def test_what_is_not_in_the_config_is_named_with_a_hint(world, candidate, change, message):
+    with pytest.raises(LookupError, match=message) as raised:
+        asyncio.run(candidate.look(replace(world.SPEC, **change)))
+    assert "hint" in str(raised.value)
+
+
+def report(gateway):
+    effects = (FeatureEffect("recap", 0.1, 1, None, False), FeatureEffect("other", 0.0, None, None, False))
+    return Counters(gateway, 1, 0, 3, (), (), effects, 0, 0, 0)
+
+
+def test_a_gateway_that_was_taken_away_is_forgotten_unless_it_was_the_last():
+    now = [1000.0]
+    board = CounterBoard(lambda: now[0])
+    counters = BoardCounters(board, lambda: now[0])
+    board.observe(report("g1"))
+    board.observe(report("g2"))
+    now[0] += 30.0
+    board.observe(report("g2"))
+    views = counters.views(("recap",))
+    assert [(view.name, view.silent_s) for view in views] == [("g1", 30.0), ("g2", 0.0)]
+    assert [effect.feature for effect in views[0].effects] == ["recap"]
+    now[0] += 100.0
+    assert [view.name for view in counters.views(("recap",))] == ["g2"]
+    now[0] += 1000.0
+    assert [view.name for view in counters.views(("recap",))] == ["g1", "g2"]
+
+
+def test_bundles_are_written_whole_and_named_by_their_hash(tmp_path):
+    written = asyncio.run(FolderBundles(tmp_path).write("move", {"report.json": "{}"}))
+    assert written == {"report.json": hashlib.sha256(b"{}").hexdigest()}
+    assert (tmp_path / "move" / "report.json").read_text() == "{}"
+    assert len(list((tmp_path / "move").iterdir())) == 1
