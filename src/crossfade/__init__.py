@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from crossfade.version import __version__
+
 if TYPE_CHECKING:
     from crossfade.client import Client
 
 __all__ = ["Client", "__version__"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

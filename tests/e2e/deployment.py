@@ -66,7 +66,10 @@ class Command:
             if line is None:
                 self.errors.seek(0)
                 raise AssertionError(f"ended before {wanted}: {self.errors.read()}")
-            if all(line.get(key) == value or isinstance(value, set) and line.get(key) in value for key, value in wanted.items()):
+            if all(
+                line.get(key) == value or (isinstance(value, set) and line.get(key) in value)
+                for key, value in wanted.items()
+            ):
                 return line
 
     def stop(self) -> int:

@@ -49,7 +49,9 @@ impl Server {
             run(options, &stop, move |ready| {
                 if let Some(announce) = on_ready {
                     Python::attach(|py| {
-                        if let Err(error) = announce.call1(py, (ready.listen.to_string(), ready.admin.to_string())) {
+                        if let Err(error) =
+                            announce.call1(py, (ready.listen.to_string(), ready.admin.to_string()))
+                        {
                             error.write_unraisable(py, None);
                         }
                     });
@@ -88,7 +90,14 @@ impl Decider {
         }
     }
 
-    fn next(&mut self, request: &str, decision: &str, tried: &str, elapsed_ms: u64, now: f64) -> PyResult<String> {
+    fn next(
+        &mut self,
+        request: &str,
+        decision: &str,
+        tried: &str,
+        elapsed_ms: u64,
+        now: f64,
+    ) -> PyResult<String> {
         let tried: Vec<Tried> = read(tried)?;
         write(&self.engine.next(&read(request)?, &read(decision)?, &tried, elapsed_ms, now))
     }

@@ -32,7 +32,7 @@ async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> in
             timeout_graceful_shutdown=DRAIN_S, lifespan="off",
         )  # fmt: skip
         server = uvicorn.Server(settings)
-        server.install_signal_handlers = lambda: None  # type: ignore[method-assign,attr-defined]
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
@@ -43,7 +43,8 @@ async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> in
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
         serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` would take the signals
-        while not server.started and not serving.done():
+        # uvicorn tells by a flag, not an event
+        while not server.started and not serving.done():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         if serving.done():
             print(f"control: cannot listen on {listen}", file=sys.stderr)  # noqa: T201 - the process's own output

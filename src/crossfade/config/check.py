@@ -20,6 +20,7 @@ class _Check:
     config: Config
     file: str
     marks: Marks
+    secrets: bool = True
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
@@ -43,9 +44,11 @@ class _Check:
         return False
 
 
-def check(config: Config, file: str, marks: Marks) -> tuple[list[Problem], list[Problem]]:
+def check(
+    config: Config, file: str, marks: Marks, *, secrets: bool = True
+) -> tuple[list[Problem], list[Problem]]:
     """Problems and warnings, in the order of the file."""
-    found = _Check(config, file, marks)
+    found = _Check(config, file, marks, secrets)
     for name, provider in config.providers.items():
         _check_provider(found, name, provider)
     _check_endpoints(found)
@@ -83,9 +86,9 @@ def _check_auth(found: _Check, path: tuple[str, ...], auth: AuthSection, above: 
     if auth.method == "api-key":
         if (auth.env is None) == (auth.file is None):
             found.problem(path, "api-key needs either env or file", "env: NAME_OF_THE_VARIABLE")
-        elif auth.env and not os.environ.get(auth.env):
+        elif found.secrets and auth.env and not os.environ.get(auth.env):
             found.problem((*path, "env"), f"the variable {auth.env} is not set", f"export {auth.env}=…")
-        elif auth.file and not Path(auth.file).is_file():
+        elif found.secrets and auth.file and not Path(auth.file).is_file():
             found.problem((*path, "file"), f"there is no file {auth.file}")
     if auth.method in {"assume-role", "web-identity"} and not auth.role:
         found.problem(path, f"{auth.method} needs a role", "role: arn:aws:iam::ACCOUNT:role/NAME")
@@ -116,6 +119,7 @@ def _check_endpoints(found: _Check) -> None:
 def _check_feature(found: _Check, name: str, feature: FeatureSection) -> None:
     path = ("features", name)
     pools = found.config.pools
+    places: list[tuple[tuple[str, ...], str]]
     places = [((*path, "hierarchy", str(i)), target.pool) for i, target in enumerate(feature.hierarchy)]
     if feature.experiment is not None:
         arms = feature.experiment.arms.items()

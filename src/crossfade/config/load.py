@@ -88,8 +88,8 @@ class _Reader:
         self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, ".".join(path), what, hint))
 
 
-def load_config(path: Path) -> Loaded:
-    """Read, expand and check `path`.
+def load_config(path: Path, *, secrets: bool = True) -> Loaded:
+    """Read, expand and check `path`. `secrets` False: whether they are set is somebody else's affair.
 
     Raises:
         ConfigError: with every problem found, none of it applied.
@@ -102,10 +102,10 @@ def load_config(path: Path) -> Loaded:
             str(path), 1, 1, "", f"cannot be read: {reason}", "crossfade init writes a first one"
         )
         raise ConfigError([problem]) from error
-    return load_text(text, str(path))
+    return load_text(text, str(path), secrets=secrets)
 
 
-def load_text(text: str, file: str) -> Loaded:
+def load_text(text: str, file: str, *, secrets: bool = True) -> Loaded:
     """Like `load_config`, for text that came from elsewhere."""
     from crossfade.config.check import check  # noqa: PLC0415 - check reads `Problem` from here
 
@@ -114,7 +114,7 @@ def load_text(text: str, file: str) -> Loaded:
         config = Config.model_validate(expand(document))
     except ValidationError as error:
         raise ConfigError(_schema_problems(error, file, marks)) from error
-    problems, warnings = check(config, file, marks)
+    problems, warnings = check(config, file, marks, secrets=secrets)
     if problems:
         raise ConfigError(problems)
     return Loaded(config, tuple(warnings), text)

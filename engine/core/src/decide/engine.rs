@@ -14,6 +14,7 @@ use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, Rollout, Snapshot, Target};
 
+use super::assign::{decision, experiment_arm, nearest};
 use super::breaker::{Breaker, Seen};
 use super::budget::RetryBudget;
 use super::latch::Latch;
@@ -351,77 +352,12 @@ impl Engine {
     }
 }
 
-type Plan = (Vec<Candidate>, Vec<crate::domain::decision::Skipped>, Option<ShadowPlan>);
-
-fn decision(
-    snapshot: &Snapshot,
-    feature: &Feature,
-    request: &RequestFacts,
-    arm: AssignedArm,
-    plan: Plan,
-) -> Decision {
-    let (candidates, skipped, shadow) = plan;
-    let capture = split_point("capture", &request.request_id) < feature.capture_share
-        || shadow.as_ref().is_some_and(|shadow| shadow.capture);
-    Decision {
-        feature: request.feature.clone(),
-        snapshot_version: snapshot.version,
-        arm,
-        candidates,
-        skipped,
-        deadlines: feature.deadlines,
-        attempts: feature.attempts.clone(),
-        hold: feature.hold,
-        capture,
-        shadow,
-    }
-}
-
 fn rollout_of<'a>(snapshot: &'a Snapshot, feature: &str) -> Option<&'a Rollout> {
     snapshot.features.get(feature).and_then(|feature| feature.rollout.as_ref())
 }
 
 fn serves(snapshot: &Snapshot, target: &Target, endpoint: &str) -> bool {
     snapshot.pools.get(&target.pool).is_some_and(|pool| pool.endpoints.iter().any(|name| name == endpoint))
-}
-
-/// The running experiment's arm for this unit, and its target (`None` = the hierarchy).
-fn experiment_arm<'a>(
-    feature: &'a Feature,
-    request: &RequestFacts,
-) -> Option<(AssignedArm, Option<&'a Target>)> {
-    let experiment = feature.experiment.as_ref()?;
-    if experiment.until_unix_s.is_some_and(|until| request.unix_s >= until) {
-        return None;
-    }
-    let point = split_point(&experiment.salt, &request.unit);
-    let mut upper = 0.0;
-    let arm = experiment.arms.iter().find(|arm| {
-        upper += arm.share;
-        point < upper
-    });
-    let arm = arm.or(experiment.arms.last())?;
-    let name = format!("{}/{}", experiment.name, arm.name);
-    Some((
-        AssignedArm { kind: ArmKind::Experiment, name: Some(name), share: Some(arm.share) },
-        arm.target.as_ref(),
-    ))
-}
-
-/// The known name with the most letter pairs in common, if any comes close.
-fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {
-    let pairs = |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
-    let ours = pairs(wanted);
-    let score = |name: &String| {
-        let theirs = pairs(name);
-        let shared = ours.iter().filter(|pair| theirs.contains(pair)).count();
-        200 * shared / (ours.len() + theirs.len()).max(1)
-    };
-    known
-        .map(|name| (score(name), name))
-        .max()
-        .filter(|(score, _)| *score >= 50)
-        .map(|(_, name)| name.clone())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded and not negative")]

@@ -1,5 +1,6 @@
 //! Where a request goes, and what its outcome changes. `Engine` is the one door.
 
+mod assign;
 pub mod bound;
 pub mod breaker;
 pub mod budget;

@@ -2,4 +2,5 @@
 
 pub mod attempt;
 pub mod connect;
+mod record;
 pub mod sign;

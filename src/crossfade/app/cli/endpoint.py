@@ -23,9 +23,8 @@ def list_endpoints(
         typer.echo(json.dumps(rows))
         return
     for row in rows:
-        typer.echo(
-            f"{row['name']:<20} {row['state']:<11} {row['capacity_class']:<12} {row['model']}  {row['reason']}"
-        )
+        place = f"{row['capacity_class']:<12} {row['model']}"
+        typer.echo(f"{row['name']:<20} {row['state']:<11} {place}  {row['reason']}")
 
 
 @app.command()

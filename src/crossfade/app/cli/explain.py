@@ -39,10 +39,8 @@ def tell(attempts: list[dict[str, Any]]) -> list[str]:
         return ["Only a shadow of this request was recorded."]
     first, last = own[0], own[-1]
     arm = first["arm"] + (f" of {first['arm_name']}" if first["arm_name"] else "")
-    lines = [
-        f"Request {first['request_id']} for {first['feature']}"
-        f" (unit {first['unit']}, arm {arm}, snapshot {first['snapshot_version']})"
-    ]
+    who = f"unit {first['unit']}, arm {arm}, snapshot {first['snapshot_version']}"
+    lines = [f"Request {first['request_id']} for {first['feature']} ({who})"]
     for number, attempt in enumerate(own, 1):
         lines.append(f"{number}. {attempt['endpoint']} [{attempt['role']}]: {attempt['reason']}")
         lines.append(f"   {_outcome(attempt)}")

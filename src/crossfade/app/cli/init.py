@@ -29,7 +29,7 @@ def init(config: ConfigPath = DEFAULT_CONFIG) -> None:
     if os.environ.get("OPENAI_API_KEY"):
         text = _TEMPLATE.format(
             providers="",
-            endpoints="  gpt: openai/gpt-5-mini                # provider kind / model; the key from OPENAI_API_KEY\n"
+            endpoints="  gpt: openai/gpt-5-mini            # kind / model; the key from OPENAI_API_KEY\n"
             "  mini: openai/gpt-5-nano",
             names="gpt, mini",
         )

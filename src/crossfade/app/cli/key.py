@@ -30,9 +30,8 @@ def create(
     if as_json:
         typer.echo(json.dumps({"key": text, "hash": hashed}))
         return
-    typer.echo(
-        f"{text}\n\nThis is shown once. In the config, under keys:\n  {name}: {{hash: {hashed}, features: ['*']}}"
-    )
+    line = f"  {name}: {{hash: {hashed}, features: ['*']}}"
+    typer.echo(f"{text}\n\nThis is shown once. In the config, under keys:\n{line}")
 
 
 @app.command("list")

@@ -32,8 +32,8 @@ def tail(
     for row in rows:
         kind = f" {row['error_kind']}" if row["error_kind"] else ""
         typer.echo(
-            f"{row['request_id']} {row['feature']:<16} {row['endpoint']:<16} {row['role']:<9} {row['arm']:<10}"
-            f" {row['outcome']}{kind} {row['timings']['total_ms']:.0f} ms"
+            f"{row['request_id']} {row['feature']:<16} {row['endpoint']:<16} {row['role']:<9}"
+            f" {row['arm']:<10} {row['outcome']}{kind} {row['timings']['total_ms']:.0f} ms"
         )
 
 
@@ -61,9 +61,9 @@ def export(
     """All attempts as NDJSON, without captured text."""
     from crossfade.app.cli.connect import ask_or_exit, client_of  # noqa: PLC0415
 
-    rows = ask_or_exit(
-        client_of(config, state).records, "SELECT * EXCLUDE (content) FROM attempts ORDER BY started_unix_ms"
-    )
+    sql = "SELECT * EXCLUDE (content) FROM attempts ORDER BY started_unix_ms"
+    rows = ask_or_exit(client_of(config, state).records, sql)
+
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     typer.echo(f"wrote {len(rows)} attempts to {file}")
 

@@ -11,16 +11,19 @@ if TYPE_CHECKING:
     from crossfade.config.load import Loaded
 
 
-def load_or_exit(path: Path) -> Loaded:
-    """Read and check the config; prints one line a problem and exits with 2 when it does not check."""
+def load_or_exit(path: Path, *, serving: bool = False) -> Loaded:
+    """Read and check the config; prints one line a problem and exits with 2 when it does not check.
+
+    `serving`: this process will need the secrets, and people want to see the warnings.
+    """
     from crossfade.config.load import ConfigError, load_config  # noqa: PLC0415 - heavy
 
     try:
-        loaded = load_config(path)
+        loaded = load_config(path, secrets=serving)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
         raise typer.Exit(2) from None
-    for warning in loaded.warnings:
+    for warning in loaded.warnings if serving else ():
         typer.echo(f"warning: {warning}", err=True)
     return loaded

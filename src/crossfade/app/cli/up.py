@@ -27,7 +27,7 @@ def up(
     from crossfade.app.supervise import Part, supervise  # noqa: PLC0415
     from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
 
-    load_or_exit(config)
+    load_or_exit(config, serving=True)
     folder = StateDir(state)
     folder.prepare()
     for secret in (folder.gateway_token, folder.pepper, folder.api_token, folder.measure_key):

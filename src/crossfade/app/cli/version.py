@@ -6,8 +6,8 @@ import json
 
 import typer
 
-from crossfade import __version__
 from crossfade.app.cli.options import Json
+from crossfade.version import __version__
 
 app = typer.Typer(add_completion=False)
 

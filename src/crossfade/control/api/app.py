@@ -10,13 +10,13 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
-from crossfade import __version__
 from crossfade.control.api.access import require_token
 from crossfade.control.api.internal import create_internal_router
 from crossfade.control.api.migrations import create_migrations_router
 from crossfade.control.api.overview import create_overview_router
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.api.records import create_records_router
+from crossfade.version import __version__
 
 _NO_CONSOLE = (
     "<h1>Crossfade</h1><p>The console is not built: run <code>npm --prefix console run build</code>.</p>"

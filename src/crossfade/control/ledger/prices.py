@@ -25,7 +25,8 @@ class TokenPrice:
         read = self.cache_read_mtok if self.cache_read_mtok is not None else self.input_mtok
         write = self.cache_write_mtok if self.cache_write_mtok is not None else self.input_mtok
         total = usage["input_uncached"] * self.input_mtok + usage["output"] * self.output_mtok
-        return (total + usage["cache_read"] * read + usage["cache_write"] * write) / _MILLION
+        usd: float = (total + usage["cache_read"] * read + usage["cache_write"] * write) / _MILLION
+        return usd
 
 
 @dataclass(frozen=True, slots=True)

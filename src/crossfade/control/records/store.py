@@ -24,14 +24,21 @@ from crossfade.domain.attempt import AttemptRecord
 _RECORD: TypeAdapter[AttemptRecord] = TypeAdapter(AttemptRecord)
 _REMEMBER = dt.timedelta(hours=2)  # a gateway resends within seconds of a lost answer
 
-_TIMINGS = "STRUCT(queue_ms DOUBLE, connect_ms DOUBLE, header_ms DOUBLE, first_content_ms DOUBLE, gap_p50_ms DOUBLE, gap_max_ms DOUBLE, total_ms DOUBLE)"
-_USAGE = "STRUCT(input_uncached BIGINT, cache_read BIGINT, cache_write BIGINT, output BIGINT, reasoning BIGINT, source VARCHAR)"
+_TIMINGS = (
+    "STRUCT(queue_ms DOUBLE, connect_ms DOUBLE, header_ms DOUBLE, first_content_ms DOUBLE, "
+    "gap_p50_ms DOUBLE, gap_max_ms DOUBLE, total_ms DOUBLE)"
+)
+_USAGE = (
+    "STRUCT(input_uncached BIGINT, cache_read BIGINT, cache_write BIGINT, output BIGINT, "
+    "reasoning BIGINT, source VARCHAR)"
+)
 COLUMNS = {
     "attempt_id": "VARCHAR", "request_id": "VARCHAR", "index": "INTEGER", "gateway": "VARCHAR",
     "snapshot_version": "BIGINT", "started_unix_ms": "BIGINT", "feature": "VARCHAR", "caller": "VARCHAR",
     "unit": "VARCHAR", "arm": "VARCHAR", "arm_name": "VARCHAR", "share": "DOUBLE", "endpoint": "VARCHAR",
     "provider": "VARCHAR", "region": "VARCHAR", "model": "VARCHAR", "capacity_class": "VARCHAR",
-    "served_tier": "VARCHAR", "role": "VARCHAR", "reason": "VARCHAR", "next_reason": "VARCHAR", "stream": "BOOLEAN",
+    "served_tier": "VARCHAR", "role": "VARCHAR", "reason": "VARCHAR", "next_reason": "VARCHAR",
+    "stream": "BOOLEAN",
     "outcome": "VARCHAR", "error_kind": "VARCHAR", "error_detail": "VARCHAR", "http_status": "INTEGER",
     "provider_request_id": "VARCHAR", "pushback_ms": "BIGINT", "committed": "BOOLEAN", "final": "BOOLEAN",
     "caller_error": "BOOLEAN", "timings": _TIMINGS, "usage": _USAGE, "stop_reason": "VARCHAR",
@@ -106,7 +113,8 @@ class RecordStore:
                     try:
                         connection.execute(
                             f"COPY (SELECT * FROM read_json('{file.name}', format='newline_delimited', "  # noqa: S608
-                            f"columns={columns}, maximum_object_size=33554432)) TO '{fresh}' (FORMAT parquet)"
+                            f"columns={columns}, maximum_object_size=33554432)) "
+                            f"TO '{fresh}' (FORMAT parquet)"
                         )
                     except duckdb.Error as error:
                         fresh.unlink(missing_ok=True)

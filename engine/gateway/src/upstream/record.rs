@@ -1,0 +1,83 @@
+//! The record of a closed attempt: one place that knows every field.
+
+use crossfade_core::domain::attempt::{AttemptRecord, Content, Timings};
+use crossfade_core::domain::decision::Role;
+use crossfade_core::domain::outcome::{OutcomeClass, UpstreamError};
+
+use super::attempt::{Attempt, Ending, Ticket};
+
+impl Attempt {
+    pub(super) fn record(
+        &mut self,
+        class: OutcomeClass,
+        error: Option<UpstreamError>,
+        ending: Ending,
+        next_reason: Option<String>,
+    ) -> AttemptRecord {
+        let timings = self.timings();
+        let job = &self.job;
+        let endpoint = job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
+        let provider = endpoint.map(|endpoint| endpoint.provider.clone()).unwrap_or_default();
+        let content = self
+            .job
+            .request_text
+            .as_ref()
+            .map(|text| Content { request: text.to_string(), response: self.answer.text().to_owned() });
+        AttemptRecord {
+            attempt_id: format!("{}.{}{}", job.facts.request_id, prefix(&self.ticket), self.ticket.index),
+            request_id: job.facts.request_id.clone(),
+            index: self.ticket.index,
+            gateway: job.shared.options.name.clone(),
+            snapshot_version: job.decision.snapshot_version,
+            started_unix_ms: self.started_unix_ms,
+            feature: job.facts.feature.clone(),
+            caller: job.caller.clone(),
+            unit: job.facts.unit.clone(),
+            arm: self.ticket.arm.kind,
+            arm_name: self.ticket.arm.name.clone(),
+            share: self.ticket.arm.share,
+            endpoint: self.ticket.candidate.endpoint.clone(),
+            provider,
+            region: endpoint.and_then(|endpoint| endpoint.region.clone()),
+            model: endpoint.map(|endpoint| endpoint.model.clone()).unwrap_or_default(),
+            capacity_class: endpoint.map_or("", |e| e.capacity.capacity_class.as_str()).to_owned(),
+            served_tier: self.served_tier.take(),
+            role: self.ticket.role,
+            reason: self.ticket.reason.clone(),
+            next_reason,
+            stream: job.facts.stream,
+            outcome: class,
+            error_kind: error.as_ref().map(|error| error.kind),
+            pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
+            error_detail: error.map(|error| error.detail),
+            http_status: self.http_status,
+            provider_request_id: self.provider_request_id.take(),
+            committed: self.committed,
+            is_final: ending != Ending::Continues,
+            caller_error: ending == Ending::Failed,
+            timings,
+            usage: self.usage,
+            stop_reason: self.answer.stop_reason().map(str::to_owned),
+            max_output_tokens: job.facts.max_output_tokens,
+            content,
+        }
+    }
+
+    fn timings(&mut self) -> Timings {
+        self.gaps_ms.sort_by(f64::total_cmp);
+        Timings {
+            queue_ms: (self.started - self.job.began).as_secs_f64() * 1000.0,
+            connect_ms: None,
+            header_ms: self.header_ms,
+            first_content_ms: self.first_content_ms,
+            gap_p50_ms: self.gaps_ms.get(self.gaps_ms.len() / 2).copied(),
+            gap_max_ms: self.gaps_ms.last().copied(),
+            total_ms: self.took_ms(),
+        }
+    }
+}
+
+/// Shadows share the request's id but not its numbering.
+fn prefix(ticket: &Ticket) -> &'static str {
+    if ticket.role == Role::Shadow { "s" } else { "" }
+}
