@@ -151,7 +151,8 @@ class RecordStore:
     def pairs(self, shadow: str, since_unix_s: float) -> list[tuple[AttemptRecord, AttemptRecord]]:
         """Answers of both sides to the same request, both complete and captured, oldest first."""
         sql = (
-            "SELECT * FROM attempts WHERE content IS NOT NULL AND outcome = 'ok' AND started_unix_ms >= ? AND "
+            "SELECT * FROM attempts WHERE content IS NOT NULL AND outcome = 'ok' "
+            "AND started_unix_ms >= ? AND "
             "((arm = 'shadow' AND arm_name = ?) OR (arm <> 'shadow' AND index = 0)) ORDER BY started_unix_ms"
         )
         live: dict[str, AttemptRecord] = {}

