@@ -31,7 +31,7 @@ test: setup browser lint ## Run every test; brings its own services
 lint: setup ## Format, lints, types, import rules, licences
 	ruff check --quiet . && ruff format --quiet --check .
 	mypy --no-error-summary
-	PYTHONPATH=src lint-imports --no-timing >$(STAMPS)/imports.txt || { cat $(STAMPS)/imports.txt; exit 1; }
+	PYTHONPATH=src lint-imports --no-logo >$(STAMPS)/imports.txt || { cat $(STAMPS)/imports.txt; exit 1; }
 	cargo fmt --check
 	cargo clippy --quiet --workspace --all-targets --profile ci -- -D warnings
 	cargo deny --log-level error check licenses bans sources

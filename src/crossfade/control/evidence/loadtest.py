@@ -1,0 +1,103 @@
+"""An open-loop load test: requests are sent when they are due, whatever the answers do.
+
+Latency counts from the intended send time, so a slow server cannot slow down its own test. A probe
+whose generator lagged says nothing and is void.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from crossfade.control.evidence.gateway_client import GatewayClient, Measured
+from crossfade.control.evidence.profile import Arrival
+from crossfade.domain.evidence import Verdict
+from crossfade.stats.clopper import lower_bound, upper_bound
+
+LAG_SHARE_OF_SLO = 0.05  # a p99 schedule lag beyond 5 % of the first-token objective voids a probe
+ALPHA = 0.05
+WORD = "word "  # five bytes; with a space it is about a token and a quarter
+TOKENS_PER_WORD = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """`attainment` of requests must have their first token within `ttft_ms`; overflow at most so much."""
+
+    ttft_ms: float
+    attainment: float
+    overflow_at_most: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """One probe. `verdict` inconclusive where neither bound clears its limit."""
+
+    units: int
+    verdict: Verdict
+    reason: str
+    sent: int
+    attained: int
+    overflowed: int
+    failed: int
+    ttft_p50_ms: float | None
+    ttft_p95_ms: float | None
+    lag_p99_ms: float
+
+
+async def run_probe(
+    client: GatewayClient, feature: str, endpoint: str, arrivals: tuple[Arrival, ...]
+) -> list[Measured]:
+    """Send every arrival at its time to the pinned endpoint and wait for all answers."""
+    began = asyncio.get_running_loop().time() + 0.2
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(client.measure(body_of(feature, arrival), endpoint, began + arrival.at_s))
+            for arrival in arrivals
+        ]
+    return [task.result() for task in tasks]
+
+
+def body_of(feature: str, arrival: Arrival) -> dict[str, Any]:
+    """A request of about the recorded size."""
+    words = max(8, round(arrival.input_tokens / TOKENS_PER_WORD))
+    text = f"Summarise. Item {words} was discussed by Ana. " + WORD * words
+    return {
+        "model": feature,
+        "max_tokens": arrival.max_output_tokens,
+        "messages": [{"role": "user", "content": text}],
+    }
+
+
+def judge_probe(units: int, measured: list[Measured], slo: Slo) -> ProbeResult:
+    """Does this number of units meet the objective? Exact one-sided 95 % bounds on both shares."""
+    sent = len(measured)
+    attained = sum(1 for m in measured if m.ok and m.ttft_ms is not None and m.ttft_ms <= slo.ttft_ms)
+    overflowed = sum(1 for m in measured if m.overload)
+    failed = sum(1 for m in measured if not m.ok and not m.overload)
+    first = sorted(m.ttft_ms for m in measured if m.ttft_ms is not None)
+    lags = sorted(m.lag_ms for m in measured) or [0.0]
+    lag = lags[min(len(lags) - 1, int(0.99 * len(lags)))]
+
+    def result(verdict: Verdict, reason: str) -> ProbeResult:
+        p50, p95 = (first[min(len(first) - 1, int(q * len(first)))] if first else None for q in (0.5, 0.95))
+        return ProbeResult(units, verdict, reason, sent, attained, overflowed, failed, p50, p95, lag)
+
+    if lag > LAG_SHARE_OF_SLO * slo.ttft_ms:
+        return result(Verdict.INCONCLUSIVE, f"void: the generator lagged {lag:.0f} ms at p99")
+    if sent < 30:
+        return result(Verdict.INCONCLUSIVE, f"only {sent} requests")
+    over_low = lower_bound(overflowed, sent, alpha=ALPHA)
+    over_high = upper_bound(overflowed, sent, alpha=ALPHA)
+    met_low = lower_bound(attained, sent, alpha=ALPHA)
+    met_high = upper_bound(attained, sent, alpha=ALPHA)
+    if over_low > slo.overflow_at_most:
+        return result(Verdict.FAIL, f"{overflowed} of {sent} were refused as too much")
+    if met_high < slo.attainment:
+        return result(Verdict.FAIL, f"only {attained} of {sent} had their first token in time")
+    if over_high <= max(slo.overflow_at_most, 3.0 / sent) and met_low >= slo.attainment - 3.0 / sent:
+        return result(Verdict.PASS, f"{attained} of {sent} in time, {overflowed} refused")
+    return result(
+        Verdict.INCONCLUSIVE, f"{attained} of {sent} in time, {overflowed} refused: too close to call"
+    )

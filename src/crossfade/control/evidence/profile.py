@@ -1,0 +1,81 @@
+"""The traffic shape of a feature: arrivals and sizes, recorded or scaled."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+from crossfade.control.records.store import RecordStore
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request of a profile: seconds from its start, tokens in, most tokens out."""
+
+    at_s: float
+    input_tokens: int
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Recorded arrivals of a feature, in order. `span_s`: from the first to the last."""
+
+    feature: str
+    arrivals: tuple[Arrival, ...]
+    span_s: float
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return len(self.arrivals) / self.span_s if self.span_s > 0 else 0.0
+
+
+DEFAULT_OUTPUT_TOKENS = 256  # for recorded requests that named no limit
+
+
+def record_profile(records: RecordStore, feature: str, over_s: float, until_unix_s: float) -> Profile:
+    """The feature's own requests of the last `over_s`. Raises LookupError with too few to replay."""
+    rows = records.query(
+        "SELECT started_unix_ms, max_output_tokens AS o, "
+        "coalesce(usage.input_uncached + usage.cache_read + usage.cache_write, 0) AS i "
+        "FROM attempts WHERE feature = ? AND index = 0 AND arm NOT IN ('shadow', 'pin') "
+        "AND started_unix_ms BETWEEN ? AND ? ORDER BY started_unix_ms",
+        [feature, int((until_unix_s - over_s) * 1000), int(until_unix_s * 1000)],
+    )
+    if len(rows) < 20:
+        raise LookupError(
+            f"only {len(rows)} recorded requests of {feature} (hint: let traffic run for a while)"
+        )
+    first = rows[0]["started_unix_ms"]
+    typical = sorted(row["i"] for row in rows if row["i"]) or [100]
+    arrivals = tuple(
+        Arrival(
+            at_s=(row["started_unix_ms"] - first) / 1000,
+            input_tokens=row["i"] or typical[len(typical) // 2],
+            max_output_tokens=row["o"] or DEFAULT_OUTPUT_TOKENS,
+        )
+        for row in rows
+    )
+    return Profile(feature, arrivals, max(arrivals[-1].at_s, 1.0))
+
+
+def replay(profile: Profile, factor: float, span_s: float, seed: int) -> tuple[Arrival, ...]:
+    """Arrivals for `span_s`: the recorded ones, sped up by `factor`, repeated from a random start.
+
+    Order and bursts are kept, because burstiness decides how many units are needed.
+    """
+    draw = random.Random(seed)
+    start = draw.randrange(len(profile.arrivals))
+    period = (profile.span_s + profile.span_s / len(profile.arrivals)) / factor
+    rounds = math.ceil(span_s / period) + 1
+    offset = profile.arrivals[start].at_s / factor
+    replayed = [
+        Arrival(
+            arrival.at_s / factor + turn * period - offset, arrival.input_tokens, arrival.max_output_tokens
+        )
+        for turn in range(rounds)
+        for arrival in profile.arrivals
+    ]
+    return tuple(arrival for arrival in replayed if 0 <= arrival.at_s < span_s)
