@@ -1,0 +1,23 @@
+"""The hook with which software buys units where a cloud lets it: `PUT {"units": n}` to a URL."""
+
+from __future__ import annotations
+
+import httpx2
+
+
+class Lever:
+    """Moves a number of units. Without a URL a person moves them, so only the bought number is measured."""
+
+    async def move(self, url: str | None, units: int) -> None:
+        """Set the number of units. Raises LookupError if the hook refuses or there is none."""
+        if url is None:
+            raise LookupError(
+                'the migration names no capacity.lever (hint: a URL that takes PUT {"units": n})'
+            )
+        try:
+            async with httpx2.AsyncClient(timeout=10) as http:
+                answer = await http.put(url, json={"units": units})
+        except httpx2.HTTPError as error:
+            raise LookupError(f"the lever {url} does not answer: {error}") from error
+        if answer.status_code >= 300:
+            raise LookupError(f"the lever {url} answered {answer.status_code}: {answer.text[:200]}")

@@ -1,0 +1,366 @@
+"""The real collectors behind the ports: thin.
+
+The measuring is `control.evidence`'s, the deciding is `gates`'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from crossfade.config.features import Config
+from crossfade.control.evidence import fingerprint, judge, mapping, pairs, posture, profile, quality, scorers
+from crossfade.control.evidence.gateway_client import GatewayClient
+from crossfade.control.evidence.lever import Lever
+from crossfade.control.evidence.loadtest import ProbeResult, Slo, judge_probe, run_probe
+from crossfade.control.evidence.store import EvidenceStore
+from crossfade.control.migration.drill import DrillParts, run_drill
+from crossfade.control.migration.ports import Clock, CollectError, SignRequest, Task
+from crossfade.control.records.store import RecordStore
+from crossfade.control.store.eventlog import EventLog
+from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
+from crossfade.domain.migration import MigrationSpec
+
+COLLECTOR = "crossfade-control"
+POSTURE_HOURS = 72
+MEASURED_DAYS = 30
+PROFILE_LOOKBACK_S = 3600.0
+PROBE_S = 12.0
+SETTLE_S = 1.5  # a metered unit's window must see the new number of units first
+MOST_UNITS = 64
+LEAST_SHADOWS = 60
+SHADOW_OVERFLOW = 0.05
+LOOK_S = 1.0
+COLLECT_WITHIN_S = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorParts:
+    """What the collectors measure with."""
+
+    config: Callable[[], Config]
+    records: RecordStore
+    store: EvidenceStore
+    log: EventLog
+    client: GatewayClient
+    lever: Lever
+    drill: DrillParts
+    clock: Clock
+
+
+class RealCollectors:
+    """`ports.CollectorsPort` over the real parts."""
+
+    def __init__(self, parts: CollectorParts) -> None:
+        self._parts = parts
+        self._collectors: dict[EvidenceKind, Callable[[Task], Awaitable[Evidence]]] = {
+            EvidenceKind.POSTURE: self._posture,
+            EvidenceKind.CAPACITY_MAPPING: self._mapping,
+            EvidenceKind.SHADOW_CONFIRMATION: self._shadow,
+            EvidenceKind.QUALITY_PARITY: self._quality,
+            EvidenceKind.LATENCY_PARITY: self._latency,
+            EvidenceKind.DRILL: self._drill,
+        }
+
+    async def collect(self, task: Task) -> SignedEvidence:
+        """Measure, sign and store one record. Raises CollectError when it could not measure."""
+        collector = self._collectors.get(task.kind)
+        if collector is None:
+            raise CollectError(f"{task.kind.value} is given by people, not collected")
+        try:
+            async with asyncio.timeout(COLLECT_WITHIN_S):
+                record = await collector(task)
+        except (LookupError, judge.JudgeError) as error:
+            raise CollectError(str(error)) from error
+        except TimeoutError as error:
+            raise CollectError(f"{task.kind.value} of {task.subject} took too long") from error
+        artefact = json.dumps(record.observed, sort_keys=True).encode()
+        return await self._parts.store.add(record, artefact)
+
+    def _record(self, task: Task, verdict: Verdict, method: str, observed: dict[str, Any]) -> Evidence:
+        now = self._parts.clock()
+        hours = POSTURE_HOURS if task.kind is EvidenceKind.POSTURE else MEASURED_DAYS * 24
+        return Evidence(
+            evidence_id="",
+            kind=task.kind,
+            migration=task.spec.name,
+            subject=task.subject,
+            fingerprint=task.fingerprint,
+            collector=COLLECTOR,
+            method=method,
+            observed=json.loads(json.dumps(observed)),
+            verdict=verdict,
+            collected_unix_s=now,
+            expires_unix_s=now + hours * 3600.0,
+            artefact_sha256=None,
+            signer=COLLECTOR,
+        )
+
+    async def _posture(self, task: Task) -> Evidence:
+        checks = posture.check_posture(self._parts.config(), task.spec.candidate, task.spec.features)
+        failed = [check for check in checks if not check.ok]
+        observed = {
+            "checks": [asdict(check) for check in checks],
+            "reason": f"{len(checks) - len(failed)} checks hold",
+        }
+        return self._record(task, Verdict.FAIL if failed else Verdict.PASS, "config posture checks", observed)
+
+    async def _mapping(self, task: Task) -> Evidence:
+        spec = task.spec
+        feature, endpoint = spec.features[0], self._metered(task)
+        slo = Slo(
+            ttft_ms=next(iter(spec.capacity.slo_ms.values())),
+            attainment=spec.capacity.attainment,
+            overflow_at_most=spec.capacity.overflow_at_most,
+        )
+        recorded = await asyncio.to_thread(
+            profile.record_profile, self._parts.records, feature, PROFILE_LOOKBACK_S, self._parts.clock()
+        )
+        factor = max(_factor(name) for name in spec.capacity.profiles)
+        bought = self._parts.config().endpoints[endpoint].capacity.units
+        search = mapping.Search(first_guess=bought[0] if bought else 4, most=MOST_UNITS)
+        probes: list[ProbeResult] = []
+        try:
+            while isinstance(step := mapping.next_probe(search), mapping.Probe):
+                task.report(
+                    f"probe {len(probes) + 1}: {step.units} units at {recorded.rate * factor:.1f} requests/s"
+                )
+                result = await self._probe(task, (feature, endpoint), step.units, recorded, factor, slo)
+                if result.reason.startswith("void") and sum(p.reason.startswith("void") for p in probes) < 3:
+                    probes.append(result)
+                    continue  # said nothing about the units: measured again
+                probes.append(result)
+                search = mapping.after(search, step.units, result.verdict)
+        finally:
+            if bought:
+                await self._parts.lever.move(spec.capacity.lever, bought[0])
+        observed = {
+            "units": step.units,
+            "unit": bought[1] if bought else "unit",
+            "interval": list(step.interval),
+            "binding": "overflow" if any(p.overflowed for p in probes) else "first-token latency",
+            "rate": recorded.rate * factor,
+            "probes": [asdict(probe) for probe in probes],
+            "reason": f"{step.units} units carry {recorded.rate * factor:.1f} requests/s",
+        }
+        verdict = Verdict.PASS if step.units is not None else Verdict.FAIL
+        return self._record(task, verdict, "open-loop load test, bracketing and bisection", observed)
+
+    async def _probe(
+        self,
+        task: Task,
+        place: tuple[str, str],
+        units: int,
+        recorded: profile.Profile,
+        factor: float,
+        slo: Slo,
+    ) -> ProbeResult:
+        await self._parts.lever.move(task.spec.capacity.lever, units)
+        await asyncio.sleep(SETTLE_S)
+        arrivals = profile.replay(recorded, factor, PROBE_S, seed=units)
+        return judge_probe(units, await run_probe(self._parts.client, *place, arrivals), slo)
+
+    def _metered(self, task: Task) -> str:
+        """The candidate's provisioned endpoint, or its first."""
+        config = self._parts.config()
+        bought = [e for e in task.endpoints if config.endpoints[e].capacity.class_ == "provisioned"]
+        return (bought or list(task.endpoints))[0]
+
+    async def _shadow(self, task: Task) -> Evidence:
+        """Shadow copies at full rate: how many were refused, how many failed."""
+        while True:
+            rows = await asyncio.to_thread(
+                self._parts.records.query,
+                "SELECT count(*) AS n, count_if(outcome = 'overload') AS overload, "
+                "count_if(outcome IN ('hard', 'config')) AS failed FROM attempts "
+                "WHERE arm = 'shadow' AND arm_name = ? AND feature = ? AND started_unix_ms >= ?",
+                [task.spec.name, task.subject, int(task.since_unix_s * 1000)],
+            )
+            seen = rows[0]
+            task.report(f"{seen['n']} of {LEAST_SHADOWS} shadow requests of {task.subject}")
+            if seen["n"] >= LEAST_SHADOWS:
+                break
+            await asyncio.sleep(LOOK_S)
+        bad = (seen["overload"] + seen["failed"]) / seen["n"]
+        observed = {
+            "requests": seen["n"],
+            "errors": seen["failed"],
+            "overload_share": seen["overload"] / seen["n"],
+            "reason": f"{seen['n']} shadow requests, {seen['overload']} refused, {seen['failed']} failed",
+        }
+        verdict = Verdict.PASS if bad <= SHADOW_OVERFLOW else Verdict.FAIL
+        return self._record(task, verdict, "shadow traffic at full rate", observed)
+
+    async def _quality(self, task: Task) -> Evidence:
+        """Judge and label until every metric is decided or the label budget is spent."""
+        wanted = task.spec.quality
+        judges = [judge_name for judge_name in wanted.judges if judge_name in self._parts.config().features]
+        if not judges:
+            raise CollectError("no judge of the migration is a feature in the config (hint: define judge-a)")
+        grades: dict[str, tuple[float, float]] = {}
+        while True:
+            found = await self._pairs(task)
+            fresh = [pair for pair in found if pair.pair_id not in grades]
+            for name, part in _round_robin(judges, fresh).items():
+                texts = [(p.source, text) for p in part for text in (p.incumbent, p.candidate)]
+                scores = await judge.grade(self._parts.client, name, texts)
+                for index, pair in enumerate(part):
+                    grades[pair.pair_id] = (scores[2 * index], scores[2 * index + 1])
+            labels = await read_labels(self._parts.log, task.spec.name)
+            task.report(f"{len(found)} pairs judged, {len(labels)} labelled")
+            metrics = [
+                quality.rubric_parity(
+                    found, [grades[p.pair_id] for p in found], labels, wanted.margins["rubric"]
+                )
+            ]
+            metrics += [
+                quality.scorer_parity(name, found, margin)
+                for name, margin in wanted.margins.items()
+                if name in scorers.SCORERS
+            ]
+            verdict = quality.worst([metric["verdict"] for metric in metrics])
+            if verdict is not Verdict.INCONCLUSIVE or len(labels) >= wanted.labels_at_most:
+                break
+            await asyncio.sleep(LOOK_S)
+        rubric = metrics[0]
+        observed = {
+            "metrics": metrics,
+            "pairs": len(found),
+            "labels": len(labels),
+            "judges": judges,
+            "reason": f"{len(found)} pairs, {rubric['labels']} labels: difference {rubric['estimate']:+.3f}, "
+            f"at least {rubric['lower']:+.3f}, margin {rubric['margin']:.2f}",
+        }
+        return self._record(task, verdict, "paired non-inferiority, judge corrected by labels", observed)
+
+    async def _latency(self, task: Task) -> Evidence:
+        while True:
+            found = await self._pairs(task)
+            metrics = [
+                quality.latency_parity(found, name, margin)
+                for name, margin in task.spec.quality.latency.items()
+            ]
+            verdict = quality.worst([metric["verdict"] for metric in metrics])
+            task.report(f"{len(found)} timed pairs")
+            if verdict is not Verdict.INCONCLUSIVE or len(found) >= 20_000:
+                break
+            await asyncio.sleep(LOOK_S)
+        said = "; ".join(f"{m['name']} x{m['ratio']:.2f}, at most x{m['upper']:.2f}" for m in metrics)
+        observed = {"metrics": metrics, "pairs": len(found), "reason": said}
+        return self._record(task, verdict, "non-inferiority of quantile ratios, block bootstrap", observed)
+
+    async def _pairs(self, task: Task) -> list[pairs.Pair]:
+        return await asyncio.to_thread(
+            pairs.pairs_of, self._parts.records, task.spec.name, task.subject, task.since_unix_s
+        )
+
+    async def _drill(self, task: Task) -> Evidence:
+        result = await run_drill(self._parts.drill, task)
+        return self._record(task, result.verdict, "rollback drill on every gateway", result.observed)
+
+
+def _factor(name: str) -> float:
+    """`recorded*1.3` -> 1.3; `recorded` -> 1."""
+    _, _, factor = name.partition("*")
+    return float(factor) if factor else 1.0
+
+
+def _round_robin(judges: list[str], found: list[pairs.Pair]) -> dict[str, list[pairs.Pair]]:
+    """Each pair to one judge, the same for both answers, by the pair's own hash."""
+    parts: dict[str, list[pairs.Pair]] = {name: [] for name in judges}
+    for pair in found:
+        parts[judges[math.floor(pairs.draw_of("judge", pair.pair_id) * len(judges))]].append(pair)
+    return parts
+
+
+async def read_labels(log: EventLog, migration: str) -> quality.Labels:
+    """Labels by pair: (incumbent's score, candidate's score); several raters are averaged."""
+    given: dict[str, list[tuple[float, float]]] = {}
+    for event in await log.read(f"labels/{migration}"):
+        for label in event.payload["labels"]:
+            given.setdefault(label["id"], []).append((label["incumbent"], label["candidate"]))
+    return {
+        pair_id: (sum(a for a, _ in scores) / len(scores), sum(b for _, b in scores) / len(scores))
+        for pair_id, scores in given.items()
+    }
+
+
+class RealPeople:
+    """`ports.PeoplePort`: sign-offs by person, labels by rater."""
+
+    def __init__(self, parts: CollectorParts, salt: str = "labels") -> None:
+        self._parts = parts
+        self._salt = salt
+
+    async def sign(self, request: SignRequest) -> SignedEvidence:
+        """Sign a statement for a role with the person's own key."""
+        now = self._parts.clock()
+        fields = fingerprint.fingerprint_fields(
+            self._parts.config(), request.spec.candidate, request.spec.features
+        )
+        record = Evidence(
+            evidence_id="",
+            kind=EvidenceKind.SIGNOFF,
+            migration=request.spec.name,
+            subject=request.spec.candidate,
+            fingerprint=request.fingerprint,
+            collector=request.person,
+            method="sign-off",
+            observed={"role": request.role, "name": request.person, "signed_for": fields},
+            verdict=Verdict.PASS,
+            collected_unix_s=now,
+            expires_unix_s=now + request.spec.compliance.expires_s,
+            artefact_sha256=None,
+            signer=request.person,
+        )
+        return await self._parts.store.add(replace(record), request.statement.encode())
+
+    async def label_queue(self, spec: MigrationSpec) -> list[dict[str, Any]]:
+        """Sampled pairs without a label, blind: X and Y in an order only the salt knows."""
+        labelled = await read_labels(self._parts.log, spec.name)
+        waiting = [pair for pair in await self._sampled(spec) if pair.pair_id not in labelled]
+        left = max(0, spec.quality.labels_at_most - len(labelled))
+        return [self._blind(pair) for pair in waiting[:left]]
+
+    async def label(self, spec: MigrationSpec, labels: list[dict[str, Any]], rater: str) -> int:
+        """Take labels in. Refuses pairs outside the sample and labels of one side only."""
+        sampled = {pair.pair_id for pair in await self._sampled(spec)}
+        rows = []
+        for label in labels:
+            pair_id, scores = label.get("id"), (label.get("score_x"), label.get("score_y"))
+            if pair_id not in sampled:
+                raise CollectError(f"pair {pair_id} is not in the sample (hint: label what the queue shows)")
+            if not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores):
+                raise CollectError(f"pair {pair_id}: both scores are needed, each between 0 and 1")
+            first, second = (float(score) for score in scores if score is not None)
+            swap = not pairs.shows_incumbent_first(self._salt, str(pair_id))
+            incumbent, candidate = (second, first) if swap else (first, second)
+            rows.append({"id": pair_id, "incumbent": incumbent, "candidate": candidate})
+        known = {
+            (event.actor, label["id"])
+            for event in await self._parts.log.read(f"labels/{spec.name}")
+            for label in event.payload["labels"]
+        }
+        fresh = [row for row in rows if (rater, row["id"]) not in known]
+        if fresh:
+            await self._parts.log.append(
+                f"labels/{spec.name}", "labels", {"labels": fresh}, actor=rater, reason=f"{len(fresh)} labels"
+            )
+        return len(fresh)
+
+    async def _sampled(self, spec: MigrationSpec) -> list[pairs.Pair]:
+        found = [
+            pair
+            for feature in spec.features
+            for pair in await asyncio.to_thread(pairs.pairs_of, self._parts.records, spec.name, feature, 0.0)
+        ]
+        return [p for p in found if pairs.is_sampled(self._salt, p.pair_id, spec.quality.label_rate)]
+
+    def _blind(self, pair: pairs.Pair) -> dict[str, Any]:
+        answers = (pair.incumbent, pair.candidate)
+        x, y = answers if pairs.shows_incumbent_first(self._salt, pair.pair_id) else reversed(answers)
+        return {"id": pair.pair_id, "prompt": pair.source, "answer_x": x, "answer_y": y}
