@@ -22,12 +22,14 @@ providers:
   sagemaker-sim: {{kind: sagemaker, base_url: '{clouds.sagemaker}', auth: {{method: default-chain}}}}
 endpoints:
   gpt: {{provider: lab, model: gpt-sim}}
+  untouched: {{provider: lab, model: gpt-sim}}  # no other test breaks it, so its breaker is closed
   claude: {{provider: bedrock-sim, region: us-east-1, model: us.anthropic.claude-haiku-4-5}}
   haiku-sm: {{provider: sagemaker-sim, region: us-east-1, model: haiku-sm}}
 features:
   summary: [gpt, claude]
   answer: [claude, gpt]
   recap: [haiku-sm, gpt]
+  explained: [untouched, claude]
 """
 
 

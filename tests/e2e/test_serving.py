@@ -98,7 +98,7 @@ def test_a_failure_before_the_first_content_is_answered_in_full_by_the_backup(cl
 
 def test_explain_names_each_attempt_its_outcome_and_why_the_next_was_chosen(client, deployment, faults):
     faults("openai", "gpt-sim", kind="errors", rate=1.0)
-    raw = client.chat.completions.with_raw_response.create(model="summary", messages=MESSAGES)
+    raw = client.chat.completions.with_raw_response.create(model="explained", messages=MESSAGES)
     request_id = raw.headers["x-crossfade-request-id"]
     deadline = time.monotonic() + 20
     while True:
@@ -107,7 +107,7 @@ def test_explain_names_each_attempt_its_outcome_and_why_the_next_was_chosen(clie
             break
 
     assert done.returncode == 0, done.stderr
-    assert "gpt" in done.stdout
+    assert "untouched" in done.stdout
     assert "server_error" in done.stdout
     assert "claude" in done.stdout
     assert "failover" in done.stdout
@@ -132,7 +132,7 @@ def test_bad_requests_are_told_what_and_how_to_mend_it(deployment, body, status,
 
 
 def test_features_are_listed_as_models(client):
-    assert {model.id for model in client.models.list()} == {"summary", "answer", "recap"}
+    assert {model.id for model in client.models.list()} == {"summary", "answer", "recap", "explained"}
 
 
 def test_metrics_are_on_the_admin_port_only(deployment):
@@ -145,6 +145,6 @@ def test_metrics_are_on_the_admin_port_only(deployment):
 def test_the_overview_shows_features_endpoints_and_the_gateway(deployment):
     overview = call(f"{deployment.control}/api/v1/overview")
 
-    assert {feature["name"] for feature in overview["features"]} == {"summary", "answer", "recap"}
-    assert {endpoint["name"] for endpoint in overview["endpoints"]} == {"gpt", "claude", "haiku-sm"}
+    assert {feature["name"] for feature in overview["features"]} == {"summary", "answer", "recap", "explained"}
+    assert {endpoint["name"] for endpoint in overview["endpoints"]} == {"gpt", "untouched", "claude", "haiku-sm"}
     assert len(overview["gateways"]) == 1

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from crossfade.app.migrations import MigrationParts, build_migrations
 from crossfade.config.compile import credential_plan
 from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.parts import ControlParts
@@ -42,11 +43,14 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         board=board,
         records=records,
         broker=broker,
-        migrations=None,
+        migrations=build_migrations(MigrationParts(events, publisher, board, records, folder)),
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )
-    tasks = [asyncio.create_task(broker.run()), asyncio.create_task(_follow_config(config_path, parts))]
+    loops = [broker.run(), _follow_config(config_path, parts)]
+    if parts.migrations is not None:
+        loops.append(parts.migrations.run())
+    tasks = [asyncio.create_task(loop) for loop in loops]
     try:
         yield parts
     finally:

@@ -1,0 +1,66 @@
+"""Puts the migrations service together from control's parts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from dataclasses import dataclass
+
+from crossfade.control.evidence.fingerprint import fingerprint
+from crossfade.control.evidence.gateway_client import GatewayClient
+from crossfade.control.evidence.lever import Lever
+from crossfade.control.evidence.store import EvidenceStore
+from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
+from crossfade.control.migration.collectors import CollectorParts, RealCollectors, RealPeople
+from crossfade.control.migration.drill import DrillParts, HttpGatewayAdmin
+from crossfade.control.migration.ports import Ports
+from crossfade.control.migration.service import Migrations
+from crossfade.control.publish import Publisher
+from crossfade.control.records.counters import CounterBoard
+from crossfade.control.records.store import RecordStore
+from crossfade.control.store.eventlog import ConflictError, EventLog
+from crossfade.control.store.state_dir import StateDir
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationParts:
+    """What of control the migrations stand on."""
+
+    log: EventLog
+    publisher: Publisher
+    board: CounterBoard
+    records: RecordStore
+    folder: StateDir
+
+
+def build_migrations(parts: MigrationParts) -> Migrations:
+    """The service over the real parts. One process among several drives: the lease decides which."""
+    gateway = parts.publisher.config.gateway
+    store = EvidenceStore(parts.log, parts.folder)
+    counters = BoardCounters(parts.board, time.time)
+    admin = HttpGatewayAdmin(urls={"gateway-1": f"http://{gateway.admin}"})
+    collector_parts = CollectorParts(
+        config=lambda: parts.publisher.config,
+        records=parts.records,
+        store=store,
+        log=parts.log,
+        client=GatewayClient(f"http://{gateway.listen}", parts.folder.measure_key()),
+        lever=Lever(),
+        drill=DrillParts(parts.publisher, counters, admin, time.time, asyncio.sleep),
+        clock=time.time,
+    )
+    ports = Ports(
+        log=parts.log,
+        publisher=parts.publisher,
+        counters=counters,
+        evidence=store,
+        candidate=ConfigCandidate(parts.publisher, fingerprint),
+        collectors=RealCollectors(collector_parts),
+        people=RealPeople(collector_parts),
+        bundles=FolderBundles(parts.folder.root / "bundles"),
+        clock=time.time,
+        conflict=ConflictError,
+    )
+    return Migrations(ports, holder=f"{socket.gethostname()}-{os.getpid()}")
