@@ -12,7 +12,7 @@ use crate::domain::attempt::{EndpointHealth, FeatureEffect};
 use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Next, Refusal, Role, ShadowPlan};
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Feature, Rollout, Snapshot, Target};
+use crate::domain::snapshot::{Attempts, Feature, Rollout, Snapshot, Target};
 
 use super::assign::{decision, experiment_arm, nearest};
 use super::breaker::{Breaker, Seen};
@@ -109,6 +109,7 @@ impl Engine {
             eligible: &feature.eligible,
             breakers: &mut self.breakers,
             request,
+            wait_s: wait_s(&feature.attempts),
             now,
             draw,
         };
@@ -358,6 +359,13 @@ fn rollout_of<'a>(snapshot: &'a Snapshot, feature: &str) -> Option<&'a Rollout> 
 
 fn serves(snapshot: &Snapshot, target: &Target, endpoint: &str) -> bool {
     snapshot.pools.get(&target.pool).is_some_and(|pool| pool.endpoints.iter().any(|name| name == endpoint))
+}
+
+/// How long a rest of the preferred model is waited out rather than served by another.
+fn wait_s(attempts: &Attempts) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
+    let wait_ms = attempts.pushback_wait_ms as f64;
+    wait_ms / 1000.0
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded and not negative")]

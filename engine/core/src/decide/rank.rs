@@ -1,5 +1,6 @@
 //! Turns a feature's targets into an ordered list of endpoints: the compliance filter first and
-//! never relaxed, then health, then the pool's own order. Everything left out is named.
+//! never relaxed, then health, then the pool's own order; only where there is no other backup, those
+//! that are recovering or were asked to rest. Everything left out is named.
 
 use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
@@ -16,9 +17,14 @@ pub struct Ranking<'a> {
     pub eligible: &'a [String],
     pub breakers: &'a mut BTreeMap<String, Breaker>,
     pub request: &'a RequestFacts,
+    /// How long a short rest of the preferred model may be waited out.
+    pub wait_s: f64,
     pub now: f64,
     pub draw: f64,
 }
+
+/// So many ways to serve a request make last resorts needless: the first choice and one backup.
+const ENOUGH: usize = 2;
 
 /// Ordered candidates, what was left out, and when the earliest of those may be asked again.
 #[derive(Debug, Default)]
@@ -26,7 +32,15 @@ pub struct Ranked {
     pub candidates: Vec<Candidate>,
     pub skipped: Vec<Skipped>,
     pub retry_at: Option<f64>,
-    pushed_back: Vec<(f64, Candidate)>,
+    last_resorts: Vec<LastResort>,
+}
+
+/// An endpoint that serves only if too few others can; `until` is now unless it was asked to rest.
+#[derive(Debug)]
+struct LastResort {
+    until: f64,
+    candidate: Candidate,
+    reason: String,
 }
 
 impl Ranking<'_> {
@@ -35,19 +49,16 @@ impl Ranking<'_> {
         let mut ranked = Ranked::default();
         for (index, (target, why)) in targets.iter().enumerate() {
             for name in self.pool_order(target) {
-                self.consider(&mut ranked, &name, index, target, why);
+                self.consider(&mut ranked, &name, index, (target, why));
             }
+            ranked.wait_out(index, self.now + self.wait_s);
         }
-        // All healthy ones are pushed back: the one that returns first is asked, rather than nobody.
-        if ranked.candidates.is_empty() {
-            ranked.pushed_back.sort_by(|a, b| a.0.total_cmp(&b.0));
-            ranked.candidates.extend(ranked.pushed_back.drain(..).map(|(_, candidate)| candidate));
-        }
+        ranked.fill_up();
         ranked
     }
 
-    fn consider(&mut self, ranked: &mut Ranked, name: &str, index: usize, target: &Target, why: &str) {
-        if ranked.candidates.iter().any(|known| known.endpoint == name) {
+    fn consider(&mut self, ranked: &mut Ranked, name: &str, index: usize, (target, why): (&Target, &str)) {
+        if ranked.knows(name) {
             return;
         }
         if !self.eligible.iter().any(|allowed| allowed == name) {
@@ -57,63 +68,111 @@ impl Ranking<'_> {
         let Some(breaker) = self.breakers.get_mut(name) else {
             return;
         };
-        // An endpoint that is recovering serves as somebody's first choice or not at all: the
-        // retry of a request that has already failed must not be its test.
-        if !breaker.is_closed() && !breaker.is_open() && !ranked.candidates.is_empty() {
-            ranked.skip(name, "half-open: not used as a backup".to_owned());
+        let candidate = |level: f64, probe: bool, reason: String| {
+            let (endpoint, set) = (name.to_owned(), target.set.clone());
+            Candidate { endpoint, target: index, set, level, probe, reason }
+        };
+        breaker.tick(self.now);
+        let half_open = !breaker.is_closed() && !breaker.is_open();
+        let level = breaker.report().1;
+        if let (Some(until), false) = (breaker.pushed_back_until(self.now), breaker.is_open()) {
+            let reason = format!("asked to come back in {:.1} s", until - self.now);
+            ranked.later(until, candidate(level, false, why.to_owned()), reason);
+            return;
+        }
+        // An endpoint that is recovering serves as somebody's first choice or as a last resort: the
+        // retry of a request that has already failed should not be its test.
+        if half_open && !ranked.candidates.is_empty() {
+            let reason = breaker.report().2.to_owned();
+            ranked.later(self.now, candidate(level, false, why.to_owned()), reason);
             return;
         }
         let point = split_point(&self.request.feature, &self.request.request_id);
         match breaker.admit(point, self.now) {
+            Admission::No { reason, .. } if half_open => {
+                ranked.later(self.now, candidate(level, false, why.to_owned()), reason);
+            }
             Admission::No { reason, retry_at } => {
                 ranked.retry_at = Some(ranked.retry_at.map_or(retry_at, |at: f64| at.min(retry_at)));
                 ranked.skip(name, reason);
             }
-            Admission::Yes { share, probe } => {
-                let candidate = Candidate {
-                    endpoint: name.to_owned(),
-                    target: index,
-                    set: target.set.clone(),
-                    level: share,
-                    probe,
-                    reason: if probe {
-                        format!("{why}; probe of a half-open endpoint")
-                    } else {
-                        why.to_owned()
-                    },
-                };
-                if let Some(until) = breaker.pushed_back_until(self.now) {
-                    ranked.skip(name, format!("asked to come back in {:.1} s", until - self.now));
-                    ranked.pushed_back.push((until, candidate));
-                } else {
-                    ranked.candidates.push(candidate);
-                }
+            Admission::Yes { share, probe: true } => {
+                let reason = format!("{why}; probe of a half-open endpoint");
+                ranked.candidates.push(candidate(share, true, reason));
+            }
+            Admission::Yes { share, probe: false } => {
+                ranked.candidates.push(candidate(share, false, why.to_owned()));
             }
         }
     }
 
+    /// A pool's endpoints in the order in which this request tries them.
     fn pool_order(&self, target: &Target) -> Vec<String> {
         let Some(pool) = self.snapshot.pools.get(&target.pool) else {
             return Vec::new();
         };
         let mut order = pool.endpoints.clone();
         if pool.choose == Choose::Weighted {
-            // Rotating to the drawn endpoint keeps the listed order for the backups behind it.
-            let weight =
-                |name: &String| self.snapshot.endpoints.get(name).map_or(0.0, |endpoint| endpoint.weight);
-            let total: f64 = order.iter().map(weight).sum();
-            let mut left = self.draw * total;
-            let drawn = order.iter().position(|name| {
-                left -= weight(name);
-                left < 0.0
-            });
-            order.rotate_left(drawn.unwrap_or(0));
+            let weight = |name: &str| self.snapshot.endpoints.get(name).map_or(0.0, |one| one.weight);
+            let mut keyed: Vec<_> =
+                order.into_iter().map(|name| (arrival(&name, weight(&name), self.draw), name)).collect();
+            keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+            order = keyed.into_iter().map(|(_, name)| name).collect();
         }
         order
     }
 }
 
+/// Sorting by these exponential arrival times draws without replacement in proportion to the weights
+/// (Efraimidis and Spirakis 2006), so that whoever is out leaves its traffic to the others in
+/// proportion too. Weight 0 comes last.
+fn arrival(name: &str, weight: f64, draw: f64) -> f64 {
+    let uniform = 1.0 - split_point(name, &format!("{:x}", draw.to_bits()));
+    if weight > 0.0 { -uniform.ln() / weight } else { f64::INFINITY }
+}
+
 impl Ranked {
+    fn knows(&self, name: &str) -> bool {
+        self.candidates.iter().any(|known| known.endpoint == name)
+            || self.skipped.iter().any(|known| known.endpoint == name)
+            || self.last_resorts.iter().any(|known| known.candidate.endpoint == name)
+    }
+
+    fn later(&mut self, until: f64, candidate: Candidate, reason: String) {
+        self.last_resorts.push(LastResort { until, candidate, reason });
+    }
+
+    /// A brief rest of the preferred model is better than another model: without a healthy sibling,
+    /// the closed endpoint of `target` that is back soonest, by `latest`, keeps the target's place.
+    fn wait_out(&mut self, target: usize, latest: f64) {
+        if self.candidates.last().is_some_and(|known| known.target == target) {
+            return;
+        }
+        let rests = |one: &LastResort| one.candidate.target == target && one.candidate.level >= 1.0;
+        let soonest = (0..self.last_resorts.len())
+            .filter(|&place| rests(&self.last_resorts[place]) && self.last_resorts[place].until <= latest)
+            .min_by(|&a, &b| self.last_resorts[a].until.total_cmp(&self.last_resorts[b].until));
+        if let Some(place) = soonest {
+            let LastResort { mut candidate, reason, .. } = self.last_resorts.remove(place);
+            candidate.reason = format!("{}; {reason}", candidate.reason);
+            self.candidates.push(candidate);
+        }
+    }
+
+    /// Prefers serving: an endpoint that is merely recovering or resting is better than an error.
+    fn fill_up(&mut self) {
+        let mut left = std::mem::take(&mut self.last_resorts);
+        left.sort_by(|a, b| a.until.total_cmp(&b.until));
+        for LastResort { mut candidate, reason, .. } in left {
+            if self.candidates.len() < ENOUGH {
+                candidate.reason = format!("{}; last resort ({reason})", candidate.reason);
+                self.candidates.push(candidate);
+            } else {
+                self.skip(&candidate.endpoint, reason);
+            }
+        }
+    }
+
     fn skip(&mut self, endpoint: &str, reason: String) {
         self.skipped.push(Skipped { endpoint: endpoint.to_owned(), reason });
     }
