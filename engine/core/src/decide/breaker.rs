@@ -19,8 +19,9 @@ const CONFIG_WITHIN_S: f64 = 10.0;
 const QUARANTINE_S: f64 = 60.0;
 /// A probe whose outcome never comes (its caller vanished with us) frees the slot after this.
 const PROBE_SLOT_S: f64 = 60.0;
-/// Pushback when a provider says "too much" without saying until when.
-const DEFAULT_PUSHBACK_S: f64 = 1.0;
+/// Pushback when a provider says "too much" without saying until when: long enough to matter, short
+/// enough to wait out.
+pub const DEFAULT_PUSHBACK_MS: u64 = 1000;
 const LONGEST_PUSHBACK_S: f64 = 300.0;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -296,9 +297,8 @@ impl Breaker {
 
     fn push_back(&mut self, seen: &Seen<'_>, now: f64) {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
-        let wait =
-            seen.pushback_ms.map_or(DEFAULT_PUSHBACK_S, |ms| ms as f64 / 1000.0).min(LONGEST_PUSHBACK_S);
-        self.not_before = self.not_before.max(now + wait);
+        let wait = seen.pushback_ms.unwrap_or(DEFAULT_PUSHBACK_MS) as f64 / 1000.0;
+        self.not_before = self.not_before.max(now + wait.min(LONGEST_PUSHBACK_S));
         if let (true, State::Probe { .. }) = (seen.probe, &self.state) {
             self.state = State::Open { until: self.not_before };
             "open: asked to come back later while probing".clone_into(&mut self.reason);

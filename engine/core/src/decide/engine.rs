@@ -18,7 +18,7 @@ use super::assign::{decision, experiment_arm, nearest};
 use super::breaker::{Breaker, Seen};
 use super::budget::RetryBudget;
 use super::latch::Latch;
-use super::next::{Situation, Tried, next};
+use super::next::{Situation, Standing, Tried, next, next_of_pinned};
 use super::rank::Ranking;
 use super::split::split_point;
 
@@ -135,24 +135,44 @@ impl Engine {
         elapsed_ms: u64,
         now: f64,
     ) -> Next {
-        let endpoint =
-            tried.last().and_then(|last| decision.candidates.get(last.candidate)).map(|c| c.endpoint.clone());
-        let closed =
-            endpoint.as_ref().and_then(|name| self.breakers.get(name)).is_some_and(Breaker::is_closed);
-        let total = request
-            .deadline_ms
-            .map_or(decision.deadlines.total_ms, |own| own.min(decision.deadlines.total_ms));
-        let situation = Situation { decision, tried, remaining_ms: total.saturating_sub(elapsed_ms), closed };
-        let attempts = &decision.attempts;
-        let budgets = &mut self.budgets;
-        if decision.arm.kind == ArmKind::Pin && !tried.is_empty() {
-            return Next::GiveUp { reason: "a measurement is not repeated".to_owned() };
+        if decision.arm.kind == ArmKind::Pin {
+            return next_of_pinned(decision, tried);
         }
-        next(&situation, || {
-            let key = (request.feature.clone(), endpoint.unwrap_or_default());
-            let budget = budgets.entry(key).or_insert_with(|| RetryBudget::new(attempts.retry_ttl_s));
-            budget.withdraw(attempts.retry_ratio, attempts.retry_reserve_per_s, now)
+        let total = decision.deadlines.total_ms;
+        let total = request.deadline_ms.map_or(total, |own| own.min(total));
+        let standings: Vec<_> =
+            decision.candidates.iter().map(|one| self.standing(decision, &one.endpoint, now)).collect();
+        let situation = Situation {
+            request_id: &request.request_id,
+            decision,
+            tried,
+            remaining_ms: total.saturating_sub(elapsed_ms),
+            standings: &standings,
+        };
+        let last = tried.last().and_then(|last| decision.candidates.get(last.candidate));
+        let attempts = &decision.attempts;
+        next(&situation, |cost| {
+            let key = (decision.feature.clone(), last.map_or_else(String::new, |one| one.endpoint.clone()));
+            let budget = self.budgets.entry(key).or_insert_with(|| RetryBudget::new(attempts.retry_ttl_s));
+            budget.withdraw(cost, attempts, now)
         })
+    }
+
+    /// How a candidate of an earlier decision stands now. One that a newer snapshot took from the
+    /// feature is out: the compliance filter holds for the later attempts of a request too.
+    fn standing(&self, decision: &Decision, endpoint: &String, now: f64) -> Standing {
+        let feature = self.snapshot.features.get(&decision.feature);
+        let allowed = decision.snapshot_version == self.snapshot.version
+            || feature.is_some_and(|feature| feature.eligible.contains(endpoint));
+        let Some(breaker) = self.breakers.get(endpoint).filter(|_| allowed) else {
+            return Standing::Out;
+        };
+        match breaker.pushed_back_until(now) {
+            _ if breaker.is_open() => Standing::Out,
+            Some(until) => Standing::Resting { wait_ms: millis(until - now) },
+            None if breaker.is_closed() => Standing::Closed,
+            None => Standing::HalfOpen,
+        }
     }
 
     /// Counts a closed attempt. Only a request's first attempt speaks about an endpoint's health:

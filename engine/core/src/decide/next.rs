@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::decision::{Decision, Next, Role};
 use crate::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 
-/// Pushback when the provider named none: long enough to matter, short enough to wait out.
-const DEFAULT_WAIT_MS: u64 = 500;
+use super::breaker::DEFAULT_PUSHBACK_MS;
+use super::budget::Cost;
+use super::split::split_point;
+
+/// Waits are stretched by up to this share, each request's by its own: those who were told the same
+/// moment must not all come back at it.
+const SPREAD: f64 = 0.2;
 
 /// One attempt of the request that has failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,19 +23,33 @@ pub struct Tried {
     pub took_ms: f64,
 }
 
+/// How an endpoint stands at this moment, which may be long after the request was planned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Standing {
+    Closed,
+    HalfOpen,
+    /// The provider asked us to come back after `wait_ms`.
+    Resting {
+        wait_ms: u64,
+    },
+    /// Open, quarantined, or no longer eligible.
+    Out,
+}
+
 /// What the engine knows besides the request's own history.
 pub struct Situation<'a> {
+    pub request_id: &'a str,
     pub decision: &'a Decision,
     pub tried: &'a [Tried],
     pub remaining_ms: u64,
-    /// Whether the last endpoint's breaker is still closed.
-    pub closed: bool,
+    /// How each of the decision's candidates stands now.
+    pub standings: &'a [Standing],
 }
 
 /// Decides; `grant` takes a retry from the budget, and is asked last, so that none is wasted.
-pub fn next(situation: &Situation<'_>, grant: impl FnOnce() -> bool) -> Next {
+pub fn next(situation: &Situation<'_>, grant: impl FnOnce(Cost) -> bool) -> Next {
     let Some(last) = situation.tried.last() else {
-        return attempt(0, Role::First, 0, "nothing was tried yet".to_owned());
+        return first(situation);
     };
     let kind = last.error.kind;
     let limit = situation.decision.attempts.max_attempts as usize;
@@ -45,8 +64,8 @@ pub fn next(situation: &Situation<'_>, grant: impl FnOnce() -> bool) -> Next {
         OutcomeClass::Cancelled => give_up("the caller left".to_owned()),
         OutcomeClass::Caller => after_callers_mistake(situation, last),
         OutcomeClass::Config => failover(situation, last),
-        OutcomeClass::Overload => after_overload(situation, last),
-        OutcomeClass::Hard if may_retry(situation, last) && grant() => {
+        OutcomeClass::Overload => after_overload(situation, last, grant),
+        OutcomeClass::Hard if may_retry(situation, last) && grant(Cost::Failure) => {
             let reason = format!("retry: {} after {:.0} ms, once more at once", kind.as_str(), last.took_ms);
             attempt(last.candidate, Role::Retry, 0, reason)
         }
@@ -54,12 +73,25 @@ pub fn next(situation: &Situation<'_>, grant: impl FnOnce() -> bool) -> Next {
     }
 }
 
+/// The first candidate, after the rest of one that was chosen although it was asked to rest.
+fn first(situation: &Situation<'_>) -> Next {
+    let Some(chosen) = situation.decision.candidates.first() else {
+        return give_up("no endpoint may serve".to_owned());
+    };
+    let role = if chosen.probe { Role::Probe } else { Role::First };
+    let wait_ms = match situation.standings.first() {
+        Some(Standing::Resting { wait_ms }) if can_wait(situation, *wait_ms) => spread(situation, *wait_ms),
+        _ => 0,
+    };
+    attempt(0, role, wait_ms, chosen.reason.clone())
+}
+
 fn may_retry(situation: &Situation<'_>, last: &Tried) -> bool {
     let policy = &situation.decision.attempts;
     let again = situation.tried.iter().filter(|tried| tried.role == Role::Retry).count();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
     let quick = last.took_ms < policy.retry_within_ms as f64;
-    situation.closed
+    situation.standings.get(last.candidate) == Some(&Standing::Closed)
         && quick
         && last.error.kind != ErrorKind::Timeout
         && again < policy.same_endpoint_retries as usize
@@ -81,7 +113,7 @@ fn after_callers_mistake(situation: &Situation<'_>, last: &Tried) -> Next {
     give_up(format!("{}: the request itself must change", last.error.kind.as_str()))
 }
 
-fn after_overload(situation: &Situation<'_>, last: &Tried) -> Next {
+fn after_overload(situation: &Situation<'_>, last: &Tried, grant: impl FnOnce(Cost) -> bool) -> Next {
     let candidates = &situation.decision.candidates;
     let Some(full) = candidates.get(last.candidate) else {
         return failover(situation, last);
@@ -90,12 +122,13 @@ fn after_overload(situation: &Situation<'_>, last: &Tried) -> Next {
         let reason = format!("spillover: {} answered {}", full.endpoint, last.error.kind.as_str());
         return attempt(sibling, Role::Spillover, 0, reason);
     }
-    let wait = last.error.pushback_ms.unwrap_or(DEFAULT_WAIT_MS);
+    let wait_ms = last.error.pushback_ms.unwrap_or(DEFAULT_PUSHBACK_MS);
     let waited =
         situation.tried.iter().any(|tried| tried.candidate == last.candidate && tried.role == Role::Retry);
-    if !waited && wait <= situation.decision.attempts.pushback_wait_ms && wait < situation.remaining_ms {
-        let reason = format!("retry: {} asked to come back in {wait} ms", full.endpoint);
-        return attempt(last.candidate, Role::Retry, wait, reason);
+    let out = situation.standings.get(last.candidate) == Some(&Standing::Out);
+    if !waited && !out && can_wait(situation, wait_ms) && grant(Cost::Throttle) {
+        let reason = format!("retry: {} asked to come back in {wait_ms} ms", full.endpoint);
+        return attempt(last.candidate, Role::Retry, spread(situation, wait_ms), reason);
     }
     failover(situation, last)
 }
@@ -115,10 +148,42 @@ fn failover(situation: &Situation<'_>, last: &Tried) -> Next {
     }
 }
 
-/// Candidates no attempt has used, in order.
+/// Candidates no attempt has used, in order, those that rest now behind the others. One that is out
+/// by now is as out as it would be for a new request.
 fn untried<'a>(situation: &'a Situation<'_>) -> impl Iterator<Item = usize> + 'a {
-    (0..situation.decision.candidates.len())
-        .filter(|index| !situation.tried.iter().any(|tried| tried.candidate == *index))
+    let standing = |index: usize| situation.standings.get(index).copied().unwrap_or(Standing::Out);
+    let rests = move |index: usize| matches!(standing(index), Standing::Resting { .. });
+    let left = move |index: &usize| {
+        standing(*index) != Standing::Out && !situation.tried.iter().any(|tried| tried.candidate == *index)
+    };
+    let all = 0..situation.decision.candidates.len();
+    let ready = all.clone().filter(left).filter(move |&index| !rests(index));
+    ready.chain(all.filter(left).filter(move |&index| rests(index)))
+}
+
+fn can_wait(situation: &Situation<'_>, wait_ms: u64) -> bool {
+    wait_ms <= situation.decision.attempts.pushback_wait_ms
+        && spread(situation, wait_ms) < situation.remaining_ms
+}
+
+fn spread(situation: &Situation<'_>, wait_ms: u64) -> u64 {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
+    let extra = wait_ms as f64 * SPREAD * split_point("wait", situation.request_id);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small share of what fitted before"
+    )]
+    let extra = extra as u64;
+    wait_ms.saturating_add(extra)
+}
+
+/// A measurement is one attempt, at once: waiting or repeating would measure the gateway.
+pub fn next_of_pinned(decision: &Decision, tried: &[Tried]) -> Next {
+    match (decision.candidates.first(), tried) {
+        (Some(pinned), []) => attempt(0, Role::First, 0, pinned.reason.clone()),
+        _ => give_up("a measurement is not repeated".to_owned()),
+    }
 }
 
 fn attempt(candidate: usize, role: Role, wait_ms: u64, reason: String) -> Next {

@@ -54,6 +54,7 @@ impl Ranking<'_> {
             ranked.wait_out(index, self.now + self.wait_s);
         }
         ranked.fill_up();
+        ranked.say_who_was_passed_over();
         ranked
     }
 
@@ -156,6 +157,15 @@ impl Ranked {
             let LastResort { mut candidate, reason, .. } = self.last_resorts.remove(place);
             candidate.reason = format!("{}; {reason}", candidate.reason);
             self.candidates.push(candidate);
+        }
+    }
+
+    /// A first candidate that is not of the first target says why it is not.
+    fn say_who_was_passed_over(&mut self) {
+        if let (Some(first), Some(passed)) = (self.candidates.first_mut(), self.skipped.first())
+            && first.target > 0
+        {
+            first.reason = format!("{}; {}: {}", first.reason, passed.endpoint, passed.reason);
         }
     }
 

@@ -10,7 +10,7 @@ struct Bucket {
     hard: u32,
 }
 
-/// Outcomes of the last `span_s` seconds.
+/// What happened in the last `span_s` seconds.
 #[derive(Debug, Clone)]
 pub struct Window {
     span_s: i64,
@@ -27,17 +27,25 @@ impl Window {
 
     /// Counts one outcome at `now` (monotonic seconds; a step back counts in the newest second).
     pub fn add(&mut self, hard: bool, now: f64) {
-        let second = self.buckets.back().map_or(second_of(now), |newest| newest.second.max(second_of(now)));
+        self.add_many(1, u32::from(hard), now);
+    }
+
+    /// Counts `total` events of which `hard` failed.
+    pub fn add_many(&mut self, total: u32, hard: u32, now: f64) {
+        let second = match self.buckets.back() {
+            Some(newest) => newest.second.max(second_of(now)),
+            None => second_of(now),
+        };
         self.forget(second);
-        if self.buckets.back().is_none_or(|newest| newest.second != second) {
-            self.buckets.push_back(Bucket { second, total: 0, hard: 0 });
+        match self.buckets.back_mut() {
+            Some(newest) if newest.second == second => {
+                newest.total += total;
+                newest.hard += hard;
+            }
+            _ => self.buckets.push_back(Bucket { second, total, hard }),
         }
-        if let Some(newest) = self.buckets.back_mut() {
-            newest.total += 1;
-            newest.hard += u32::from(hard);
-        }
-        self.total += 1;
-        self.hard += u32::from(hard);
+        self.total += total;
+        self.hard += hard;
     }
 
     /// `(hard, total)` of the window that ends at `now`.
@@ -92,6 +100,20 @@ mod tests {
                 let (hard, total) = window.counts(now);
                 prop_assert_eq!((hard as usize, total as usize), expected);
             }
+        }
+
+        #[test]
+        fn a_clock_that_steps_back_loses_and_doubles_nothing(
+            steps in prop::collection::vec(-3.0f64..3.0, 1..100),
+        ) {
+            let mut window = Window::new(10_000);
+            let mut now = 5000.0;
+            for (i, step) in steps.iter().enumerate() {
+                now += step;
+                window.add(i % 2 == 0, now);
+            }
+            let (hard, total) = window.counts(now);
+            prop_assert_eq!((hard as usize, total as usize), (steps.len().div_ceil(2), steps.len()));
         }
     }
 
