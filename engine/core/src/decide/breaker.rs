@@ -19,6 +19,8 @@ const CONFIG_WITHIN_S: f64 = 10.0;
 const QUARANTINE_S: f64 = 60.0;
 /// A probe whose outcome never comes (its caller vanished with us) frees the slot after this.
 const PROBE_SLOT_S: f64 = 60.0;
+/// How long closed forgives one opening, so that an old incident does not lengthen a new one.
+const FORGIVE_S: f64 = 60.0;
 /// Pushback when a provider says "too much" without saying until when: long enough to matter, short
 /// enough to wait out.
 pub const DEFAULT_PUSHBACK_MS: u64 = 1000;
@@ -95,8 +97,10 @@ impl Breaker {
 
     /// New rules for the same endpoint; its health stays.
     pub fn adopt(&mut self, policy: &BreakerPolicy) {
-        if self.policy != *policy {
+        if self.policy.windows_s != policy.windows_s {
             self.windows = policy.windows_s.iter().map(|&span| Window::new(span)).collect();
+        }
+        if self.policy != *policy {
             self.policy = policy.clone();
         }
     }
@@ -170,7 +174,7 @@ impl Breaker {
                 "half-open: waiting for a successful probe".clone_into(&mut self.reason);
             }
             State::Ramp { .. } => self.climb(now),
-            State::Closed if self.openings > 0 && now - self.healthy_since >= 60.0 => {
+            State::Closed if self.openings > 0 && now - self.healthy_since >= FORGIVE_S => {
                 self.openings -= 1;
                 self.healthy_since = now;
             }
@@ -183,8 +187,11 @@ impl Breaker {
         match seen.class {
             OutcomeClass::Ok => self.count_good(seen, now),
             OutcomeClass::Hard => self.count_hard(seen, now),
-            OutcomeClass::Overload => self.push_back(seen, now),
-            OutcomeClass::Config => self.count_config(now),
+            OutcomeClass::Overload => {
+                self.push_back(seen.pushback_ms, now);
+                self.free_probe(seen);
+            }
+            OutcomeClass::Config => self.count_config(seen, now),
             OutcomeClass::Caller | OutcomeClass::Cancelled => self.free_probe(seen),
         }
     }
@@ -260,9 +267,10 @@ impl Breaker {
             let doublings = i32::try_from(self.openings - 1).unwrap_or(30).min(30);
             (self.policy.open_s * 2f64.powi(doublings)).min(self.policy.open_cap_s)
         };
-        let draw = split_point(&self.seed, &self.openings.to_string());
+        // The moment is part of the draw, so that gateways do not probe in step.
+        let draw = split_point(&self.seed, &format!("{}@{:x}", self.openings, now.to_bits()));
         let wait = base * (1.0 + self.policy.jitter * (2.0 * draw - 1.0));
-        self.reason = format!("open: {reason}");
+        self.reason = format!("breaker open: {reason}");
         self.state = State::Open { until: (now + wait).max(self.not_before) };
         self.run = 0;
         self.run_requests.clear();
@@ -292,23 +300,27 @@ impl Breaker {
         let patient = now - since >= self.policy.ramp_patience_s && total >= 3 && hard == 0;
         if enough || patient {
             self.enter_level(level + 1, now);
+        } else if hard > 0 && now - since >= self.policy.ramp_patience_s {
+            // Failures too few to open and too many to go up: they must not hold it for ever.
+            self.enter_level(level, now);
         }
     }
 
-    fn push_back(&mut self, seen: &Seen<'_>, now: f64) {
+    /// Stays away until the provider wants us back; believed up to five minutes.
+    pub fn push_back(&mut self, pushback_ms: Option<u64>, now: f64) {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
-        let wait = seen.pushback_ms.unwrap_or(DEFAULT_PUSHBACK_MS) as f64 / 1000.0;
+        let wait = pushback_ms.unwrap_or(DEFAULT_PUSHBACK_MS) as f64 / 1000.0;
         self.not_before = self.not_before.max(now + wait.min(LONGEST_PUSHBACK_S));
-        if let (true, State::Probe { .. }) = (seen.probe, &self.state) {
-            self.state = State::Open { until: self.not_before };
-            "open: asked to come back later while probing".clone_into(&mut self.reason);
-        }
     }
 
-    fn count_config(&mut self, now: f64) {
+    fn count_config(&mut self, seen: &Seen<'_>, now: f64) {
+        self.free_probe(seen);
+        if matches!(self.state, State::Quarantined { .. }) {
+            return; // late answers to what was sent before must not prolong it
+        }
         self.config_failures.retain(|&at| now - at < CONFIG_WITHIN_S);
         self.config_failures.push(now);
-        let probing = matches!(self.state, State::Probe { .. });
+        let probing = seen.probe && matches!(self.state, State::Probe { .. });
         if probing || self.config_failures.len() >= CONFIG_LIMIT as usize {
             self.config_failures.clear();
             self.state = State::Quarantined { until: now + QUARANTINE_S };

@@ -131,7 +131,114 @@ fn our_own_mistake_quarantines_and_a_success_forgives() {
     assert_eq!(breaker.report().0, "quarantined");
 }
 
+fn ramped(breaker: &mut Breaker) -> f64 {
+    fail(breaker, 5, 0.0);
+    let now = first_probe(breaker, 0.0);
+    for _ in 0..3 {
+        breaker.observe(&Seen { probe: true, level: 0.0, ..seen("p", OutcomeClass::Ok) }, now);
+    }
+    now
+}
+
+#[test]
+fn a_probe_that_proves_nothing_frees_its_slot_and_loses_no_progress() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    fail(&mut breaker, 5, 0.0);
+    let now = first_probe(&mut breaker, 0.0);
+    let probe = |class| Seen { probe: true, level: 0.0, ..seen("p", class) };
+    breaker.observe(&probe(OutcomeClass::Ok), now);
+    for class in [OutcomeClass::Caller, OutcomeClass::Cancelled, OutcomeClass::Overload] {
+        breaker.observe(&probe(class), now);
+        assert!(matches!(breaker.admit(0.0, now), Admission::Yes { probe: true, .. }), "{class:?}");
+    }
+    breaker.observe(&probe(OutcomeClass::Ok), now);
+    breaker.observe(&probe(OutcomeClass::Ok), now);
+
+    assert_eq!(breaker.report().1, 0.02);
+}
+
+#[test]
+fn a_few_failures_do_not_hold_a_level_for_ever() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let began = ramped(&mut breaker);
+    let mut now = began;
+    // Two failures among the first four outcomes: too few to open, too many to go up.
+    for class in [OutcomeClass::Hard, OutcomeClass::Ok, OutcomeClass::Hard] {
+        breaker.observe(&Seen { level: 0.02, ..seen("r", class) }, now);
+    }
+    while breaker.report().1 < 0.05 && now < began + 300.0 {
+        now += 5.0;
+        breaker.observe(&Seen { level: 0.02, ..seen("r", OutcomeClass::Ok) }, now);
+    }
+
+    assert!((120.0..160.0).contains(&(now - began)), "{}", now - began);
+}
+
+#[test]
+fn an_outcome_from_before_the_opening_says_nothing_about_the_ramp() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let now = ramped(&mut breaker);
+    fail(&mut breaker, 20, now);
+
+    assert_eq!(breaker.report().0, "half_open");
+}
+
+#[test]
+fn late_answers_do_not_prolong_a_quarantine() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    for at in [1.0, 2.0, 30.0, 31.0] {
+        breaker.observe(&seen("a", OutcomeClass::Config), at);
+    }
+
+    assert!(matches!(breaker.admit(0.0, 61.9), Admission::No { .. }));
+    assert!(matches!(breaker.admit(0.0, 62.0), Admission::Yes { probe: true, .. }));
+}
+
+#[test]
+fn each_opening_lasts_longer_up_to_the_cap_and_then_very_long() {
+    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    fail(&mut breaker, 5, 0.0);
+    let (mut opened, mut waits) = (0.0, Vec::new());
+    for _ in 0..7 {
+        let at = first_probe(&mut breaker, opened);
+        waits.push(at - opened);
+        breaker.observe(&Seen { probe: true, level: 0.0, ..seen("p", OutcomeClass::Hard) }, at);
+        opened = at;
+    }
+
+    for (wait, base) in waits.iter().zip([5.0, 10.0, 20.0, 30.0, 30.0, 30.0, 300.0]) {
+        assert!((base * 0.8 - 0.2..=base * 1.2 + 0.2).contains(wait), "{waits:?}");
+    }
+}
+
 proptest! {
+    /// Whatever comes, in whatever order: from anywhere a healthy endpoint finds back to closed.
+    #[test]
+    fn from_anywhere_a_healthy_endpoint_comes_back(
+        steps in prop::collection::vec((0u8..6, 0u8..7, any::<bool>(), 0.0f64..20.0), 0..300),
+    ) {
+        let mut breaker = Breaker::new(policy(), "e", 0.0);
+        let mut now = 0.0;
+        for (class, level, probe, step) in steps {
+            now += step;
+            let class = [
+                OutcomeClass::Ok, OutcomeClass::Hard, OutcomeClass::Overload,
+                OutcomeClass::Config, OutcomeClass::Caller, OutcomeClass::Cancelled,
+            ][usize::from(class)];
+            let level = [0.0, 0.02, 0.05, 0.10, 0.25, 0.50, 1.0][usize::from(level)];
+            breaker.admit(0.5, now);
+            breaker.observe(&Seen { level, probe, ..seen("r", class) }, now);
+        }
+        let end = now + 1500.0;
+        while !breaker.is_closed() && now < end {
+            if let Admission::Yes { share, probe } = breaker.admit(0.0, now) {
+                breaker.observe(&Seen { level: share, probe, ..seen("r", OutcomeClass::Ok) }, now);
+            }
+            now += 0.2;
+        }
+        prop_assert!(breaker.is_closed(), "{:?}", breaker.report());
+    }
+
     #[test]
     fn an_endpoint_without_hard_failures_never_opens(
         classes in prop::collection::vec(0u8..4, 0..400),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attempt::{EndpointHealth, FeatureEffect};
-use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Next, Refusal, Role, ShadowPlan};
+use crate::domain::decision::{ArmKind, AssignedArm, Decision, Next, Refusal, Role};
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Attempts, Feature, Rollout, Snapshot, Target};
@@ -18,7 +18,8 @@ use super::assign::{decision, experiment_arm, nearest};
 use super::breaker::{Breaker, Seen};
 use super::budget::RetryBudget;
 use super::latch::Latch;
-use super::next::{Situation, Standing, Tried, next, next_of_pinned};
+use super::measured::{ShadowPlaces, choose_pinned, is_copied, next_of_pinned, serves};
+use super::next::{Situation, Standing, Tried, next};
 use super::rank::Ranking;
 use super::split::split_point;
 
@@ -86,8 +87,12 @@ impl Engine {
         self.breakers = breakers;
         self.latches
             .retain(|name, latch| rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout)));
-        self.budgets.retain(|(feature, _), _| snapshot.features.contains_key(feature));
+        self.budgets.retain(|(feature, _), budget| {
+            let feature = snapshot.features.get(feature);
+            feature.is_some_and(|feature| budget.is_over(feature.attempts.retry_ttl_s))
+        });
         self.snapshot = Arc::new(snapshot);
+        self.close_latches();
     }
 
     /// Plans a request.
@@ -101,7 +106,7 @@ impl Engine {
             return Err(Refusal::UnknownFeature { feature: request.feature.clone(), nearest });
         };
         if let Some(pin) = &request.pin {
-            return self.choose_pinned(&snapshot, feature, request, pin);
+            return choose_pinned(&snapshot, feature, request, pin);
         }
         let (arm, targets) = self.assign(feature, request);
         let mut ranking = Ranking {
@@ -113,7 +118,7 @@ impl Engine {
             now,
             draw,
         };
-        let ranked = ranking.rank(&targets);
+        let mut ranked = ranking.rank(&targets);
         if ranked.candidates.is_empty() {
             return Err(match ranked.retry_at {
                 Some(at) => {
@@ -122,7 +127,12 @@ impl Engine {
                 None => Refusal::NoEligibleEndpoint { feature: request.feature.clone() },
             });
         }
-        let shadow = self.plan_shadow(&snapshot, feature, request, now);
+        // What the candidate itself serves is not copied: it would be compared with its like.
+        let copied = feature.shadow.as_ref().filter(|_| arm.kind != ArmKind::Candidate);
+        let shadow = copied.filter(|shadow| is_copied(shadow, request)).and_then(|shadow| {
+            let places = ShadowPlaces { snapshot: &snapshot, eligible: &feature.eligible, now };
+            places.plan(shadow, &self.breakers, &mut ranked.skipped)
+        });
         Ok(decision(&snapshot, feature, request, arm, (ranked.candidates, ranked.skipped, shadow)))
     }
 
@@ -176,15 +186,14 @@ impl Engine {
     }
 
     /// Counts a closed attempt. Only a request's first attempt speaks about an endpoint's health:
-    /// retries would amplify, and shadows and measurements are not the feature's traffic.
+    /// retries would amplify, and shadows and measurements are not the feature's traffic. A
+    /// provider's pushback holds whichever attempt of the feature's traffic brought it.
     pub fn observe(&mut self, seen: &Observation, now: f64) {
-        let Some(breaker) = self.breakers.get_mut(&seen.endpoint) else {
+        let measured = matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin);
+        let Some(breaker) = self.breakers.get_mut(&seen.endpoint).filter(|_| !measured) else {
             return;
         };
-        let measured = matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin);
-        let first = seen.index == 0 || seen.probe;
-        let overload = seen.class == OutcomeClass::Overload && seen.arm.kind != ArmKind::Shadow;
-        if !measured && first || overload {
+        if seen.index == 0 || seen.probe {
             breaker.observe(
                 &Seen {
                     request_id: &seen.request_id,
@@ -195,11 +204,11 @@ impl Engine {
                 },
                 now,
             );
+        } else if seen.class == OutcomeClass::Overload {
+            breaker.push_back(seen.pushback_ms, now);
         }
-        if !measured && seen.index == 0 {
+        if seen.index == 0 {
             self.deposit(seen, now);
-        }
-        if seen.arm.kind == ArmKind::Candidate && seen.index == 0 {
             self.watch_candidate(seen);
         }
     }
@@ -207,6 +216,7 @@ impl Engine {
     /// Time passes: called each second.
     pub fn tick(&mut self, now: f64) {
         self.breakers.values_mut().for_each(|breaker| breaker.tick(now));
+        self.close_latches();
     }
 
     /// The local kill switch: the candidate's share of `feature` is 0 here while it is on.
@@ -246,10 +256,18 @@ impl Engine {
         self.breakers.iter().map(row).collect()
     }
 
+    /// The candidate's share as it really is: none when killed, rolled back here, or with no
+    /// endpoint that the compliance filter lets through.
     fn candidate_share(&self, name: &str, feature: &Feature) -> f64 {
         let latched = self.latches.get(name).is_some_and(|latch| latch.reason().is_some());
         match &feature.rollout {
-            Some(rollout) if !latched && !self.killed.contains(name) => rollout.share,
+            Some(rollout)
+                if !latched
+                    && !self.killed.contains(name)
+                    && candidate_endpoints(&self.snapshot, feature, rollout).next().is_some() =>
+            {
+                rollout.share
+            }
             _ => 0.0,
         }
     }
@@ -287,69 +305,6 @@ impl Engine {
         (AssignedArm { kind: ArmKind::Main, name: None, share: None }, own.collect())
     }
 
-    fn choose_pinned(
-        &mut self,
-        snapshot: &Snapshot,
-        feature: &Feature,
-        request: &RequestFacts,
-        pin: &str,
-    ) -> Result<Decision, Refusal> {
-        if !snapshot.endpoints.contains_key(pin) {
-            return Err(Refusal::UnknownPin { endpoint: pin.to_owned() });
-        }
-        if !feature.eligible.iter().any(|allowed| allowed == pin) {
-            return Err(Refusal::NoEligibleEndpoint { feature: request.feature.clone() });
-        }
-        let set =
-            feature.targets().find(|target| serves(snapshot, target, pin)).map(|target| target.set.clone());
-        let candidate = Candidate {
-            endpoint: pin.to_owned(),
-            target: 0,
-            set: set.unwrap_or_default(),
-            level: 1.0,
-            probe: false,
-            reason: "pinned for measuring".to_owned(),
-        };
-        let arm = AssignedArm { kind: ArmKind::Pin, name: None, share: None };
-        Ok(decision(snapshot, feature, request, arm, (vec![candidate], Vec::new(), None)))
-    }
-
-    fn plan_shadow(
-        &mut self,
-        snapshot: &Snapshot,
-        feature: &Feature,
-        request: &RequestFacts,
-        now: f64,
-    ) -> Option<ShadowPlan> {
-        let shadow = feature.shadow.as_ref()?;
-        if split_point(&shadow.name, &request.request_id) >= shadow.share {
-            return None;
-        }
-        let pool = snapshot.pools.get(&shadow.target.pool)?;
-        let usable = |name: &&String| {
-            feature.eligible.contains(name)
-                && self
-                    .breakers
-                    .get(*name)
-                    .is_some_and(|b| b.is_closed() && b.pushed_back_until(now).is_none())
-        };
-        let endpoint = pool.endpoints.iter().find(usable)?;
-        let candidate = Candidate {
-            endpoint: endpoint.clone(),
-            target: 0,
-            set: shadow.target.set.clone(),
-            level: 1.0,
-            probe: false,
-            reason: format!("shadow {}", shadow.name),
-        };
-        Some(ShadowPlan {
-            name: shadow.name.clone(),
-            candidate,
-            in_flight: shadow.in_flight,
-            capture: shadow.capture,
-        })
-    }
-
     fn deposit(&mut self, seen: &Observation, now: f64) {
         let Some(feature) = self.snapshot.features.get(&seen.feature) else {
             return;
@@ -359,26 +314,50 @@ impl Engine {
         self.budgets.entry(key).or_insert_with(|| RetryBudget::new(ttl)).deposit(now);
     }
 
+    /// A candidate request that had to go to the incumbent says nothing about the candidate.
     fn watch_candidate(&mut self, seen: &Observation) {
         let Some(rollout) = rollout_of(&self.snapshot, &seen.feature) else {
             return;
         };
-        let pool = self.snapshot.pools.get(&rollout.candidate.pool);
-        let all_open = pool.is_some_and(|pool| {
-            !pool.endpoints.is_empty()
-                && pool.endpoints.iter().all(|name| self.breakers.get(name).is_some_and(Breaker::is_open))
-        });
-        let latch = self.latches.entry(seen.feature.clone()).or_insert_with(|| Latch::new(rollout));
-        latch.observe(rollout, seen.class, all_open);
+        if seen.arm.kind == ArmKind::Candidate
+            && seen.arm.name.as_ref() == Some(&rollout.migration)
+            && serves(&self.snapshot, &rollout.candidate, &seen.endpoint)
+        {
+            let latch = self.latches.entry(seen.feature.clone()).or_insert_with(|| Latch::new(rollout));
+            latch.observe(rollout, seen.class);
+        }
+        self.close_latches();
     }
+
+    /// Takes the share from every candidate none of whose endpoints may serve, whoever's traffic
+    /// opened their breakers.
+    fn close_latches(&mut self) {
+        for (name, feature) in &self.snapshot.features {
+            let Some(rollout) = feature.rollout.as_ref().filter(|rollout| rollout.share > 0.0) else {
+                continue;
+            };
+            let mut endpoints = candidate_endpoints(&self.snapshot, feature, rollout).peekable();
+            let open = |one: &String| self.breakers.get(one).is_some_and(Breaker::is_open);
+            if endpoints.peek().is_some() && endpoints.all(open) {
+                self.latches.entry(name.clone()).or_insert_with(|| Latch::new(rollout)).close();
+            }
+        }
+    }
+}
+
+/// The endpoints that the candidate may use.
+fn candidate_endpoints<'a>(
+    snapshot: &'a Snapshot,
+    feature: &'a Feature,
+    rollout: &Rollout,
+) -> impl Iterator<Item = &'a String> {
+    let pool = snapshot.pools.get(&rollout.candidate.pool);
+    let named = pool.into_iter().flat_map(|pool| &pool.endpoints);
+    named.filter(|name| feature.eligible.contains(name))
 }
 
 fn rollout_of<'a>(snapshot: &'a Snapshot, feature: &str) -> Option<&'a Rollout> {
     snapshot.features.get(feature).and_then(|feature| feature.rollout.as_ref())
-}
-
-fn serves(snapshot: &Snapshot, target: &Target, endpoint: &str) -> bool {
-    snapshot.pools.get(&target.pool).is_some_and(|pool| pool.endpoints.iter().any(|name| name == endpoint))
 }
 
 /// How long a rest of the preferred model is waited out rather than served by another.

@@ -31,25 +31,28 @@ impl Latch {
         self.reason.as_deref()
     }
 
-    /// Counts a candidate's first attempt; `all_open`: no candidate endpoint can serve any more.
-    pub fn observe(&mut self, rollout: &Rollout, class: OutcomeClass, all_open: bool) {
-        if self.reason.is_some() {
+    /// Counts a first attempt on the candidate. A refused credential is as dead as a dead server;
+    /// overload, the caller's own errors and callers who left say nothing about life.
+    pub fn observe(&mut self, rollout: &Rollout, class: OutcomeClass) {
+        let failed = match class {
+            OutcomeClass::Hard | OutcomeClass::Config => true,
+            OutcomeClass::Ok => false,
+            OutcomeClass::Overload | OutcomeClass::Caller | OutcomeClass::Cancelled => return,
+        };
+        if self.reason.is_some() || self.seen >= rollout.dead_of {
             return;
         }
-        let failed = matches!(class, OutcomeClass::Hard | OutcomeClass::Config);
-        if self.seen < rollout.dead_of
-            && matches!(class, OutcomeClass::Ok | OutcomeClass::Hard | OutcomeClass::Config)
-        {
-            self.seen += 1;
-            self.hard += u32::from(failed);
-            if self.hard >= rollout.dead_hard {
-                self.reason =
-                    Some(format!("{} of the candidate's first {} attempts failed", self.hard, self.seen));
-                return;
-            }
+        self.seen += 1;
+        self.hard += u32::from(failed);
+        if failed && self.hard >= rollout.dead_hard {
+            let (hard, seen) = (self.hard, self.seen);
+            self.reason = Some(format!("{hard} of the candidate's first {seen} attempts failed"));
         }
-        if all_open {
-            self.reason = Some("the breaker is open on every endpoint of the candidate".to_owned());
-        }
+    }
+
+    /// No endpoint of the candidate can serve any more.
+    pub fn close(&mut self) {
+        self.reason
+            .get_or_insert_with(|| "the breaker is open on every endpoint of the candidate".to_owned());
     }
 }

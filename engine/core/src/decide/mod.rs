@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod budget;
 pub mod engine;
 pub mod latch;
+mod measured;
 pub mod next;
 pub mod rank;
 pub mod split;

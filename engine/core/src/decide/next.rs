@@ -178,14 +178,6 @@ fn spread(situation: &Situation<'_>, wait_ms: u64) -> u64 {
     wait_ms.saturating_add(extra)
 }
 
-/// A measurement is one attempt, at once: waiting or repeating would measure the gateway.
-pub fn next_of_pinned(decision: &Decision, tried: &[Tried]) -> Next {
-    match (decision.candidates.first(), tried) {
-        (Some(pinned), []) => attempt(0, Role::First, 0, pinned.reason.clone()),
-        _ => give_up("a measurement is not repeated".to_owned()),
-    }
-}
-
 fn attempt(candidate: usize, role: Role, wait_ms: u64, reason: String) -> Next {
     Next::Attempt { candidate, role, wait_ms, reason }
 }

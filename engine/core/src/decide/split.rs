@@ -13,23 +13,39 @@ pub fn split_point(salt: &str, unit: &str) -> f64 {
     let mut bytes = Vec::with_capacity(salt.len() + unit.len());
     bytes.extend_from_slice(salt.as_bytes());
     bytes.extend_from_slice(unit.as_bytes());
+    fraction(xxh3_64(&bytes))
+}
+
+/// A hash as a fraction in [0, 1).
+pub(super) fn fraction(hash: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
-    let upper = (xxh3_64(&bytes) >> 11) as f64;
+    let upper = (hash >> 11) as f64;
     upper / STEPS
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    /// Pinned numbers: another hash, seed or scale would move every user of a running rollout.
     #[test]
     fn known_units_keep_their_places_for_ever() {
-        let places: Vec<f64> =
-            ["user-1", "user-2", ""].iter().map(|unit| split_point("salt", unit)).collect();
-        let again: Vec<f64> = ["user-1", "user-2", ""].iter().map(|unit| split_point("salt", unit)).collect();
+        let places = ["user-1", "user-2", ""].map(|unit| split_point("salt", unit));
 
-        assert_eq!(places, again);
+        assert_eq!(places, [0.495_606_958_732_236_6, 0.510_261_485_269_668_4, 0.608_737_695_303_077_6]);
+        // The hash's published value of no bytes at all: 2d06800538d394c2.
+        assert_eq!(split_point("", ""), 0.1758804333447428);
         assert_eq!(split_point("ab", "c"), split_point("a", "bc"), "the point is of the joined bytes");
+    }
+
+    proptest! {
+        #[test]
+        fn a_place_is_a_fraction(salt in ".{0,40}", unit in ".{0,400}") {
+            let point = split_point(&salt, &unit);
+            prop_assert!((0.0..1.0).contains(&point));
+        }
     }
 
     #[test]
