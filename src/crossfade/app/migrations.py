@@ -8,10 +8,11 @@ import socket
 import time
 from dataclasses import dataclass
 
+from crossfade.control.evidence.capacity.lever import Lever
 from crossfade.control.evidence.fingerprint import fingerprint
 from crossfade.control.evidence.gateway_client import GatewayClient
-from crossfade.control.evidence.lever import Lever
 from crossfade.control.evidence.store import EvidenceStore
+from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
 from crossfade.control.migration.collectors import CollectorParts, RealCollectors, RealPeople
 from crossfade.control.migration.drill import DrillParts, HttpGatewayAdmin
@@ -33,6 +34,7 @@ class MigrationParts:
     board: CounterBoard
     records: RecordStore
     folder: StateDir
+    units: UnitsBook
 
 
 def build_migrations(parts: MigrationParts) -> Migrations:
@@ -48,6 +50,7 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         log=parts.log,
         client=GatewayClient(f"http://{gateway.listen}", parts.folder.measure_key()),
         lever=Lever(),
+        units=parts.units,
         drill=DrillParts(parts.publisher, counters, admin, time.time, asyncio.sleep),
         clock=time.time,
     )

@@ -13,6 +13,7 @@ from crossfade.config.compile import credential_plan
 from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
@@ -34,6 +35,8 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     board = CounterBoard()
     publisher = Publisher(config, (measure_key(folder),), events, board, folder.gateway_token())
     await publisher.restore()
+    units = UnitsBook(events)
+    await units.note_config(config, actor="control", reason="started")
     records = RecordStore(Path(config.control.records) if config.control.records else folder.records)
     broker = CredentialBroker(credential_plan(config))
     await broker.refresh()
@@ -43,7 +46,8 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         board=board,
         records=records,
         broker=broker,
-        migrations=build_migrations(MigrationParts(events, publisher, board, records, folder)),
+        units=units,
+        migrations=build_migrations(MigrationParts(events, publisher, board, records, folder, units)),
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )
@@ -78,6 +82,7 @@ async def _follow_config(path: Path, parts: ControlParts) -> None:
         parts.broker.expect(credential_plan(config))
         await parts.broker.refresh()
         await parts.publisher.apply_config(config, actor="config", reason=f"{path.name} changed")
+        await parts.units.note_config(config, actor="config", reason=f"{path.name} changed")
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -45,7 +45,11 @@ class ComplianceSpec:
 
 @dataclass(frozen=True, slots=True)
 class CapacitySpec:
-    """`slo`: metric name (`ttft_p95`) to milliseconds. `lever`: URL that takes `PUT {"units": n}`."""
+    """`slo`: metric name (`ttft_p95`) to milliseconds. `lever`: URL that takes `PUT {"units": n}`.
+
+    A probe sends the profile for `warmup_s + probe_s` and judges what was due in its second part: a
+    metered allowance starts full, so its first seconds say nothing about what it can sustain.
+    """
 
     profiles: tuple[str, ...]
     slo_ms: dict[str, float]
@@ -53,6 +57,8 @@ class CapacitySpec:
     overflow_at_most: float
     headroom: float
     lever: str | None
+    warmup_s: float
+    probe_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ control: {{listen: "127.0.0.1:{port}"}}
 
 @pytest.fixture
 async def cli(world, tmp_path, monkeypatch):
-    unused = dict.fromkeys(("log", "publisher", "board", "records", "broker"))
+    unused = dict.fromkeys(("log", "publisher", "board", "records", "broker", "units"))
     parts = ControlParts(**unused, migrations=world.service, gateway_token="g", api_token="secret")
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_api(parts), log_level="error", lifespan="off"))

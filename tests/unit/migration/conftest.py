@@ -28,7 +28,7 @@ SPEC = MigrationSpec(
     incumbent="old",
     candidate="new",
     compliance=ComplianceSpec(("legal",), 86400.0),
-    capacity=CapacitySpec(("recorded",), {"ttft_p95": 2000.0}, 0.95, 0.01, 0.15, None),
+    capacity=CapacitySpec(("recorded",), {"ttft_p95": 2000.0}, 0.95, 0.01, 0.15, None, 60.0, 120.0),
     quality=QualitySpec({"rubric": 0.05}, {"ttft_p50": 0.1}, ("judge",), 0.1, 800, 1.0),
     rollout=RolloutSpec((0.01, 0.05, 0.25, 0.5, 1.0), 600.0, ("errors",), 3600.0, 50, 1.0, 1.0, 604800.0),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crossfade.control.credentials.broker import CredentialBroker
+    from crossfade.control.ledger.units import UnitsBook
     from crossfade.control.migration.service import Migrations
     from crossfade.control.publish import Publisher
     from crossfade.control.records.counters import CounterBoard
@@ -23,6 +24,7 @@ class ControlParts:
     board: CounterBoard
     records: RecordStore
     broker: CredentialBroker
+    units: UnitsBook
     migrations: Migrations | None
     gateway_token: str = field(repr=False)
     api_token: str = field(repr=False)

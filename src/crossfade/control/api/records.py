@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,9 @@ def create_records_router(parts: ControlParts) -> APIRouter:
         """Cost lines by feature, endpoint and purpose."""
         config = parts.publisher.config
         book = PriceBook(Path(config.prices.contract) if config.prices.contract else None)
-        return [asdict(line) for line in await asyncio.to_thread(cost_lines, parts.records, config, book)]
+        hours = await parts.units.hours(time.time())
+        lines = await asyncio.to_thread(cost_lines, parts.records, config, book, hours)
+        return [asdict(line) for line in lines]
 
     @router.get("/audit")
     async def audit() -> dict[str, Any]:

@@ -13,11 +13,20 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from crossfade.config.features import Config
-from crossfade.control.evidence import fingerprint, judge, mapping, pairs, posture, profile, quality, scorers
+from crossfade.control.evidence import (
+    fingerprint,
+    judge,
+    pairs,
+    posture,
+    quality,
+    scorers,
+)
+from crossfade.control.evidence.capacity import profile, search
+from crossfade.control.evidence.capacity.lever import Lever
+from crossfade.control.evidence.capacity.loadtest import Slo
 from crossfade.control.evidence.gateway_client import GatewayClient
-from crossfade.control.evidence.lever import Lever
-from crossfade.control.evidence.loadtest import ProbeResult, Slo, judge_probe, run_probe
 from crossfade.control.evidence.store import EvidenceStore
+from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.drill import DrillParts, run_drill
 from crossfade.control.migration.ports import Clock, CollectError, SignRequest, Task
 from crossfade.control.records.store import RecordStore
@@ -29,9 +38,6 @@ COLLECTOR = "crossfade-control"
 POSTURE_HOURS = 72
 MEASURED_DAYS = 30
 PROFILE_LOOKBACK_S = 3600.0
-PROBE_S = 12.0
-SETTLE_S = 1.5  # a metered unit's window must see the new number of units first
-MOST_UNITS = 64
 LEAST_SHADOWS = 60
 SHADOW_OVERFLOW = 0.05
 LOOK_S = 1.0
@@ -48,6 +54,7 @@ class CollectorParts:
     log: EventLog
     client: GatewayClient
     lever: Lever
+    units: UnitsBook
     drill: DrillParts
     clock: Clock
 
@@ -110,59 +117,34 @@ class RealCollectors:
         return self._record(task, Verdict.FAIL if failed else Verdict.PASS, "config posture checks", observed)
 
     async def _mapping(self, task: Task) -> Evidence:
-        spec = task.spec
-        feature, endpoint = spec.features[0], self._metered(task)
-        slo = Slo(
-            ttft_ms=next(iter(spec.capacity.slo_ms.values())),
-            attainment=spec.capacity.attainment,
-            overflow_at_most=spec.capacity.overflow_at_most,
-        )
+        wanted, feature, endpoint = task.spec.capacity, task.spec.features[0], self._metered(task)
         recorded = await asyncio.to_thread(
             profile.record_profile, self._parts.records, feature, PROFILE_LOOKBACK_S, self._parts.clock()
         )
-        factor = max(_factor(name) for name in spec.capacity.profiles)
-        bought = self._parts.config().endpoints[endpoint].capacity.units
-        search = mapping.Search(first_guess=bought[0] if bought else 4, most=MOST_UNITS)
-        probes: list[ProbeResult] = []
-        try:
-            while isinstance(step := mapping.next_probe(search), mapping.Probe):
-                task.report(
-                    f"probe {len(probes) + 1}: {step.units} units at {recorded.rate * factor:.1f} requests/s"
-                )
-                result = await self._probe(task, (feature, endpoint), step.units, recorded, factor, slo)
-                if result.reason.startswith("void") and sum(p.reason.startswith("void") for p in probes) < 3:
-                    probes.append(result)
-                    continue  # said nothing about the units: measured again
-                probes.append(result)
-                search = mapping.after(search, step.units, result.verdict)
-        finally:
-            if bought:
-                await self._parts.lever.move(spec.capacity.lever, bought[0])
-        observed = {
-            "units": step.units,
-            "unit": bought[1] if bought else "unit",
-            "interval": list(step.interval),
-            "binding": "overflow" if any(p.overflowed for p in probes) else "first-token latency",
-            "rate": recorded.rate * factor,
-            "probes": [asdict(probe) for probe in probes],
-            "reason": f"{step.units} units carry {recorded.rate * factor:.1f} requests/s",
-        }
-        verdict = Verdict.PASS if step.units is not None else Verdict.FAIL
-        return self._record(task, verdict, "open-loop load test, bracketing and bisection", observed)
+        plan = search.LoadPlan(
+            feature=feature,
+            endpoint=endpoint,
+            recorded=recorded,
+            factor=max(_factor(name) for name in wanted.profiles),
+            slo=Slo(next(iter(wanted.slo_ms.values())), wanted.attainment, wanted.overflow_at_most),
+            warmup_s=wanted.warmup_s,
+            probe_s=wanted.probe_s,
+            headroom=wanted.headroom,
+            bought=self._parts.config().endpoints[endpoint].capacity.units,
+        )
+        lever = wanted.lever
+        if plan.bought is None or lever is None:
+            found = await search.probe_what_is_there(self._parts.client, plan, task.report)
+            return self._record(task, found.verdict, "open-loop load test of what is there", found.observed)
 
-    async def _probe(
-        self,
-        task: Task,
-        place: tuple[str, str],
-        units: int,
-        recorded: profile.Profile,
-        factor: float,
-        slo: Slo,
-    ) -> ProbeResult:
-        await self._parts.lever.move(task.spec.capacity.lever, units)
-        await asyncio.sleep(SETTLE_S)
-        arrivals = profile.replay(recorded, factor, PROBE_S, seed=units)
-        return judge_probe(units, await run_probe(self._parts.client, *place, arrivals), slo)
+        async def move(units: int) -> None:
+            await self._parts.lever.move(lever, units)
+            await self._parts.units.note({endpoint: units}, actor=COLLECTOR, reason=f"load test of {feature}")
+
+        found = await search.search_units(self._parts.client, plan, move, task.report)
+        return self._record(
+            task, found.verdict, "open-loop load test, bracketing and bisection", found.observed
+        )
 
     def _metered(self, task: Task) -> str:
         """The candidate's provisioned endpoint, or its first."""

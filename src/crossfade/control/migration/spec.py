@@ -206,7 +206,7 @@ def _compliance(reader: Reader, value: Any) -> ComplianceSpec:
 
 
 def _capacity(reader: Reader, value: Any) -> CapacitySpec:
-    known = ("profiles", "slo", "overflow_at_most", "headroom", "lever")
+    known = ("profiles", "slo", "overflow_at_most", "headroom", "lever", "warmup", "probe")
     section = reader.section(value, "capacity", known)
     slo = dict(section.get("slo", {"ttft_p95": "2s"})) if isinstance(section.get("slo", {}), Mapping) else {}
     attainment = reader.quantity(
@@ -227,6 +227,8 @@ def _capacity(reader: Reader, value: Any) -> CapacitySpec:
         overflow_at_most=reader.quantity(section, "capacity.overflow_at_most", "1%", parse_share),
         headroom=reader.quantity(section, "capacity.headroom", "15%", parse_share),
         lever=lever,
+        warmup_s=reader.quantity(section, "capacity.warmup", "60s", parse_duration_s),
+        probe_s=reader.quantity(section, "capacity.probe", "120s", parse_duration_s),
     )
 
 

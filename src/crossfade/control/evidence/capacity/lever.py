@@ -6,14 +6,10 @@ import httpx2
 
 
 class Lever:
-    """Moves a number of units. Without a URL a person moves them, so only the bought number is measured."""
+    """Moves a number of units. Without a URL a person moves them, and nothing here is asked."""
 
-    async def move(self, url: str | None, units: int) -> None:
-        """Set the number of units. Raises LookupError if the hook refuses or there is none."""
-        if url is None:
-            raise LookupError(
-                'the migration names no capacity.lever (hint: a URL that takes PUT {"units": n})'
-            )
+    async def move(self, url: str, units: int) -> None:
+        """Set the number of units. Raises LookupError if the hook refuses."""
         try:
             async with httpx2.AsyncClient(timeout=10) as http:
                 answer = await http.put(url, json={"units": units})

@@ -10,8 +10,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from crossfade.control.evidence.capacity.profile import Arrival
 from crossfade.control.evidence.gateway_client import GatewayClient, Measured
-from crossfade.control.evidence.profile import Arrival
 from crossfade.domain.evidence import Verdict
 from crossfade.stats.clopper import lower_bound, upper_bound
 
@@ -32,7 +32,10 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One probe. `verdict` inconclusive where neither bound clears its limit."""
+    """One probe. `verdict` inconclusive where neither bound clears its limit.
+
+    `is_void`: the generator lagged, so the probe says nothing.
+    """
 
     units: int
     verdict: Verdict
@@ -44,6 +47,7 @@ class ProbeResult:
     ttft_p50_ms: float | None
     ttft_p95_ms: float | None
     lag_p99_ms: float
+    is_void: bool = False
 
 
 async def run_probe(
@@ -80,12 +84,13 @@ def judge_probe(units: int, measured: list[Measured], slo: Slo) -> ProbeResult:
     lags = sorted(m.lag_ms for m in measured) or [0.0]
     lag = lags[min(len(lags) - 1, int(0.99 * len(lags)))]
 
-    def result(verdict: Verdict, reason: str) -> ProbeResult:
+    def result(verdict: Verdict, reason: str, *, is_void: bool = False) -> ProbeResult:
         p50, p95 = (first[min(len(first) - 1, int(q * len(first)))] if first else None for q in (0.5, 0.95))
-        return ProbeResult(units, verdict, reason, sent, attained, overflowed, failed, p50, p95, lag)
+        return ProbeResult(units, verdict, reason, sent, attained, overflowed, failed, p50, p95, lag, is_void)
 
     if lag > LAG_SHARE_OF_SLO * slo.ttft_ms:
-        return result(Verdict.INCONCLUSIVE, f"void: the generator lagged {lag:.0f} ms at p99")
+        reason = f"void: the generator lagged {lag:.0f} ms at p99"
+        return result(Verdict.INCONCLUSIVE, reason, is_void=True)
     if sent < 30:
         return result(Verdict.INCONCLUSIVE, f"only {sent} requests")
     over_low = lower_bound(overflowed, sent, alpha=ALPHA)

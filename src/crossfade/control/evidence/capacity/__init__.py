@@ -1,0 +1,1 @@
+"""What a provider's unit is worth: recorded profile, open-loop load test, search over units."""

@@ -1,0 +1,81 @@
+"""The search for units against a limiter whose true answer is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from crossfade.control.evidence.capacity import search
+from crossfade.control.evidence.capacity.loadtest import Slo
+from crossfade.control.evidence.capacity.profile import Arrival, Profile
+from crossfade.control.evidence.gateway_client import Measured
+from crossfade.domain.evidence import Verdict
+
+RECORDED = Profile("recap", tuple(Arrival(i / 20, 100, 100) for i in range(400)), 20.0)
+
+
+class Limiter:
+    """Answers in no time while `units` are enough for the rate; lags as often as told."""
+
+    def __init__(self, needed: int, lags: int = 0) -> None:
+        self.needed, self.lags = needed, lags
+        self.moves: list[int] = []
+
+    async def move(self, units: int) -> None:
+        self.moves.append(units)
+
+    async def measure(self, body, endpoint, due) -> Measured:
+        lag = 500.0 if self.lags else 0.0
+        full = bool(self.moves) and self.moves[-1] < self.needed
+        return Measured(
+            not full, full, None if full else 5.0, 5.0, lag, "text", "rate_limited" if full else None
+        )
+
+
+def plan(bought=(12, "MU"), headroom=0.15):
+    return search.LoadPlan("recap", "pt", RECORDED, 1.3, Slo(2000, 0.95, 0.01), 1.0, 6.0, headroom, bought)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Arrivals are due now: the search is tested, not the generator's clock."""
+
+    async def run(client, feature, endpoint, arrivals):
+        answers = [await client.measure({}, endpoint, 0.0) for _ in arrivals]
+        client.lags = max(0, client.lags - 1)
+        return answers
+
+    monkeypatch.setattr(search, "run_probe", run)
+
+
+@pytest.mark.parametrize("needed", [1, 2, 5, 12, 13, 30, 64])
+async def test_the_smallest_number_that_carries_the_load_is_found_and_the_bought_number_stands_again(needed):
+    limiter = Limiter(needed)
+    found = await search.search_units(limiter, plan(), limiter.move, lambda _: None)
+
+    assert (found.verdict, found.observed["units"]) == (Verdict.PASS, needed)
+    assert limiter.moves[-1] == 12
+
+
+async def test_more_than_the_most_is_a_failure_that_says_so():
+    limiter = Limiter(999)
+    found = await search.search_units(limiter, plan(), limiter.move, lambda _: None)
+
+    assert found.verdict is Verdict.FAIL
+    assert "not even 64" in found.observed["reason"]
+
+
+async def test_a_lagging_generator_is_measured_again_and_not_counted_against_the_units():
+    limiter = Limiter(5, lags=2)
+    found = await search.search_units(limiter, plan(), limiter.move, lambda _: None)
+
+    assert found.observed["units"] == 5
+    assert [probe["is_void"] for probe in found.observed["probes"]][:3] == [True, True, False]
+
+
+async def test_on_demand_capacity_is_probed_as_it_is_with_the_headroom_on_the_load():
+    limiter = Limiter(0)
+    found = await search.probe_what_is_there(limiter, plan(bought=None), lambda _: None)
+
+    assert found.verdict is Verdict.PASS
+    assert found.observed["interval"] is None
+    assert found.observed["rate"] == pytest.approx(RECORDED.rate * 1.3 * 1.15)
