@@ -16,6 +16,7 @@ pub mod serve;
 pub mod shadow;
 pub mod shared;
 pub mod upstream;
+pub mod written;
 
 pub use options::{GatewayOptions, Ready, RunError, Stop};
 pub use serve::run;

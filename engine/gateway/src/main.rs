@@ -27,8 +27,9 @@ fn main() -> ExitCode {
         // Nobody may be reading; the gateway serves all the same.
         let _ = writeln!(
             std::io::stdout(),
-            "gateway ready on http://{} (pid {})",
+            "gateway ready on http://{}, admin http://{} (pid {})",
             ready.listen,
+            ready.admin,
             std::process::id()
         );
     };

@@ -20,6 +20,7 @@ use crate::serve::AnswerBody;
 use crate::shadow;
 use crate::shared::unix_ms;
 use crate::upstream::attempt::{Attempt, Ending, Job, Ticket, failure};
+use crate::written::Written;
 
 /// Chunks on their way to a slow caller before the upstream is read no further.
 const QUEUED_CHUNKS: usize = 16;
@@ -189,7 +190,9 @@ async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
         if let Err(error) = advanced {
             out.extend(encode_error_event(error.kind, &error.detail, MID_STREAM_HINT, &job.facts.request_id));
             // The caller may be gone as well; the record below says what happened either way.
-            let _ = sender.send(Ok(Frame::data(Bytes::from(out)))).await;
+            let written = Written::default();
+            let _ = sender.send(Ok(Frame::data(written.watched(out)))).await;
+            written.wait().await;
             let _ = sender.send(Err("the upstream broke the stream".into())).await;
             commit.attempt.close(Some(error), Ending::Failed, None);
             return;

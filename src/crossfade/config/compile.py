@@ -152,6 +152,7 @@ def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -
             first_content_ms=_ms(limits.ttft),
             liveness_ms=_ms(limits.liveness),
             progress_ms=_ms(limits.progress),
+            ping_progress_ms=_ms(limits.ping_progress),
             total_ms=_ms(feature.deadline),
         ),
         attempts=Attempts(

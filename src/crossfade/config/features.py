@@ -37,6 +37,7 @@ class LimitsSection(Section):
     ttft: DurationS = Field(30.0, description="First content of a stream.")
     liveness: DurationS = Field(15.0, description="Longest silence; keep-alives count as a sign of life.")
     progress: DurationS = Field(10.0, description="Longest time without content once it began.")
+    ping_progress: DurationS = Field(60.0, description="The same while the provider sends keep-alives.")
     attempts: int = Field(3, ge=1, le=10, description="Attempts per request.")
     same_endpoint_retries: int = Field(1, ge=0, le=3, description="Of those, on an endpoint that failed.")
     retry_within: DurationS = Field(1.0, description="Only failures this quick are retried in place.")

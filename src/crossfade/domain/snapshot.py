@@ -167,6 +167,7 @@ class Deadlines:
     first_content_ms: int
     liveness_ms: int
     progress_ms: int
+    ping_progress_ms: int  # the same while the provider sends keep-alives
     total_ms: int
 
 

@@ -188,6 +188,7 @@ pub struct Deadlines {
     pub first_content_ms: u64,
     pub liveness_ms: u64,
     pub progress_ms: u64,
+    pub ping_progress_ms: u64,
     pub total_ms: u64,
 }
 

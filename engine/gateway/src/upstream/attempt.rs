@@ -22,6 +22,8 @@ use hyper::{Request, Response};
 
 use crate::shared::{Shared, unix_ms};
 
+use super::timers::Timers;
+
 /// The largest error body that is read to classify a refusal.
 const ERROR_BODY_BYTES: usize = 64 * 1024;
 
@@ -71,8 +73,7 @@ pub struct Attempt {
     pub(super) header_ms: Option<f64>,
     pub(super) first_content_ms: Option<f64>,
     last_content: Option<Instant>,
-    last_byte: Instant,
-    last_progress: Instant,
+    timers: Timers,
     pub(super) gaps_ms: Vec<f64>,
     pub(super) usage: Option<Usage>,
     pub(super) served_tier: Option<String>,
@@ -113,8 +114,7 @@ impl Attempt {
             header_ms: None,
             first_content_ms: None,
             last_content: None,
-            last_byte: now,
-            last_progress: now,
+            timers: Timers::start(),
             gaps_ms: Vec::new(),
             usage: None,
             served_tier: None,
@@ -171,7 +171,8 @@ impl Attempt {
             .map_err(|error| failure(ErrorKind::Config, format!("the request cannot be built: {error}")))?;
         self.warnings = call.warnings;
         let client = job.shared.clients.client(job.decision.deadlines.connect_ms);
-        let deadline = self.header_deadline();
+        let (deadlines, backups) = (&job.decision.deadlines, job.decision.candidates.len() > 1);
+        let deadline = Timers::header(job.remaining(), deadlines, job.facts.stream, backups);
         let answer = tokio::time::timeout(deadline, client.request(request)).await;
         self.header_ms = Some(self.took_ms());
         let answer = answer
@@ -179,8 +180,7 @@ impl Attempt {
                 failure(ErrorKind::Timeout, format!("no response header within {} ms", deadline.as_millis()))
             })?
             .map_err(|error| connection_failure(&error))?;
-        self.last_byte = Instant::now();
-        self.last_progress = self.last_byte;
+        self.timers.head();
         self.http_status = Some(answer.status().as_u16());
         self.provider_request_id = request_id_of(&answer);
         if !answer.status().is_success() {
@@ -205,7 +205,9 @@ impl Attempt {
         raw: &mut Vec<u8>,
     ) -> Result<(), UpstreamError> {
         events.clear();
-        let (wait, what) = self.next_deadline();
+        let (job, first_content_ms) = (&self.job, self.job.decision.deadlines.first_content_ms);
+        let (wait, what) =
+            self.timers.next(job.remaining(), &job.decision.deadlines, first_content_ms, job.facts.stream);
         let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
             return Err(failure(ErrorKind::Connection, "nothing was sent".to_owned()));
         };
@@ -218,7 +220,7 @@ impl Attempt {
         match frame {
             Some(Ok(frame)) => {
                 if let Some(bytes) = frame.data_ref() {
-                    self.last_byte = Instant::now();
+                    self.timers.byte();
                     decoder.feed(bytes, events);
                 }
             }
@@ -238,9 +240,7 @@ impl Attempt {
     fn read(&mut self, events: &[StreamEvent]) -> Result<(), UpstreamError> {
         for event in events {
             self.answer.add(event);
-            if event.is_progress() {
-                self.last_progress = Instant::now();
-            }
+            self.timers.event(event);
             if event.is_content() {
                 self.note_content();
             }
@@ -279,43 +279,14 @@ impl Attempt {
         }
     }
 
-    /// A plain call shows nothing before its whole answer, so its header may take as long as the
-    /// answer may; half of what remains is kept for a backup where there is one.
-    fn header_deadline(&self) -> Duration {
-        let (remaining, deadlines) = (self.job.remaining(), &self.job.decision.deadlines);
-        let backups = self.job.decision.candidates.len() > 1;
-        let share = if backups { remaining / 2 } else { remaining };
-        if self.job.facts.stream {
-            return share.min(Duration::from_millis(deadlines.header_ms));
-        }
-        share
-    }
-
-    fn next_deadline(&self) -> (Duration, &'static str) {
-        let deadlines = &self.job.decision.deadlines;
-        let since = |moment: Instant, allowed_ms: u64| {
-            Duration::from_millis(allowed_ms).saturating_sub(moment.elapsed())
-        };
-        let total = (self.job.remaining(), "the request's deadline is over");
-        let liveness = (since(self.last_byte, deadlines.liveness_ms), "no byte within the liveness deadline");
-        let moving = if self.has_content() {
-            (since(self.last_progress, deadlines.progress_ms), "no progress within the progress deadline")
-        } else {
-            (since(self.started, deadlines.first_content_ms), "no content within the first-content deadline")
-        };
-        if !self.job.facts.stream {
-            return total;
-        }
-        [total, liveness, moving].into_iter().min_by_key(|(wait, _)| *wait).unwrap_or(total)
-    }
-
     async fn read_refusal(&self, answer: Response<Incoming>) -> UpstreamError {
         let status = answer.status().as_u16();
         let headers: Vec<(String, String)> = answer
             .headers()
             .iter()
             .map(|(name, value)| {
-                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.as_str().to_owned(), if name == "retry-after" { seconds_until(value) } else { value })
             })
             .collect();
         let limited = http_body_util::Limited::new(answer.into_body(), ERROR_BODY_BYTES).collect();
@@ -367,6 +338,19 @@ impl Drop for Attempt {
             Ending::Served,
             None,
         );
+    }
+}
+
+/// `Retry-After` may be a date: turned into seconds here, because the core has no clock.
+fn seconds_until(value: String) -> String {
+    match httpdate::parse_http_date(value.trim()) {
+        Ok(at) => at
+            .duration_since(std::time::SystemTime::now())
+            .unwrap_or_default()
+            .as_secs_f64()
+            .ceil()
+            .to_string(),
+        Err(_) => value,
     }
 }
 

@@ -4,3 +4,4 @@ pub mod attempt;
 pub mod connect;
 mod record;
 pub mod sign;
+mod timers;

@@ -1,0 +1,82 @@
+//! The deadlines of one attempt. All derive from the request's own and none outlives it; an attempt
+//! is over when the first of them fires, not when the upstream ends.
+
+use std::time::{Duration, Instant};
+
+use crossfade_core::domain::snapshot::Deadlines;
+use crossfade_core::domain::stream::StreamEvent;
+
+/// What an attempt has seen so far, as moments.
+pub(super) struct Timers {
+    started: Instant,
+    last_byte: Instant,
+    last_progress: Instant,
+    moving: bool,
+    pinged: bool,
+}
+
+impl Timers {
+    pub(super) fn start() -> Self {
+        let now = Instant::now();
+        Self { started: now, last_byte: now, last_progress: now, moving: false, pinged: false }
+    }
+
+    /// The answer's head has come.
+    pub(super) fn head(&mut self) {
+        self.last_byte = Instant::now();
+        self.last_progress = self.last_byte;
+    }
+
+    pub(super) fn byte(&mut self) {
+        self.last_byte = Instant::now();
+    }
+
+    /// Content and thinking are progress; a keep-alive only says that somebody is there.
+    pub(super) fn event(&mut self, event: &StreamEvent) {
+        if event.is_progress() {
+            self.last_progress = Instant::now();
+            self.moving = true;
+            self.pinged = false;
+        } else if matches!(event, StreamEvent::Ping) {
+            self.pinged = true;
+        }
+    }
+
+    /// How long the answer's head may take. A plain call shows nothing before its whole answer, so
+    /// it may take as long as the answer may; half of what remains is kept for a backup.
+    pub(super) fn header(
+        remaining: Duration,
+        deadlines: &Deadlines,
+        stream: bool,
+        backups: bool,
+    ) -> Duration {
+        let share = if backups { remaining / 2 } else { remaining };
+        if stream { share.min(Duration::from_millis(deadlines.header_ms)) } else { share }
+    }
+
+    /// The deadline that fires next, and what it means. A model that thinks aloud has met the first
+    /// one: from then on it must keep moving.
+    pub(super) fn next(
+        &self,
+        remaining: Duration,
+        deadlines: &Deadlines,
+        first_content_ms: u64,
+        stream: bool,
+    ) -> (Duration, &'static str) {
+        let since = |moment: Instant, allowed_ms: u64| {
+            Duration::from_millis(allowed_ms).saturating_sub(moment.elapsed())
+        };
+        let total = (remaining, "the request's deadline is over");
+        if !stream {
+            return total;
+        }
+        let liveness = (since(self.last_byte, deadlines.liveness_ms), "no byte within the liveness deadline");
+        let progress_ms = if self.pinged { deadlines.ping_progress_ms } else { deadlines.progress_ms };
+        let moving = if self.moving {
+            (since(self.last_progress, progress_ms), "no progress within the progress deadline")
+        } else {
+            (since(self.started, first_content_ms), "no content within the first-content deadline")
+        };
+        [total, liveness, moving].into_iter().min_by_key(|(wait, _)| *wait).unwrap_or(total)
+    }
+}

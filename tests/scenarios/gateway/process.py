@@ -1,0 +1,148 @@
+"""A real gateway process that serves one config, and a plain caller of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crossfade.config.compile import compile_snapshot
+from crossfade.config.load import load_config
+from crossfade.config.snapshot_json import encode_snapshot
+
+ROOT = Path(__file__).parents[3]
+BINARY = ROOT / "target/ci/crossfade-gateway"
+TOKEN = "scenario"
+PATIENCE_S = 30
+
+
+def snapshot_of(config: str, folder: Path) -> bytes:
+    """The config's snapshot as control would send it."""
+    path = folder / "crossfade.yaml"
+    path.write_text(config)
+    loaded = load_config(path).config
+    return encode_snapshot(compile_snapshot(loaded, version=1, issued_unix_s=0, keys=(), overlays={}))
+
+
+@dataclass
+class Gateway:
+    """A running gateway."""
+
+    port: int
+    admin_port: int
+    pid: int
+
+    def state(self) -> dict[str, Any]:
+        return json.loads(get(self.admin_port, "/admin/state"))
+
+    def health(self, endpoint: str) -> str:
+        return next(row["state"] for row in self.state()["health"] if row["endpoint"] == endpoint)
+
+    def resident_mb(self) -> float:
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
+
+
+@contextlib.contextmanager
+def running_gateway(config: str) -> Iterator[Gateway]:
+    """Serves `config` on free loopback ports."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        body = snapshot_of(config, folder)
+        (folder / "snapshot.json").write_bytes(body)
+        (folder / "snapshot.sig").write_text(hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest())
+        command = [str(BINARY), "--name", "g", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        secrets = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "pepper"}
+        with (folder / "stderr").open("w") as errors:
+            process = subprocess.Popen(
+                [*command, "--state-dir", name],
+                env={**os.environ, **secrets},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+            try:
+                ready = process.stdout.readline()
+                found = re.search(r"http://127\.0\.0\.1:(\d+), admin http://127\.0\.0\.1:(\d+)", ready)
+                assert found, f"{ready!r}: {(folder / 'stderr').read_text()}"
+                yield Gateway(int(found[1]), int(found[2]), process.pid)
+            finally:
+                process.kill()
+                process.wait(10)
+                process.stdout.close()
+
+
+def get(port: int, path: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+@dataclass
+class Answer:
+    """What a caller saw. `ends`: whole, error (an error event) or cut (the connection broke)."""
+
+    status: int
+    headers: dict[str, str]
+    text: str = ""
+    code: str | None = None
+    ends: str = "whole"
+    events: list[Any] = field(default_factory=list)
+
+
+def ask(port: int, *, stream: bool, headers: dict[str, str] | None = None, **body: Any) -> Answer:
+    """One chat request."""
+    document = {"model": "f", "messages": [{"role": "user", "content": "Hi"}], "stream": stream, **body}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        sent = {"content-type": "application/json", **(headers or {})}
+        connection.request("POST", "/v1/chat/completions", json.dumps(document), sent)
+        response = connection.getresponse()
+        seen = {name.lower(): value for name, value in response.getheaders()}
+        return read(response, Answer(response.status, seen), stream=stream and response.status == 200)
+    finally:
+        connection.close()
+
+
+def read(response: http.client.HTTPResponse, seen: Answer, *, stream: bool) -> Answer:
+    """The body as its caller understands it."""
+    whole, broken = b"", False
+    try:
+        while part := response.read1(65536):
+            whole += part
+    except (http.client.IncompleteRead, ConnectionError):
+        broken = True
+    if not stream:
+        document = json.loads(whole) if whole else {}
+        seen.code = (document.get("error") or {}).get("code")
+        if seen.status == 200:
+            seen.text = document["choices"][0]["message"]["content"] or ""
+        seen.ends = "cut" if broken else "whole"
+        return seen
+    done = False
+    for block in whole.decode().split("\n\n"):
+        data = "".join(line[6:] for line in block.split("\n") if line.startswith("data: "))
+        if data == "[DONE]":
+            done = True
+        elif data:
+            seen.events.append(json.loads(data))
+    for one in seen.events:
+        seen.code = (one.get("error") or {}).get("code") or seen.code
+        for choice in one.get("choices", []):
+            seen.text += choice["delta"].get("content") or ""
+    seen.ends = "error" if seen.code else "whole" if done and not broken else "cut"
+    assert not (done and (seen.code or broken)), "a broken stream must not look finished"
+    return seen
