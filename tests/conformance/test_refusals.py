@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import time
 
 import openai
 import pytest
@@ -153,18 +151,11 @@ def test_an_assumed_role_calls_until_its_session_expires(running):
     assert code_of(expired) == (403, "ExpiredTokenException")
 
 
-def web_token(**claims: object) -> str:
-    def part(document: object) -> str:
-        return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
-
-    return f"{part({'alg': 'RS256'})}.{part(claims)}.c2ln"
-
-
 def test_a_web_identity_is_exchanged_for_a_session(running):
     client = running.aws("sts")
     call = {"RoleArn": "arn:aws:iam::123456789012:role/llm", "RoleSessionName": "gw"}
-    good = web_token(sub="system:gateway", aud="sts.amazonaws.com", exp=time.time() + 600)
-    late = web_token(sub="system:gateway", aud="sts.amazonaws.com", exp=time.time() - 1)
+    good = running.token("sts.amazonaws.com", sub="system:gateway")
+    late = running.token("sts.amazonaws.com", lifetime_s=-1)
 
     issued = client.assume_role_with_web_identity(**call, WebIdentityToken=good)
     expired = failure_of(client.assume_role_with_web_identity, **call, WebIdentityToken=late)

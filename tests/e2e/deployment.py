@@ -97,6 +97,12 @@ class Clouds:
     sagemaker: str
     sts: str
     admin: str
+    anthropic: str
+    gemini: str
+    vertex: str
+    azure: str
+    tokens: str
+    entra: str
 
     def put_fault(self, cloud: str, model: str, **fault: Any) -> None:
         call(f"{self.admin}/faults/{cloud}/{model}", "PUT", fault)
@@ -156,7 +162,7 @@ def wait_until_served(url: str) -> None:
 
 @contextlib.contextmanager
 def running_clouds(folder: Path, *arguments: str) -> Iterator[Clouds]:
-    first = free_ports(10)
+    first = free_ports(16)
     command = Command(["sim", "clouds", "--port", str(first), "--seed", "7", "--json", *arguments], folder)
     try:
         command.wait_for(ready="sim-admin")
@@ -167,6 +173,12 @@ def running_clouds(folder: Path, *arguments: str) -> Iterator[Clouds]:
             sagemaker=f"{local}:{first + 2}",
             sts=f"{local}:{first + 3}",
             admin=f"{local}:{first + 9}",
+            anthropic=f"{local}:{first + 10}",
+            gemini=f"{local}:{first + 11}",
+            vertex=f"{local}:{first + 12}",
+            azure=f"{local}:{first + 13}",
+            tokens=f"{local}:{first + 14}",
+            entra=f"https://127.0.0.1:{first + 15}",
         )
     finally:
         command.stop()

@@ -11,7 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from crossfade.sim.load.latency import FITS, LatencyFit
 
-CLOUDS = ("openai", "bedrock", "sagemaker")
+CLOUDS = ("openai", "bedrock", "sagemaker", "anthropic", "gemini", "vertex", "azure")
+UNITS = {"vertex": "gsu", "azure": "ptu"}
+# where no latencies were recorded, the nearest cloud that has them stands in
+FIT_OF = {
+    "openai": "openai",
+    "bedrock": "bedrock",
+    "sagemaker": "open-weights",
+    "anthropic": "anthropic",
+    "gemini": "openai",
+    "vertex": "openai",
+    "azure": "openai",
+}
 
 
 class CloudsConfigError(Exception):
@@ -48,14 +59,29 @@ class ModelUnitsConfig(_Strict):
     usd_per_unit_hour: float = Field(default=39.6, ge=0)
 
 
+class ThroughputConfig(_Strict):
+    """Scale or throughput units (`gsu`, `ptu`): tokens a minute, an output token counting `output_ratio`."""
+
+    kind: Literal["gsu", "ptu"]
+    units: int = Field(default=2, ge=0)
+    tpm: float = Field(default=60_000, gt=0)
+    output_ratio: float = Field(default=8.0, gt=0)
+    window_s: float = Field(default=30.0, gt=0)
+    usd_per_unit_hour: float = Field(default=3.7, ge=0)
+
+
 class QuotaConfig(_Strict):
-    """A shared quota of tokens and requests a minute, paid by the token."""
+    """A shared quota of tokens and requests a minute, paid by the token.
+
+    `shared` quotas belong to every customer together: being full is the provider's shortage.
+    """
 
     kind: Literal["quota"]
     tpm: float = Field(default=2_000_000, gt=0)
     rpm: float | None = Field(default=None, gt=0)
     burndown: float = Field(default=1.0, gt=0)
     window_s: float = Field(default=60.0, gt=0)
+    shared: bool = False
     usd_per_m_input: float = Field(default=1.0, ge=0)
     usd_per_m_output: float = Field(default=5.0, ge=0)
 
@@ -92,12 +118,22 @@ class JudgeConfig(_Strict):
 
 
 class ModelConfig(_Strict):
-    """One model in one cloud: for SageMaker the id is the endpoint's name."""
+    """One model in one cloud: for SageMaker the id is the endpoint's name, for Azure the deployment's.
 
-    cloud: Literal["openai", "bedrock", "sagemaker"]
+    `serves` names the model behind an id that is not one: a deployment, or bought throughput of a model.
+    `spills_to` is the deployment that takes over when this one is full. `rejects` are parameters the model
+    answers with 400.
+    """
+
+    cloud: Literal["openai", "bedrock", "sagemaker", "anthropic", "gemini", "vertex", "azure"]
     id: str = Field(min_length=1)
     region: str | None = None
-    capacity: Annotated[InstancesConfig | ModelUnitsConfig | QuotaConfig, Field(discriminator="kind")]
+    serves: str | None = None
+    spills_to: str | None = None
+    rejects: tuple[str, ...] = ()
+    capacity: Annotated[
+        InstancesConfig | ModelUnitsConfig | ThroughputConfig | QuotaConfig, Field(discriminator="kind")
+    ]
     latency: LatencyConfig | None = None
     quality: QualityConfig = QualityConfig()
     output: OutputConfig = OutputConfig()
@@ -110,7 +146,7 @@ class ModelConfig(_Strict):
         """The latency law: the configured one, or the one fitted for this kind of cloud."""
         if self.latency is not None:
             return LatencyFit(self.latency.first_ms, self.latency.per_token_ms, self.latency.sigma, n=0)
-        return FITS[{"openai": "openai", "bedrock": "bedrock", "sagemaker": "open-weights"}[self.cloud]]
+        return FITS[FIT_OF[self.cloud]]
 
     @property
     def is_provisioned(self) -> bool:
@@ -125,21 +161,38 @@ class AccessKeyConfig(_Strict):
     secret: str = Field(default="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", repr=False)
 
 
+class RoleConfig(_Strict):
+    """A role with conditions; a role that is not listed may be assumed by whoever has an identity."""
+
+    arn: str
+    external_id: str | None = None
+    audience: str | None = None  # of web identity tokens, over the account's
+    longest_s: int = Field(default=43_200, ge=3600, le=43_200)
+
+
 class IdentityConfig(_Strict):
-    """Who may call. Web identity tokens are checked for form, audience and expiry; no issuer exists here."""
+    """Who may call. Workload tokens come from the simulated issuer, and only its signature is trusted."""
 
     access_keys: tuple[AccessKeyConfig, ...] = (AccessKeyConfig(),)
     api_keys: tuple[str, ...] = ("sk-sim",)
     account: str = "123456789012"
     audience: str = "sts.amazonaws.com"
+    roles: tuple[RoleConfig, ...] = ()
+    pool_audience: str = (
+        "//iam.googleapis.com/projects/123456789/locations/global/workloadIdentityPools/sim/providers/sim"
+    )
+    service_accounts: tuple[str, ...] = ("llm@acme-llm.iam.gserviceaccount.com",)
+    tenant: str = "11111111-2222-3333-4444-555555555555"
+    client_id: str = "66666666-7777-8888-9999-000000000000"
+    azure_scopes: tuple[str, ...] = ("https://ai.azure.com", "https://cognitiveservices.azure.com")
     session_s: int | None = Field(default=None, gt=0)  # overrides the duration a caller asks for
 
 
 class CloudsConfig(_Strict):
-    """The whole simulation. `port` 0 lets the system choose every port; otherwise port, +1, +2, +3 and +9."""
+    """The whole simulation. `port` 0 lets the system choose every port; otherwise `port` and onwards."""
 
     host: str = "127.0.0.1"
-    port: int = Field(default=0, ge=0, le=65_526)
+    port: int = Field(default=0, ge=0, le=65_520)
     seed: int = 0
     time_scale: float = Field(default=1.0, ge=0)  # multiplies latencies; allowances stay per real minute
     identity: IdentityConfig = IdentityConfig()
@@ -158,6 +211,11 @@ class CloudsConfig(_Strict):
                 raise ValueError(f"{model.id}: model units exist in bedrock only")
             if isinstance(model.capacity, InstancesConfig) != (model.cloud == "sagemaker"):
                 raise ValueError(f"{model.id}: sagemaker endpoints have instances, other clouds do not")
+            if isinstance(model.capacity, ThroughputConfig) and UNITS.get(model.cloud) != model.capacity.kind:
+                raise ValueError(f"{model.id}: gsu exist in vertex, ptu in azure")
+        for model in self.models:
+            if model.spills_to is not None and (model.cloud, model.spills_to) not in seen:
+                raise ValueError(f"{model.id}: spills_to names no {model.cloud} model")
         return self
 
 
@@ -180,6 +238,21 @@ def default_models() -> tuple[ModelConfig, ...]:
             capacity=QuotaConfig(kind="quota", burndown=5),
         ),
         ModelConfig(cloud="openai", id="gpt-sim", capacity=QuotaConfig(kind="quota")),
+        ModelConfig(cloud="anthropic", id="claude-sim", capacity=QuotaConfig(kind="quota", rpm=4000)),
+        ModelConfig(cloud="gemini", id="gemini-sim", capacity=QuotaConfig(kind="quota")),
+        ModelConfig(cloud="vertex", id="gemini-sim", capacity=QuotaConfig(kind="quota", shared=True)),
+        ModelConfig(
+            cloud="vertex", id="gemini-gsu", serves="gemini-sim", capacity=ThroughputConfig(kind="gsu")
+        ),
+        ModelConfig(cloud="vertex", id="claude-sim@1", capacity=QuotaConfig(kind="quota")),
+        ModelConfig(cloud="azure", id="gpt-standard", serves="gpt-sim", capacity=QuotaConfig(kind="quota")),
+        ModelConfig(
+            cloud="azure",
+            id="gpt-ptu",
+            serves="gpt-sim",
+            spills_to="gpt-standard",
+            capacity=ThroughputConfig(kind="ptu"),
+        ),
         *(
             ModelConfig(
                 cloud="openai",
@@ -213,7 +286,7 @@ def _describe(path: Path, node: yaml.Node | None, problem: Any) -> str:
     location = [
         part
         for part in problem["loc"]
-        if part not in {"instances", "model_units", "quota"} or part == problem["loc"][-1]
+        if part not in {"instances", "model_units", "quota", "gsu", "ptu"} or part == problem["loc"][-1]
     ]
     line, column = _find_mark(node, location)
     key = ".".join(str(part) for part in location) or "(file)"

@@ -99,7 +99,7 @@ def find_defects(source: str, answer: str) -> tuple[str, ...]:
 
 def compose_json(schema: dict[str, Any], answer: str) -> str:
     """The answer as a JSON document that satisfies the plain parts of a JSON schema."""
-    return json.dumps(_fill_schema(schema, answer), ensure_ascii=False)
+    return json.dumps(fill_schema(schema, answer), ensure_ascii=False)
 
 
 def split_pieces(text: str, tokens_each: int) -> list[str]:
@@ -179,16 +179,18 @@ def _fill(body: list[str], wanted: int, source: str, identity: tuple[str | float
     return text
 
 
-def _fill_schema(schema: dict[str, Any], answer: str) -> Any:
+def fill_schema(schema: dict[str, Any], answer: str) -> Any:
+    """A value that satisfies the plain parts of a JSON schema, made of `answer`."""
+    """A value that satisfies the plain parts of a JSON schema, made of `answer`."""
     if schema.get("enum"):
         return schema["enum"][0]
     kind = schema.get("type", "object")
     if kind == "object":
         properties: dict[str, Any] = schema.get("properties", {"answer": {"type": "string"}})
-        return {name: _fill_schema(part, answer) for name, part in properties.items()}
+        return {name: fill_schema(part, answer) for name, part in properties.items()}
     if kind == "array":
         return [
-            _fill_schema(schema.get("items", {"type": "string"}), part) for part in sentences_of(answer)[:3]
+            fill_schema(schema.get("items", {"type": "string"}), part) for part in sentences_of(answer)[:3]
         ]
     values: dict[str, Any] = {"string": answer, "number": 1.0, "integer": 1, "boolean": True, "null": None}
     return values.get(kind, answer)

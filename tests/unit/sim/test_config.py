@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crossfade.sim.config import CloudsConfig, CloudsConfigError, load_clouds
+from crossfade.sim.config import CLOUDS, CloudsConfig, CloudsConfigError, load_clouds
 
 GOOD = """
 seed: 3
@@ -45,14 +45,22 @@ def test_a_wrong_file_names_the_place(tmp_path, change, problem):
 
 
 def test_the_default_clouds_hold_what_the_demo_needs():
-    names = {model.id.rpartition("/")[2]: model.cloud for model in CloudsConfig().models}
+    models = CloudsConfig().models
+    names = {model.id.rpartition("/")[2]: model.cloud for model in models}
 
-    assert names == {
-        "haiku-sm": "sagemaker",
-        "recap": "bedrock",
-        "us.anthropic.claude-haiku-4-5": "bedrock",
-        "gpt-sim": "openai",
-        "judge-a": "openai",
-        "judge-b": "openai",
-        "judge-c": "openai",
-    }
+    assert {model.cloud for model in models} == set(CLOUDS)
+    assert (
+        names.items()
+        >= {
+            "haiku-sm": "sagemaker",
+            "recap": "bedrock",
+            "us.anthropic.claude-haiku-4-5": "bedrock",
+            "gpt-sim": "openai",
+            "judge-a": "openai",
+            "judge-b": "openai",
+            "judge-c": "openai",
+            "claude-sim": "anthropic",
+            "gemini-gsu": "vertex",
+            "gpt-ptu": "azure",
+        }.items()
+    )

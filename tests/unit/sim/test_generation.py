@@ -102,7 +102,7 @@ async def test_an_answer_abandoned_midway_uses_only_what_was_said_and_refunds_th
         said = [await anext(pieces) for _ in range(3)]
         await pieces.aclose()
 
-    used = -(-len("".join(said).encode()) // 4)
+    used = -(-len("".join(piece.text for piece in said).encode()) // 4)
     assert place.bill.output_tokens == used
     assert place.bill.outcomes == {"interrupted": 1}
     assert place.load.output.level >= 1000 - used

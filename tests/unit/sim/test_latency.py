@@ -11,7 +11,7 @@ from crossfade.sim.load.latency import FITS, LatencyFit, draw_timing
 from crossfade.sim.load.latency_fit import fit_latency
 
 RECORDED = Path(__file__).parents[3].parent / "shared/data/provider-exchanges/server_latency.csv"
-PROVIDERS = {"bedrock": "bedrock", "openai": "openai", "open-weights": "mistral"}
+PROVIDERS = {"bedrock": "bedrock", "openai": "openai", "anthropic": "anthropic", "open-weights": "mistral"}
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded latencies are not beside this repository")

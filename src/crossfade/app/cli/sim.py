@@ -47,7 +47,7 @@ def set_fault(
     kind: Annotated[
         str,
         typer.Argument(
-            help="errors, slow, stall, cut, exception, throttle, dead, garbage, empty or error_in_200."
+            help="errors slow stall cut exception throttle dead garbage empty filtered error_in_200."
         ),
     ],
     rate: Annotated[float, typer.Option(help="Share of requests, 0 to 1.")] = 1.0,

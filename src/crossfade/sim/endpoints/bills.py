@@ -8,7 +8,18 @@ from typing import Any
 
 from crossfade.sim.config import ModelConfig, QuotaConfig
 
+CACHE_READ_PRICE, CACHE_WRITE_PRICE = 0.1, 1.25  # of the input price; the usual public multipliers
 KEPT_LINES = 2000  # the newest requests kept by id, for each endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Tokens of one request; what was read from or written to the prompt cache lies within the input."""
+
+    input: int
+    output: int
+    cache_read: int = 0
+    cache_write: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,8 @@ class Line:
     outcome: str  # completed | truncated | aborted | interrupted
     input_tokens: int
     output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
     usd: float
     unix_s: float
 
@@ -42,17 +55,17 @@ class Bill:
     lines: deque[Line] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     _counted_to_s: float = -1.0
 
-    def add(self, request_id: str, kind: str, outcome: str, tokens: tuple[int, int], unix_s: float) -> None:
-        """Bill one request for (input, output) tokens, whatever became of it."""
-        used_input, used_output = tokens
-        usd = self._token_price(used_input, used_output)
+    def add(self, request_id: str, kind: str, outcome: str, used: Used, unix_s: float) -> None:
+        """Bill one request for what it used, whatever became of it."""
+        usd = self._token_price(used)
         self.requests += 1
         self.kinds[kind] += 1
         self.outcomes[outcome] += 1
-        self.input_tokens += used_input
-        self.output_tokens += used_output
+        self.input_tokens += used.input
+        self.output_tokens += used.output
         self.token_usd += usd
-        self.lines.append(Line(request_id, kind, outcome, used_input, used_output, usd, unix_s))
+        tokens = (used.input, used.output, used.cache_read, used.cache_write)
+        self.lines.append(Line(request_id, kind, outcome, *tokens, usd, unix_s))
 
     def refuse(self, code: str) -> None:
         """Count a request that was turned away and is not billed."""
@@ -91,8 +104,10 @@ class Bill:
         """The newest requests, oldest first."""
         return [asdict(line) for line in self.lines]
 
-    def _token_price(self, used_input: int, used_output: int) -> float:
+    def _token_price(self, used: Used) -> float:
         capacity = self.model.capacity
         if not isinstance(capacity, QuotaConfig):
             return 0.0
-        return (used_input * capacity.usd_per_m_input + used_output * capacity.usd_per_m_output) / 1e6
+        plain = used.input - used.cache_read - used.cache_write
+        weighted = plain + CACHE_READ_PRICE * used.cache_read + CACHE_WRITE_PRICE * used.cache_write
+        return (weighted * capacity.usd_per_m_input + used.output * capacity.usd_per_m_output) / 1e6

@@ -25,6 +25,7 @@ class FaultKind(StrEnum):
     DEAD = "dead"  # the connection closes without an answer
     GARBAGE = "garbage"  # bytes that are not the dialect
     EMPTY = "empty"  # 200 without any content
+    FILTERED = "filtered"  # the provider's filter ends the answer after `after_chunks` chunks
     ERROR_IN_200 = "error_in_200"  # an error document where the answer should be
 
 
@@ -83,6 +84,10 @@ class Faults:
                 return fault
         return None
 
+    def of_tokens(self) -> Fault | None:
+        """The fault of the token endpoints, which have no models."""
+        return self._faults.get(("tokens", "*"))
+
     def _targets(self, model: ModelConfig) -> list[tuple[str, str]]:
         matching = [
             key
@@ -99,4 +104,4 @@ def names(model_id: str, wanted: str) -> bool:
 
 def is_cloud(name: str) -> bool:
     """Whether `name` is a cloud or the wildcard."""
-    return name == "*" or name in CLOUDS
+    return name in {"*", "tokens", *CLOUDS}

@@ -41,6 +41,7 @@ class Timing:
 FITS: dict[str, LatencyFit] = {
     "bedrock": LatencyFit(first_ms=512.4, per_token_ms=16.87, sigma=0.462, n=315),
     "openai": LatencyFit(first_ms=549.6, per_token_ms=13.93, sigma=0.539, n=1162),
+    "anthropic": LatencyFit(first_ms=1319.3, per_token_ms=16.035, sigma=0.4696, n=232),
     "open-weights": LatencyFit(first_ms=354.7, per_token_ms=6.839, sigma=0.300, n=61),
 }
 

@@ -1,4 +1,4 @@
-"""Capacity that is a rate limiter: provisioned model units, and on-demand token quotas.
+"""Capacity that is a rate limiter: model units, throughput units, and on-demand token quotas.
 
 Both charge a reservation at admission (input and the output the caller may ask for) and settle to the
 actual tokens at the end. Model units meter input and output apart; a quota meters their sum, with output
@@ -24,7 +24,7 @@ class Charge:
 class Refused:
     """No room: which allowance was exhausted and when the request would fit."""
 
-    exhausted: str  # tokens | requests
+    exhausted: str  # tokens | requests | provisioned
     retry_after_s: float
 
 
@@ -90,6 +90,45 @@ class Quota:
         """Replace the reservation by input + burndown x output."""
         self.tokens.refill(now)
         _move(self.tokens, charge.output_tokens, self.burndown * output_tokens)
+
+
+class Throughput:
+    """Bought throughput: one bucket of tokens a minute, an output token counting `output_ratio` of them.
+
+    Admission reserves input and the most output unweighted, as the clouds do; settlement is weighted.
+    """
+
+    def __init__(self, units: int, per_unit: tuple[float, float], window_s: float, now: float) -> None:
+        self.units = units
+        self.per_unit_tpm, self.output_ratio = per_unit
+        self.window_s = window_s
+        self.tokens = Bucket.per_minute(units * self.per_unit_tpm, window_s, now)
+
+    def admit(self, input_tokens: int, max_output_tokens: int, now: float) -> Charge | Refused:
+        """Reserve, or refuse and charge nothing."""
+        wanted = input_tokens + max_output_tokens
+        if self.units == 0:
+            return Refused("provisioned", 60.0)
+        if not self.tokens.holds(wanted, now):
+            return Refused("provisioned", self.tokens.seconds_until(wanted))
+        reserved = min(wanted, self.tokens.size)
+        self.tokens.take(reserved)
+        return Charge(input_tokens, reserved - input_tokens)
+
+    def settle(self, charge: Charge, output_tokens: int, now: float) -> None:
+        """Replace the reservation by input + weighted output."""
+        self.tokens.refill(now)
+        _move(self.tokens, charge.output_tokens, self.output_ratio * output_tokens)
+
+    def resize(self, units: int, now: float) -> None:
+        """Change the number of units at once."""
+        self.units = units
+        self.tokens.resize(units * self.per_unit_tpm, self.window_s, now)
+
+    def utilisation(self, now: float) -> float:
+        """The share of the bucket in use."""
+        self.tokens.refill(now)
+        return 1.0 if self.tokens.size == 0 else max(0.0, 1 - self.tokens.level / self.tokens.size)
 
 
 def _move(bucket: Bucket, reserved: float, actual: float) -> None:

@@ -14,10 +14,14 @@ from crossfade.sim.config import (
     CLOUDS,
     InstancesConfig,
     ModelUnitsConfig,
+    ThroughputConfig,
 )
 from crossfade.sim.endpoints.faults import Fault, Faults, is_cloud, names
 from crossfade.sim.endpoints.generation import Endpoint, UnitlessError
+from crossfade.sim.endpoints.identities import Identities
 from crossfade.sim.wire.http import Reply, Request
+
+ROUTES = "bills, units, truth, faults, sessions, ca.pem, health"
 
 
 class AdminError(Exception):
@@ -33,11 +37,18 @@ class AdminService:
     """Reads and changes every endpoint of every cloud."""
 
     def __init__(
-        self, clouds: Mapping[str, Mapping[str, Endpoint]], faults: Faults, time_scale: float
+        self,
+        clouds: Mapping[str, Mapping[str, Endpoint]],
+        faults: Faults,
+        time_scale: float,
+        identities: Identities,
+        ca_pem: bytes,
     ) -> None:
         self._clouds = clouds
         self._faults = faults
         self._time_scale = time_scale
+        self._identities = identities
+        self._ca_pem = ca_pem
 
     async def answer(self, request: Request, reply: Reply) -> None:
         """Route one HTTP request."""
@@ -57,10 +68,14 @@ class AdminService:
                     await reply.send_json(200, {"faults": self._faults.listed()})
                 case "PUT" | "DELETE", "faults":
                     await reply.send_json(200, self._change_faults(request, rest))
+                case "GET", "sessions":
+                    await reply.send_json(200, {"sessions": _sessions(self._identities)})
+                case "GET", "ca.pem":
+                    await reply.send(200, {"content-type": "application/x-pem-file"}, self._ca_pem)
                 case "GET", "health":
                     await reply.send_json(200, {"status": "ok"})
                 case _:
-                    message = f"no {request.method} /{first} (hint: bills, units, truth, faults, health)"
+                    message = f"no {request.method} /{first} (hint: one of {ROUTES})"
                     await reply.send_json(404, {"error": {"message": message}})
         except AdminError as error:
             await reply.send_json(error.status, {"error": {"message": error.message}})
@@ -78,7 +93,10 @@ class AdminService:
         return {"clouds": clouds, "total_usd": total}
 
     def _find(self, name: str) -> Endpoint:
-        every = [endpoint for endpoints in self._clouds.values() for endpoint in endpoints.values()]
+        cloud, _, rest = name.partition("/")
+        clouds = {cloud: self._clouds[cloud]} if cloud in self._clouds else self._clouds
+        name = rest if cloud in self._clouds else name
+        every = [endpoint for endpoints in clouds.values() for endpoint in endpoints.values()]
         found = [endpoint for endpoint in every if endpoint.model.id == name]
         found = found or [endpoint for endpoint in every if names(endpoint.model.id, name)]
         if len(found) != 1:
@@ -94,7 +112,7 @@ class AdminService:
         if request.method == "DELETE":
             return {"cleared": self._faults.clear(cloud, model)}
         if model != "*":
-            model = self._find(model).model.id
+            model = self._find(model if cloud in {"*", "tokens"} else f"{cloud}/{model}").model.id
         try:
             self._faults.put(cloud, model, Fault.model_validate_json(request.body))
         except ValidationError as error:
@@ -102,6 +120,14 @@ class AdminService:
             place = ".".join(str(part) for part in problem["loc"]) or "body"
             raise AdminError(400, f"{place}: {problem['msg']}") from None
         return {"faults": self._faults.listed()}
+
+
+def _sessions(identities: Identities) -> list[dict[str, Any]]:
+    """Sessions of roles, oldest first, without their secrets."""
+    return [
+        {"role": s.role, "name": s.name, "tags": dict(s.tags), "expires_unix_s": s.expires_unix_s}
+        for s in identities.sessions()
+    ]
 
 
 def true_facts(endpoint: Endpoint, time_scale: float) -> dict[str, Any]:
@@ -126,6 +152,9 @@ def true_facts(endpoint: Endpoint, time_scale: float) -> dict[str, Any]:
     if isinstance(capacity, ModelUnitsConfig):
         facts["per_unit"] = {"input_tpm": capacity.input_tpm, "output_tpm": capacity.output_tpm}
         facts["total"] = {key: value * endpoint.bill.units for key, value in facts["per_unit"].items()}
+    elif isinstance(capacity, ThroughputConfig):
+        facts["per_unit"] = {"tpm": capacity.tpm}
+        facts["total"] = {"tpm": capacity.tpm * endpoint.bill.units}
     elif isinstance(capacity, InstancesConfig):
         facts["per_unit"] = {"slots": capacity.slots}
         facts["total"] = {"slots": capacity.slots * endpoint.bill.units}

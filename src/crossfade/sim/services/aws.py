@@ -49,7 +49,11 @@ async def answer_signed(
 
 async def send_error(reply: Reply, headers: dict[str, str], error: AwsError, service: str) -> None:
     """The error form of the REST-JSON services, with the URL suffix real services put on the type."""
-    kind = error.code + CORAL.format(service=service)
-    headers = {**headers, "x-amzn-ErrorType": kind}
+    headers = {**headers, **error_headers(error, service)}
     key = "Message" if service == "sagemaker" else "message"
     await reply.send_json(error.status, {key: error.message, **error.extra}, headers)
+
+
+def error_headers(error: AwsError, service: str) -> dict[str, str]:
+    """Where the REST-JSON services put the error's code."""
+    return {"x-amzn-ErrorType": error.code + CORAL.format(service=service)}

@@ -1,35 +1,98 @@
-"""The OpenAI-compatible service: `/v1/chat/completions` and `/v1/models`, with keys, limits and errors."""
+"""OpenAI: chat completions, responses, embeddings and models, with keys, limits and errors."""
 
 from __future__ import annotations
 
-import json
-import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from crossfade.sim.endpoints.faults import Fault, FaultKind, Faults
-from crossfade.sim.endpoints.generation import (
-    Endpoint,
-    Generation,
-    RefusedError,
-    StreamBrokenError,
-    StreamCutError,
-)
+from crossfade.sim.dialects.call import BodyError, Call, Encoder, encode_sse
+from crossfade.sim.dialects.chat import ChunkEncoder, decode_chat, encode_completion
+from crossfade.sim.dialects.embeddings import embed_openai
+from crossfade.sim.dialects.responses import ResponseEncoder, decode_response, encode_response
+from crossfade.sim.endpoints.faults import Faults
+from crossfade.sim.endpoints.generation import Endpoint, Generation
 from crossfade.sim.endpoints.identities import Identities
 from crossfade.sim.load.metered import Quota
-from crossfade.sim.services.chat import (
-    Chat,
-    ChatBodyError,
-    ChunkEncoder,
-    decode_chat,
-    encode_completion,
-    encode_sse,
+from crossfade.sim.services.face import (
+    Refusal,
+    Serving,
+    Trouble,
+    TroubleError,
+    TroubleKind,
+    find_endpoint,
+    send_refusal,
+    serve,
 )
 from crossfade.sim.wire.http import Reply, Request
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
-BROKEN = ("The server had an error while processing your request. Sorry about that!", "server_error")
+BROKEN = "The server had an error while processing your request. Sorry about that!"
+HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>\n\n\x00\xff\xfe"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFace:
+    """How chat completions are said; `served` is the model's own name."""
+
+    call: Call
+    request_id: str
+    served: str
+
+    stream_type = EVENT_STREAM
+
+    def document(self, generation: Generation) -> Any:
+        """The whole answer."""
+        return encode_completion(generation, f"chatcmpl-{self.request_id}", self.served)
+
+    def encoder(self, generation: Generation) -> Encoder:  # noqa: ARG002 - the stream tells as it goes
+        """Chunks."""
+        include = self.call.options["include_usage"]
+        return ChunkEncoder(f"chatcmpl-{self.request_id}", self.served, include_usage=include)
+
+    def refuse(self, trouble: Trouble) -> Refusal:
+        """OpenAI's error document."""
+        return refuse_openai(trouble)
+
+    def stream_error(self, trouble: Trouble) -> bytes:
+        """An error chunk."""
+        return encode_sse(refuse_openai(trouble).document)
+
+    def headers(self, endpoint: Endpoint, generation: Generation | None) -> dict[str, str]:
+        """Rate limits and timing."""
+        return openai_headers(endpoint, generation)
+
+    def junk(self, *, stream: bool) -> bytes:  # noqa: ARG002 - a proxy does not know
+        """A proxy's page."""
+        return HTML
+
+    def empty(self, *, stream: bool) -> bytes:
+        """The end marker alone, or nothing."""
+        return b"data: [DONE]\n\n" if stream else b""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFace(ChatFace):
+    """How responses are said."""
+
+    def document(self, generation: Generation) -> Any:
+        """The whole response."""
+        return encode_response(generation, self.request_id, self.served)
+
+    def encoder(self, generation: Generation) -> Encoder:
+        """Named events."""
+        return ResponseEncoder(generation, self.request_id, self.served)
+
+    def stream_error(self, trouble: Trouble) -> bytes:
+        """An `error` event."""
+        error = refuse_openai(trouble).document["error"]
+        event = {"type": "error", "sequence_number": 0, **{k: error[k] for k in ("code", "message", "param")}}
+        return encode_sse(event, "error")
+
+    def empty(self, *, stream: bool) -> bytes:  # noqa: ARG002 - there is no end marker
+        """Nothing."""
+        return b""
 
 
 class OpenaiService:
@@ -42,151 +105,118 @@ class OpenaiService:
 
     async def answer(self, request: Request, reply: Reply) -> None:
         """Route one HTTP request."""
-        request_id = f"req_{uuid.uuid4().hex}"
         headers = {
-            "x-request-id": request_id,
+            "x-request-id": f"req_{uuid.uuid4().hex}",
             "openai-organization": "org-sim",
             "openai-version": "2020-10-01",
         }
-        if not self._identities.is_api_key(request.header("authorization")):
-            message = "Incorrect API key provided. You can find your API key in the clouds file."
-            await _refuse(reply, 401, headers, (message, "invalid_request_error", "invalid_api_key", None))
-        elif request.method == "GET" and request.path == "/v1/models":
-            models = [
-                {"id": name, "object": "model", "created": 0, "owned_by": "sim"} for name in self._endpoints
-            ]
-            await reply.send_json(200, {"object": "list", "data": models}, headers)
-        elif request.method == "POST" and request.path == "/v1/chat/completions":
-            await self._complete(request, reply, headers)
-        else:
-            message = f"Invalid URL ({request.method} {request.path})"
-            await _refuse(reply, 404, headers, (message, "invalid_request_error", None, None))
-
-    async def _complete(self, request: Request, reply: Reply, headers: dict[str, str]) -> None:
         try:
-            chat = decode_chat(request.body, headers["x-request-id"])
-        except ChatBodyError as error:
-            await _refuse(reply, 400, headers, (error.message, "invalid_request_error", None, error.param))
-            return
-        endpoint = self._endpoints.get(chat.model or "")
-        if endpoint is None:
-            message = f"The model `{chat.model}` does not exist or you do not have access to it."
-            await _refuse(reply, 404, headers, (message, "invalid_request_error", "model_not_found", "model"))
-            return
-        if chat.ask.input_tokens > endpoint.model.context_tokens:
-            message = (
-                f"This model's maximum context length is {endpoint.model.context_tokens} tokens. "
-                f"However, your messages resulted in {chat.ask.input_tokens} tokens."
-            )
-            error_form = (message, "invalid_request_error", "context_length_exceeded", "messages")
-            await _refuse(reply, 400, headers, error_form)
-            return
-        fault = self._faults.strike(endpoint.model)
-        if fault is not None and await _strike_early(fault, chat, endpoint, reply, headers):
-            return
-        try:
-            async with endpoint.generate(chat.ask, fault, self._identities.wall()) as generation:
-                headers |= _limit_headers(endpoint)
-                send = _stream if chat.stream else _send_whole
-                await send(chat, generation, reply, headers)
-        except RefusedError as error:
-            endpoint.bill.refuse("rate_limit_exceeded")
-            await _throttle(reply, headers | _limit_headers(endpoint), error.why, error.retry_after_s)
+            await self._route(request, reply, headers)
+        except TroubleError as error:
+            await send_refusal(reply, refuse_openai(error.trouble), headers)
+
+    async def _route(self, request: Request, reply: Reply, headers: dict[str, str]) -> None:
+        if not self._identities.is_api_key(request.bearer()) and not self._identities.bearers.is_valid(
+            "openai", request.bearer()
+        ):
+            raise TroubleError(Trouble(TroubleKind.KEY))
+        match request.method, request.path:
+            case "GET", "/v1/models":
+                models = [
+                    {"id": name, "object": "model", "created": 0, "owned_by": "sim"}
+                    for name in self._endpoints
+                ]
+                await reply.send_json(200, {"object": "list", "data": models}, headers)
+            case "POST", "/v1/embeddings":
+                await send_embeddings(request, self._endpoints, reply, headers)
+            case "POST", "/v1/chat/completions" | "/v1/responses":
+                serving = begin_openai(request, request.path.endswith("responses"), reply, headers)
+                endpoint = find_endpoint(self._endpoints, serving.call)
+                await serve(serving.at(endpoint), self._faults, self._identities.wall())
+            case _:
+                raise TroubleError(Trouble(TroubleKind.ROUTE, f"{request.method} {request.path}"))
 
 
-async def _stream(chat: Chat, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
-    await reply.start(200, {**headers, "content-type": EVENT_STREAM})
-    encoder = ChunkEncoder(
-        _chat_id(headers), chat.model or "", int(time.time()), include_usage=chat.include_usage
-    )
-    await reply.write(encoder.role())
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded call whose endpoint is not known yet."""
+
+    call: Call
+    face: type[ChatFace]
+    reply: Reply
+    headers: dict[str, str]
+
+    def at(self, endpoint: Endpoint) -> Serving:
+        """The call on its way to an endpoint."""
+        request_id = self.headers["x-request-id"].removeprefix("req_")
+        face = self.face(self.call, request_id, endpoint.model.serves or endpoint.model.id)
+        return Serving(self.call, endpoint, face, self.reply, self.headers)
+
+
+def begin_openai(request: Request, is_response: bool, reply: Reply, headers: dict[str, str]) -> Decoded:
+    """Decode a chat or responses body; raises `TroubleError`."""
     try:
-        async for piece in generation.pieces():
-            await reply.write(encoder.content(piece))
-    except StreamBrokenError:
-        await reply.write(encode_sse(_error_document(BROKEN[0], BROKEN[1], "server_error", None)))
-        await reply.end()
-        return
-    except StreamCutError as cut:
-        data = encoder.content(cut.piece)
-        await reply.write(data[: len(data) // 2])
-        await reply.drop()
-    await reply.write(encoder.ending(generation))
-    await reply.end()
+        decode = decode_response if is_response else decode_chat
+        call = decode(request.body, headers["x-request-id"])
+    except BodyError as error:
+        raise TroubleError(Trouble(TroubleKind.BODY, error.message, error.param)) from None
+    return Decoded(call, ResponseFace if is_response else ChatFace, reply, headers)
 
 
-async def _send_whole(chat: Chat, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
-    await generation.whole()
-    headers["openai-processing-ms"] = str(generation.elapsed_ms())
-    document = encode_completion(generation, _chat_id(headers), chat.model or "", int(time.time()))
-    if generation.fault is not None and generation.fault.kind is FaultKind.EXCEPTION:
-        await _refuse(reply, 500, headers, (*BROKEN, "server_error", None))
-    elif generation.fault is not None and generation.fault.kind is FaultKind.CUT:
-        body = json.dumps(document).encode()
-        await reply.start_cut(200, {**headers, "content-type": "application/json"}, len(body))
-        await reply.write(body[: len(body) // 2])
-        await reply.drop()
-    else:
-        await reply.send_json(200, document, headers)
-
-
-async def _strike_early(
-    fault: Fault, chat: Chat, endpoint: Endpoint, reply: Reply, headers: dict[str, str]
-) -> bool:
-    """Act out the faults that leave no answer; true when one did."""
-    content_type = {"content-type": EVENT_STREAM if chat.stream else "application/json"}
-    if fault.kind is FaultKind.DEAD:
-        endpoint.bill.refuse(fault.kind.value)
-        await reply.drop()
-    elif fault.kind is FaultKind.ERRORS:
-        status = fault.status or 500
-        overloaded = ("The server is overloaded.", "service_unavailable_error", "server_is_overloaded", None)
-        await _refuse(
-            reply, status, headers, overloaded if status == 503 else (*BROKEN, "server_error", None)
-        )
-    elif fault.kind is FaultKind.THROTTLE:
-        await _throttle(reply, headers, "requests", (fault.delay_ms or 1000) / 1000)
-    elif fault.kind is FaultKind.GARBAGE:
-        body = b"<html><body><h1>502 Bad Gateway</h1></body></html>\n\n\x00\xff\xfe"
-        await reply.send(200, {**headers, **content_type}, body)
-    elif fault.kind is FaultKind.EMPTY:
-        await reply.send(200, {**headers, **content_type}, b"data: [DONE]\n\n" if chat.stream else b"")
-    elif fault.kind is FaultKind.ERROR_IN_200:
-        document = _error_document(BROKEN[0], BROKEN[1], "server_error", None)
-        body = encode_sse(document) if chat.stream else json.dumps(document).encode()
-        await reply.send(200, {**headers, **content_type}, body)
-    else:
-        return False
-    endpoint.bill.refuse(fault.kind.value)
-    return True
-
-
-async def _throttle(reply: Reply, headers: dict[str, str], why: str, retry_after_s: float) -> None:
-    wait_ms = max(1, round(retry_after_s * 1000))
-    waits = {"retry-after-ms": str(wait_ms), "retry-after": str(-(-wait_ms // 1000))}
-    message = f"Rate limit reached on {why} per min. Please try again in {wait_ms}ms."
-    await _refuse(reply, 429, headers | waits, (message, why, "rate_limit_exceeded", None))
-
-
-async def _refuse(
-    reply: Reply, status: int, headers: dict[str, str], error: tuple[str, str, str | None, str | None]
+async def send_embeddings(
+    request: Request, endpoints: Mapping[str, Endpoint], reply: Reply, headers: dict[str, str]
 ) -> None:
-    await reply.send_json(status, _error_document(*error), headers)
+    """Answer an embeddings body; raises `TroubleError`."""
+    try:
+        document = embed_openai(request.body, endpoints, headers["x-request-id"])
+    except BodyError as error:
+        raise TroubleError(Trouble(TroubleKind.BODY, error.message, error.param)) from None
+    if document is None:
+        raise TroubleError(Trouble(TroubleKind.MODEL, "of the embeddings request"))
+    await reply.send_json(200, document, headers)
 
 
-def _error_document(message: str, kind: str, code: str | None, param: str | None) -> dict[str, Any]:
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+def refuse_openai(trouble: Trouble) -> Refusal:
+    """OpenAI's error documents."""
+    invalid = "invalid_request_error"
+    match trouble.kind:
+        case TroubleKind.KEY | TroubleKind.EXPIRED | TroubleKind.FORBIDDEN:
+            message = "Incorrect API key provided. You can find your API key in the clouds file."
+            return _refusal(401, message, invalid, "invalid_api_key")
+        case TroubleKind.BODY:
+            return _refusal(400, trouble.detail, invalid, None, trouble.param)
+        case TroubleKind.UNSUPPORTED:
+            message = f"Unsupported parameter: '{trouble.detail}' is not supported with this model."
+            return _refusal(400, message, invalid, "unsupported_parameter", trouble.param)
+        case TroubleKind.MODEL:
+            message = f"The model `{trouble.detail}` does not exist or you do not have access to it."
+            return _refusal(404, message, invalid, "model_not_found", "model")
+        case TroubleKind.ROUTE:
+            return _refusal(404, f"Invalid URL ({trouble.detail})", invalid, None)
+        case TroubleKind.LONG:
+            message = "Your input exceeds the context window of this model: the maximum context length."
+            return _refusal(400, message, invalid, "context_length_exceeded", "messages")
+        case TroubleKind.FULL:
+            return _throttled(trouble)
+        case TroubleKind.BROKEN:
+            status = trouble.status or 500
+            if status == 503:
+                overloaded = "The server is overloaded."
+                return _refusal(503, overloaded, "service_unavailable_error", "server_is_overloaded")
+            return _refusal(status, BROKEN, "server_error", "server_error")
 
 
-def _limit_headers(endpoint: Endpoint) -> dict[str, str]:
+def openai_headers(endpoint: Endpoint, generation: Generation | None) -> dict[str, str]:
+    """`x-ratelimit-*`, with durations as Go writes them, and the time a whole answer took."""
+    headers = {} if generation is None else {"openai-processing-ms": str(generation.elapsed_ms())}
     found = endpoint.remaining()
     if found is None:
-        return {}
+        return headers
     quota, tokens, requests = found
-    headers = {
+    headers |= {
         "x-ratelimit-limit-tokens": str(int(quota.tpm)),
         "x-ratelimit-remaining-tokens": str(int(tokens)),
-        "x-ratelimit-reset-tokens": _go_duration(_full_in(quota)),
+        "x-ratelimit-reset-tokens": _go_duration(full_in_s(quota)),
     }
     if quota.rpm is not None and quota.requests is not None:
         reset = (quota.requests.size - quota.requests.level) / quota.requests.rate_per_s
@@ -198,8 +228,27 @@ def _limit_headers(endpoint: Endpoint) -> dict[str, str]:
     return headers
 
 
-def _full_in(quota: Quota) -> float:
-    return (quota.tokens.size - quota.tokens.level) / quota.tokens.rate_per_s
+def full_in_s(quota: Quota) -> float:
+    """Seconds until a quota's tokens are whole again."""
+    return max(0.0, quota.tokens.size - quota.tokens.level) / quota.tokens.rate_per_s
+
+
+def waits(retry_after_s: float) -> tuple[int, dict[str, str]]:
+    """Milliseconds to wait, and the two headers that say so."""
+    wait_ms = max(1, round(retry_after_s * 1000))
+    return wait_ms, {"retry-after-ms": str(wait_ms), "retry-after": str(-(-wait_ms // 1000))}
+
+
+def _throttled(trouble: Trouble) -> Refusal:
+    wait_ms, headers = waits(trouble.retry_after_s)
+    message = f"Rate limit reached on {trouble.detail} per min. Please try again in {wait_ms}ms."
+    refusal = _refusal(429, message, trouble.detail, "rate_limit_exceeded")
+    return Refusal(refusal.status, refusal.code, refusal.document, headers)
+
+
+def _refusal(status: int, message: str, kind: str, code: str | None, param: str | None = None) -> Refusal:
+    document = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return Refusal(status, code or kind, document)
 
 
 def _go_duration(seconds: float) -> str:
@@ -207,7 +256,3 @@ def _go_duration(seconds: float) -> str:
         return f"{round(seconds * 1000)}ms"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-
-
-def _chat_id(headers: dict[str, str]) -> str:
-    return "chatcmpl-" + headers["x-request-id"].removeprefix("req_")

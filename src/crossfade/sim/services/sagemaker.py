@@ -7,11 +7,12 @@ a UTF-8 character.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from crossfade.sim.dialects.call import BodyError, Call, encode_sse
+from crossfade.sim.dialects.chat import ChunkEncoder, decode_chat, encode_completion
 from crossfade.sim.draws import draw
 from crossfade.sim.endpoints.faults import Fault, FaultKind, Faults
 from crossfade.sim.endpoints.generation import (
@@ -23,14 +24,6 @@ from crossfade.sim.endpoints.generation import (
 )
 from crossfade.sim.endpoints.identities import Identities
 from crossfade.sim.services.aws import AwsError, answer_signed
-from crossfade.sim.services.chat import (
-    Chat,
-    ChatBodyError,
-    ChunkEncoder,
-    decode_chat,
-    encode_completion,
-    encode_sse,
-)
 from crossfade.sim.wire.eventstream import corrupt_frame, encode_event, encode_exception
 from crossfade.sim.wire.http import Reply, Request
 
@@ -94,20 +87,20 @@ class SagemakerService:
             raise _refusal(error.why) from None
 
 
-def _decode(body: bytes, request_id: str) -> Chat:
+def _decode(body: bytes, request_id: str) -> Call:
     try:
         return decode_chat(body, request_id)
-    except ChatBodyError as error:
+    except BodyError as error:
         detail = {"object": "error", "message": error.message, "type": "BadRequestError", "code": 400}
         raise _model_error(400, json.dumps(detail)) from None
 
 
-async def _send_whole(chat: Chat, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
+async def _send_whole(chat: Call, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
     await generation.whole()
     fault = generation.fault
     if fault is not None and fault.kind is FaultKind.EXCEPTION:
         raise _model_error(500, json.dumps(CONTAINER_FAILURE))
-    document = encode_completion(generation, _chat_id(headers), chat.model or "model", int(time.time()))
+    document = encode_completion(generation, _chat_id(headers), chat.model or "model")
     if fault is not None and fault.kind is FaultKind.CUT:
         body = json.dumps(document).encode()
         await reply.start_cut(200, {**headers, "content-type": "application/json"}, len(body))
@@ -116,17 +109,16 @@ async def _send_whole(chat: Chat, generation: Generation, reply: Reply, headers:
     await reply.send_json(200, document, headers)
 
 
-async def _stream(chat: Chat, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
+async def _stream(chat: Call, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
     media = {"content-type": EVENT_STREAM, "x-amzn-sagemaker-content-type": "text/event-stream"}
     await reply.start(200, {**headers, **media})
-    encoder = ChunkEncoder(
-        _chat_id(headers), chat.model or "model", int(time.time()), include_usage=chat.include_usage
-    )
+    include = chat.options["include_usage"]
+    encoder = ChunkEncoder(_chat_id(headers), chat.model or "model", include_usage=include)
     cutter = PayloadCutter(headers["x-amzn-RequestId"])
     try:
-        first = encoder.role()
+        first = encoder.begin()
         async for piece in generation.pieces():
-            await reply.write(cutter.feed(first + encoder.content(piece)))
+            await reply.write(cutter.feed(first + encoder.piece(piece)))
             first = b""
     except StreamBrokenError:
         await reply.write(cutter.flush())
@@ -135,20 +127,20 @@ async def _stream(chat: Chat, generation: Generation, reply: Reply, headers: dic
         await reply.end()
         return
     except StreamCutError as cut:
-        frame = encode_part(encoder.content(cut.piece))
+        frame = encode_part(encoder.piece(cut.piece))
         await reply.write(cutter.flush() + frame[: len(frame) // 2])
         await reply.drop()
-    await reply.write(cutter.feed(encoder.ending(generation)) + cutter.flush())
+    await reply.write(cutter.feed(encoder.end(generation)) + cutter.flush())
     await reply.end()
 
 
-async def _send_parts(chat: Chat, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
+async def _send_parts(chat: Call, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
     """The streaming operation without `stream` in the body: the container's one document, in parts."""
     await reply.start(
         200, {**headers, "content-type": EVENT_STREAM, "x-amzn-sagemaker-content-type": "application/json"}
     )
     await generation.whole()
-    document = encode_completion(generation, _chat_id(headers), chat.model or "model", int(time.time()))
+    document = encode_completion(generation, _chat_id(headers), chat.model or "model")
     cutter = PayloadCutter(headers["x-amzn-RequestId"])
     await reply.write(cutter.feed(json.dumps(document, ensure_ascii=False).encode()) + cutter.flush())
     await reply.end()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import h11
 
@@ -20,6 +22,7 @@ from crossfade.sim.wire.sigv4 import Message
 
 BODY_LIMIT = 25_000_000  # the largest body any of the simulated services takes
 READ_SIZE = 65_536
+TLS_GOODBYE_S = 0.5  # callers that keep a connection open never answer the goodbye
 
 
 class DroppedConnectionError(Exception):
@@ -50,6 +53,15 @@ class Request:
     def header(self, name: str) -> str | None:
         """The first value of a header, by lower-case name."""
         return next(iter(self.message.values(name)), None)
+
+    def bearer(self) -> str | None:
+        """The token of an `Authorization: Bearer` header."""
+        kind, _, token = (self.header("authorization") or "").partition(" ")
+        return token if kind.lower() == "bearer" and token else None
+
+    def query(self, name: str) -> str | None:
+        """A parameter of the query, decoded."""
+        return dict(parse_qsl(self.message.target.partition("?")[2])).get(name)
 
 
 class Reply:
@@ -117,9 +129,16 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
-    async def open(self, host: str, port: int) -> int:
+    async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Bind; returns the port, chosen by the system when `port` is 0."""
-        self._server = await asyncio.start_server(self._accept, host, port, backlog=1024)
+        self._server = await asyncio.start_server(
+            self._accept,
+            host,
+            port,
+            backlog=1024,
+            ssl=tls,
+            ssl_shutdown_timeout=TLS_GOODBYE_S if tls else None,
+        )
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:

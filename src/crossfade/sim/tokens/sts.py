@@ -1,4 +1,4 @@
-"""The security token service: `AssumeRole`, `AssumeRoleWithWebIdentity`, `GetCallerIdentity`."""
+"""The security token service: roles, web identities, who calls, and outbound web identity tokens."""
 
 from __future__ import annotations
 
@@ -44,35 +44,56 @@ class StsService:
 
     def _act(self, action: str, form: dict[str, str], request: Request) -> dict[str, Any]:
         if action == "AssumeRoleWithWebIdentity":
-            claims = self._identities.read_web_identity(form.get("WebIdentityToken", ""))
-            session = self._issue(form, longest_s=43_200)
+            audience = self._identities.role(form.get("RoleArn", "")).audience
+            claims = self._identities.read_web_identity(
+                form.get("WebIdentityToken", ""), audience or self._identities.config.audience
+            )
+            session = self._issue(form, None)
             return {
-                **_session_result(session, form["RoleSessionName"]),
+                **_session_result(session),
                 "SubjectFromWebIdentityToken": claims["sub"],
-                "Audience": claims["aud"],
-                "Provider": claims["iss"],
+                "Audience": claims["aud"] if isinstance(claims["aud"], str) else claims["aud"][0],
+                "Provider": str(claims.get("iss")),
             }
         signed = self._identities.verify_signed(request.message, "sts")
+        caller = self._identities.session_of(signed.access_key)
         if action == "AssumeRole":
-            chained = signed.session_token is not None
-            return _session_result(self._issue(form, 3600 if chained else 43_200), form["RoleSessionName"])
+            return _session_result(self._issue(form, caller, signed=True))
         if action == "GetCallerIdentity":
-            account = self._identities.config.account
-            return {
-                "Arn": f"arn:aws:iam::{account}:user/sim",
-                "UserId": signed.access_key,
-                "Account": account,
-            }
+            return self._caller(signed.access_key, caller)
+        if action == "GetWebIdentityToken":
+            return self._web_identity(form, signed.access_key, caller)
         raise AwsError(400, "InvalidAction", f"Could not find operation {action} for version 2011-06-15")
 
-    def _issue(self, form: dict[str, str], longest_s: int) -> Session:
-        role = form.get("RoleArn", "")
-        if _ROLE.fullmatch(role) is None:
-            raise AwsError(400, "ValidationError", f"{role} is invalid")
+    def _caller(self, access_key: str, caller: Session | None) -> dict[str, Any]:
+        account = self._identities.config.account
+        if caller is None:
+            return {"Arn": f"arn:aws:iam::{account}:user/sim", "UserId": access_key, "Account": account}
+        user = _session_result(caller)["AssumedRoleUser"]
+        return {"Arn": user["Arn"], "UserId": user["AssumedRoleId"], "Account": user["Arn"].split(":")[4]}
+
+    def _web_identity(self, form: dict[str, str], access_key: str, caller: Session | None) -> dict[str, Any]:
+        audiences = [value for key, value in form.items() if key.startswith("Audience.member.")]
+        if not audiences or form.get("SigningAlgorithm") not in {"RS256", "ES384"}:
+            raise AwsError(400, "ValidationError", "Audience and SigningAlgorithm are required")
+        lifetime_s = int(form.get("DurationSeconds", "300"))
+        subject = self._caller(access_key, caller)["Arn"]
+        token = self._identities.issuer.issue(subject, audiences, lifetime_s)
+        expires = self._identities.wall() + lifetime_s
+        return {"WebIdentityToken": token, "Expiration": _time(expires)}
+
+    def _issue(self, form: dict[str, str], caller: Session | None, *, signed: bool = False) -> Session:
+        arn = form.get("RoleArn", "")
+        if _ROLE.fullmatch(arn) is None:
+            raise AwsError(400, "ValidationError", f"{arn} is invalid")
         if not re.fullmatch(r"[\w+=,.@-]{2,64}", form.get("RoleSessionName", "")):
             raise AwsError(
                 400, "ValidationError", "RoleSessionName must have 2 to 64 characters of [\\w+=,.@-]"
             )
+        role = self._identities.role(arn)
+        if signed and role.external_id != form.get("ExternalId") and role.external_id is not None:
+            raise AwsError(403, "AccessDenied", f"User is not authorized to perform: sts:AssumeRole on {arn}")
+        longest_s = 3600 if caller is not None else role.longest_s
         wanted = form.get("DurationSeconds", "3600")
         if not wanted.isdigit() or not 900 <= int(wanted) <= longest_s:
             raise AwsError(
@@ -80,18 +101,35 @@ class StsService:
                 "ValidationError",
                 f"The requested DurationSeconds must be from 900 to {longest_s} for this role.",
             )
-        return self._identities.issue(role, int(wanted))
+        tags = dict(pair for pair in caller.tags if pair[0] in caller.transitive) if caller else {}
+        tags |= _pairs(form, "Tags.member.")
+        transitive = tuple(
+            value for key, value in form.items() if key.startswith("TransitiveTagKeys.member.")
+        )
+        kept = (*(caller.transitive if caller else ()), *transitive)
+        name = form["RoleSessionName"]
+        return self._identities.issue(arn, int(wanted), name, tuple(tags.items()), transitive=kept)
 
 
-def _session_result(session: Session, name: str) -> dict[str, Any]:
+def _pairs(form: dict[str, str], prefix: str) -> dict[str, str]:
+    """A list of key-value members, as the query protocol numbers them."""
+    places = [key.removesuffix(".Key") for key in form if key.startswith(prefix) and key.endswith(".Key")]
+    return {form[f"{place}.Key"]: form.get(f"{place}.Value", "") for place in places}
+
+
+def _time(unix_s: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_s))
+
+
+def _session_result(session: Session) -> dict[str, Any]:
     account, _, role = session.role.partition("::")[2].partition(":role/")
-    expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(session.expires_unix_s))
+    name = session.name
     return {
         "Credentials": {
             "AccessKeyId": session.access_key,
             "SecretAccessKey": session.secret,
             "SessionToken": session.token,
-            "Expiration": expires,
+            "Expiration": _time(session.expires_unix_s),
         },
         "AssumedRoleUser": {
             "AssumedRoleId": f"AROA{session.access_key[4:]}:{name}",
