@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from crossfade.config.check_auth import find_auth_problems
 from crossfade.config.features import Config, FeatureSection
 from crossfade.config.load import Marks, Problem, place_of
 from crossfade.config.regions import regions_of
-from crossfade.config.schema import AWS_KINDS, AuthSection, ProviderSection
+from crossfade.config.schema import AWS_KINDS, ProviderSection
 from crossfade.domain.snapshot import Dialect, ProviderKind
 
 
@@ -69,37 +68,12 @@ def check(
 def _check_provider(found: _Check, name: str, provider: ProviderSection) -> None:
     path = ("providers", name)
     kind = ProviderKind(provider.kind)
-    _check_auth(found, (*path, "auth"), provider.auth)
-    methods = {"default-chain", "assume-role", "web-identity"} if kind in AWS_KINDS else {"api-key", "none"}
-    if provider.auth.method not in methods:
-        hint = f"use one of {', '.join(sorted(methods))}"
-        found.problem(
-            (*path, "auth", "method"), f"{provider.auth.method} is not for kind {provider.kind}", hint
-        )
+    for place, what, hint in find_auth_problems((*path, "auth"), provider, secrets=found.secrets):
+        found.problem(place, what, hint)
     if kind is ProviderKind.OPENAI_COMPATIBLE and not provider.base_url:
         found.problem(path, "base_url is missing", "such as http://127.0.0.1:8000/v1")
     if provider.base_url and not provider.base_url.startswith(("http://", "https://")):
         found.problem((*path, "base_url"), "must start with http:// or https://")
-
-
-def _check_auth(found: _Check, path: tuple[str, ...], auth: AuthSection, above: int = 0) -> None:
-    if auth.method == "api-key":
-        if (auth.env is None) == (auth.file is None):
-            found.problem(path, "api-key needs either env or file", "env: NAME_OF_THE_VARIABLE")
-        elif found.secrets and auth.env and not os.environ.get(auth.env):
-            found.problem((*path, "env"), f"the variable {auth.env} is not set", f"export {auth.env}=…")
-        elif found.secrets and auth.file and not Path(auth.file).is_file():
-            found.problem((*path, "file"), f"there is no file {auth.file}")
-    if auth.method in {"assume-role", "web-identity"} and not auth.role:
-        found.problem(path, f"{auth.method} needs a role", "role: arn:aws:iam::ACCOUNT:role/NAME")
-    if auth.method == "web-identity" and not auth.token_file:
-        found.problem(path, "web-identity needs token_file")
-    if auth.via is not None:
-        if auth.method != "assume-role" or above >= 3:
-            found.problem(
-                (*path, "via"), "only a role can be assumed via another identity, three deep at most"
-            )
-        _check_auth(found, (*path, "via"), auth.via, above + 1)
 
 
 def _check_endpoints(found: _Check) -> None:

@@ -13,6 +13,7 @@ from crossfade.config.schema import (
     AuthSection,
     EndpointSection,
     ProviderSection,
+    cloud_of,
 )
 from crossfade.domain.overlay import FeatureOverlay
 from crossfade.domain.snapshot import (
@@ -45,11 +46,12 @@ _NO_OVERLAY = FeatureOverlay(rollout=None, shadow=None, extra_eligible=())
 
 @dataclass(frozen=True, slots=True)
 class CredentialNeed:
-    """A credential the gateways need: for which provider, and where it comes from."""
+    """A credential the gateways need: for which provider, where it comes from, and whose token it is."""
 
     name: str
     scheme: AuthScheme
     auth: AuthSection
+    cloud: str | None = None
 
 
 def compile_snapshot(
@@ -94,7 +96,11 @@ def compile_snapshot(
 def credential_plan(config: Config) -> tuple[CredentialNeed, ...]:
     """What the credentials broker must provide, one entry a provider that authenticates."""
     needs = ((name, provider, _scheme(provider)) for name, provider in config.providers.items())
-    return tuple(CredentialNeed(n, scheme, p.auth) for n, p, scheme in needs if scheme is not AuthScheme.NONE)
+    return tuple(
+        CredentialNeed(name, scheme, provider.auth, cloud_of(provider))
+        for name, provider, scheme in needs
+        if scheme is not AuthScheme.NONE
+    )
 
 
 def _ms(seconds: float) -> int:

@@ -63,26 +63,14 @@ class SharedSection(Section):
     valkey: later("state shared over Valkey") = None  # type: ignore[valid-type]
 
 
-METHODS_LATER = ("workload-identity", "managed-identity")
-
-
-def _method(value: str) -> str:
-    if value in METHODS_LATER:
-        raise ValueError(f"not available yet: auth method {value}")
-    return value
-
-
-AuthMethod = Annotated[
-    Literal[
-        "api-key",
-        "default-chain",
-        "assume-role",
-        "web-identity",
-        "workload-identity",
-        "managed-identity",
-        "none",
-    ],
-    AfterValidator(_method),
+AuthMethod = Literal[
+    "api-key",
+    "default-chain",
+    "assume-role",
+    "web-identity",
+    "workload-identity",
+    "managed-identity",
+    "none",
 ]
 
 
@@ -92,11 +80,27 @@ class AuthSection(Section):
     method: AuthMethod = Field(description="Where the credential comes from.")
     env: str | None = Field(None, description="Variable that holds the key (api-key).")
     file: str | None = Field(None, description="File that holds the key (api-key).")
+    secret: str | None = Field(
+        None,
+        pattern=r"^aws:[^#]+(#.+)?$",
+        description="Secret that holds the key (api-key): aws:NAME, or aws:NAME#KEY of a JSON secret.",
+    )
+    cloud: Literal["gcp", "azure"] | None = Field(
+        None, description="Whose access tokens, where the provider's kind does not say."
+    )
     role: str | None = Field(None, description="Role to assume.")
-    token_file: str | None = Field(None, description="File with the workload's own token (web-identity).")
+    token_file: str | None = Field(None, description="File with the workload's own token.")
     audience: str | None = Field(None, description="Audience of the token exchange.")
-    via: AuthSection | None = Field(None, description="The identity that assumes the role.")
+    via: AuthSection | None = Field(None, description="The identity that assumes the role, or is federated.")
     external_id: str | None = Field(None, description="External id of the role.")
+    session_name: str = Field("crossfade", description="Name of the role's session, as audits show it.")
+    session_tags: dict[str, str] = Field(
+        default_factory=dict, description="Tags of the role's session; they stay on along a chain."
+    )
+    service_account: str | None = Field(None, description="Google service account to impersonate.")
+    tenant: str | None = Field(None, description="Entra tenant.")
+    client_id: str | None = Field(None, description="Entra application, or user-assigned identity.")
+    scope: str | None = Field(None, description="Scope of the Entra token; by default the model APIs'.")
     sts_url: str | None = Field(None, description="Another address of the token service.")
     sts_region: str = Field("us-east-1", description="Region of the token service.")
 
@@ -143,6 +147,14 @@ class ProviderSection(Section):
     base_url: str | None = Field(None, description="Another address: private endpoints, simulated clouds.")
     account: str | None = Field(None, description="Account the calls are made in.")
     project: str | None = Field(None, description="Project the calls are made in.")
+
+
+CLOUD_OF_KIND = {"bedrock": "aws", "sagemaker": "aws", "vertex": "gcp", "azure-openai": "azure"}
+
+
+def cloud_of(provider: ProviderSection) -> str | None:
+    """Whose identities a provider takes; None where it knows keys only and the file names no cloud."""
+    return CLOUD_OF_KIND.get(provider.kind, provider.auth.cloud)
 
 
 class PerUnitSection(Section):

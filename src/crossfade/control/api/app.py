@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 
 from crossfade.control.api.access import require_token
 from crossfade.control.api.internal import create_internal_router
+from crossfade.control.api.metrics import create_metrics_router
 from crossfade.control.api.migrations import create_migrations_router
 from crossfade.control.api.overview import create_overview_router
 from crossfade.control.api.parts import ControlParts
@@ -34,6 +35,7 @@ def create_api(parts: ControlParts) -> FastAPI:
     if parts.migrations is not None:
         guard = require_token(parts.api_token, "use the state folder's api-token")
         app.include_router(create_migrations_router(parts.migrations, guard), prefix="/api/v1")
+    app.include_router(create_metrics_router(parts))
     app.add_exception_handler(HTTPException, _error)
 
     @app.get("/health/readiness", include_in_schema=False)

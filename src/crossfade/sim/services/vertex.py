@@ -29,11 +29,15 @@ from crossfade.sim.services.face import (
 )
 from crossfade.sim.services.gemini import GENERATE, count_google
 from crossfade.sim.services.google import GenerateFace, is_shared, refuse_google
+from crossfade.sim.services.openai import begin_openai
 from crossfade.sim.wire.http import Reply, Request
 
 _PATH = re.compile(
     r"/v1(?:beta1)?/(?P<place>projects/[^/]+/locations/(?P<region>[^/]+))/publishers/(?P<publisher>[^/]+)"
     r"/models/(?P<model>[^/:]+):(?P<method>\w+)"
+)
+_CHAT = re.compile(
+    r"/v1(?:beta1)?/(?P<place>projects/[^/]+/locations/[^/]+)/endpoints/openapi/chat/completions"
 )
 # kinds of trouble that Google's front door answers, whoever made the model
 FRONT_DOOR = (
@@ -99,6 +103,10 @@ class VertexService:
             await send_refusal(reply, refusal, {})
 
     async def _route(self, request: Request, reply: Reply, matched: re.Match[str] | None) -> None:
+        if chat := _CHAT.fullmatch(unquote(request.path)):
+            self._authenticate(request, chat["place"])
+            await self._chat(request, reply)
+            return
         if request.method != "POST" or matched is None:
             self._authenticate(request, request.path)
             raise TroubleError(Trouble(TroubleKind.ROUTE, request.path))
@@ -142,6 +150,14 @@ class VertexService:
                     raise TroubleError(Trouble(TroubleKind.FULL, error.trouble.detail, "shared")) from None
                 raise
             return
+
+    async def _chat(self, request: Request, reply: Reply) -> None:
+        """The OpenAI-compatible surface: models are named `google/…`."""
+        decoded = begin_openai(request, False, reply, {"x-request-id": f"req_{uuid.uuid4().hex}"})
+        name = (decoded.call.model or "").removeprefix("google/")
+        if name not in self._endpoints:
+            raise TroubleError(Trouble(TroubleKind.MODEL, name))
+        await serve(decoded.at(self._endpoints[name]), self._faults, self._identities.wall())
 
     def _candidates(self, call: Call, target: _Target, wanted: str | None) -> list[Endpoint]:
         """Bought throughput of the model, then its on-demand endpoint, as the request type allows."""

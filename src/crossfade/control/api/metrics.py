@@ -1,0 +1,63 @@
+"""Control's own metrics, as Prometheus reads them: the age and the end of every credential."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from crossfade.control.api.parts import ControlParts
+from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.control.credentials.timing import is_alarming
+
+
+class CredentialCollector(Collector):
+    """Reads the broker when it is scraped."""
+
+    def __init__(self, broker: CredentialBroker) -> None:
+        self._broker = broker
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample a credential."""
+        now = time.time()
+        label = ["credential"]
+        age = GaugeMetricFamily(
+            "crossfade_credential_age_seconds", "Since the credential was fetched.", labels=label
+        )
+        left = GaugeMetricFamily(
+            "crossfade_credential_expires_in_seconds", "Until it opens nothing any more.", labels=label
+        )
+        held = GaugeMetricFamily(
+            "crossfade_credential_held", "1 while the gateways have one that is good.", labels=label
+        )
+        alarm = GaugeMetricFamily(
+            "crossfade_credential_alarm", "1 when it is about to end and cannot be renewed.", labels=label
+        )
+        failed = CounterMetricFamily("crossfade_credential_failures", "Fetches that failed.", labels=label)
+        for source in self._broker.sources:
+            name, life = [source.need.name], source.life
+            held.add_metric(name, 0.0 if life is None or life.is_over(now) else 1.0)
+            alarm.add_metric(name, 1.0 if life is None or is_alarming(life, now) else 0.0)
+            failed.add_metric(name, source.failed)
+            if life is not None:
+                age.add_metric(name, now - life.since_unix_s)
+                if life.until_unix_s is not None:
+                    left.add_metric(name, max(0.0, life.until_unix_s - now))
+        return [age, left, held, alarm, failed]
+
+
+def create_metrics_router(parts: ControlParts) -> APIRouter:
+    """`/metrics`."""
+    registry = CollectorRegistry()
+    registry.register(CredentialCollector(parts.broker))
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
