@@ -92,7 +92,39 @@ def schema() -> None:
 
 
 @app.command("import-litellm")
-def import_litellm(file: Path) -> None:
-    """Translate a LiteLLM config (not available yet)."""
-    typer.echo(f"not available yet: importing {file}", err=True)
-    raise typer.Exit(1)
+def import_litellm(
+    file: Path,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the config there, not to stdout.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Translate a LiteLLM proxy config; what was not carried over is listed. Exit 1 if nothing could be."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from crossfade.config.importers.litellm import import_litellm as translate  # noqa: PLC0415 - heavy
+
+    try:
+        imported = translate(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        typer.echo(f"{file}: {error}", err=True)
+        raise typer.Exit(2) from None
+    usable = bool(imported.document)
+    if as_json:
+        document = {
+            "ok": usable,
+            "config": imported.document,
+            "left": [asdict(each) for each in imported.left],
+        }
+        typer.echo(json.dumps(document))
+    elif usable and out is None:
+        typer.echo(imported.text.rstrip())
+    for each in () if as_json else imported.left:
+        typer.echo(f"not carried over: {each.where}: {each.what}", err=True)
+    if usable and out is not None:
+        try:
+            with out.open("x", encoding="utf-8") as written:
+                written.write(imported.text)
+        except OSError as error:
+            typer.echo(f"{out}: {error.strerror} (hint: an existing file is not overwritten)", err=True)
+            raise typer.Exit(2) from None
+    raise typer.Exit(0 if usable else 1)
