@@ -57,6 +57,23 @@ fn attempts_end_at_their_limit_and_at_the_deadline() {
 }
 
 #[test]
+fn the_last_attempt_goes_to_a_target_that_has_not_failed() {
+    let mut world = World::new(&simple(&[("own", &["a", "a2"]), ("backup", &["b"])]));
+    world.answer("a", Answer::fails(ErrorKind::ServerError));
+    world.answer("a2", Answer::fails(ErrorKind::ServerError));
+    let served = world.send().unwrap();
+
+    assert!(served.ok, "both endpoints of the first target are down, the backup is not");
+    assert_eq!(served.endpoints(), ["a", "a", "b"]);
+
+    let mut two_attempts = simple(TWO);
+    two_attempts["features"]["recap"]["attempts"]["max_attempts"] = json!(2);
+    let mut world = World::new(&two_attempts);
+    world.answer("a", Answer::fails(ErrorKind::ServerError));
+    assert_eq!(world.send().unwrap().endpoints(), ["a", "b"], "no retry takes the backup's attempt");
+}
+
+#[test]
 fn retries_stop_when_the_budget_is_spent() {
     let mut snapshot = simple(TWO);
     snapshot["endpoints"]["a"]["breaker"]["consecutive_hard"] = json!(1_000_000);

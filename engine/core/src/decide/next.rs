@@ -95,6 +95,18 @@ fn may_retry(situation: &Situation<'_>, last: &Tried) -> bool {
         && quick
         && last.error.kind != ErrorKind::Timeout
         && again < policy.same_endpoint_retries as usize
+        && !(is_last_attempt(situation) && untried(situation).any(|index| is_new_target(situation, index)))
+}
+
+/// The last attempt belongs to a target that has not failed yet: what broke one endpoint often breaks
+/// its siblings, and a caller must not pay for that with an error while another target is idle.
+fn is_last_attempt(situation: &Situation<'_>) -> bool {
+    situation.tried.len() + 1 >= situation.decision.attempts.max_attempts as usize
+}
+
+fn is_new_target(situation: &Situation<'_>, index: usize) -> bool {
+    let target = |candidate: usize| situation.decision.candidates.get(candidate).map(|one| one.target);
+    situation.tried.iter().all(|tried| target(tried.candidate) != target(index))
 }
 
 /// Too long for this model may fit a later one; nothing else of the caller's is anyone else's business.
@@ -139,7 +151,9 @@ fn failover(situation: &Situation<'_>, last: &Tried) -> Next {
         .candidates
         .get(last.candidate)
         .map_or("?", |candidate| candidate.endpoint.as_str());
-    match untried(situation).next() {
+    let elsewhere =
+        untried(situation).find(|&index| is_last_attempt(situation) && is_new_target(situation, index));
+    match elsewhere.or_else(|| untried(situation).next()) {
         Some(index) => {
             let reason = format!("failover: {failed} failed with {}", last.error.kind.as_str());
             attempt(index, Role::Failover, 0, reason)
