@@ -61,6 +61,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(records.close)
         await events.close()
 
 

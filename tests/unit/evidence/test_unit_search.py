@@ -10,7 +10,7 @@ from crossfade.control.evidence.capacity.profile import Arrival, Profile
 from crossfade.control.evidence.gateway_client import Measured
 from crossfade.domain.evidence import Verdict
 
-RECORDED = Profile("recap", tuple(Arrival(i / 20, 100, 100) for i in range(400)), 20.0)
+RECORDED = Profile("recap", tuple(Arrival(i / 20, 100, 100) for i in range(400)), 20.0, (100.0, 60.0))
 
 
 class Limiter:
@@ -31,8 +31,9 @@ class Limiter:
         )
 
 
-def plan(bought=(12, "MU"), headroom=0.15):
-    return search.LoadPlan("recap", "pt", RECORDED, 1.3, Slo(2000, 0.95, 0.01), 1.0, 6.0, headroom, bought)
+def plan(bought=(12, "MU"), headroom=0.15, worth=None):
+    slo = Slo(2000, 0.95, 0.01)
+    return search.LoadPlan("recap", "pt", RECORDED, 1.3, slo, 1.0, 6.0, headroom, bought, worth)
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,12 @@ async def test_on_demand_capacity_is_probed_as_it_is_with_the_headroom_on_the_lo
     assert found.verdict is Verdict.PASS
     assert found.observed["interval"] is None
     assert found.observed["rate"] == pytest.approx(RECORDED.rate * 1.3 * 1.15)
+
+
+async def test_a_declared_worth_of_a_unit_saves_probes():
+    # 26 requests/s of 60 output tokens are 93,600 a minute: ten units of 10,000 by the mean
+    limiter = Limiter(11)
+    found = await search.search_units(limiter, plan(worth=(1e6, 1e4)), limiter.move, lambda _: None)
+
+    assert found.observed["units"] == 11
+    assert [probe["units"] for probe in found.observed["probes"]] == [10, 11]

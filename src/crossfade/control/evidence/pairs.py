@@ -27,24 +27,20 @@ class Pair:
 
 def pairs_of(records: RecordStore, shadow: str, feature: str, since_unix_s: float) -> list[Pair]:
     """Complete pairs of a shadow, oldest first."""
-    found = []
-    for live, copy in records.pairs(shadow, since_unix_s):
-        if live.feature != feature or live.content is None or copy.content is None:
-            continue
-        found.append(
-            Pair(
-                pair_id=live.request_id,
-                feature=feature,
-                unit=live.unit,
-                source=source_of(live.content.request),
-                incumbent=live.content.response,
-                candidate=copy.content.response,
-                incumbent_ttft_ms=live.timings.first_content_ms,
-                candidate_ttft_ms=copy.timings.first_content_ms,
-                unix_s=live.started_unix_ms / 1000,
-            )
+    return [
+        Pair(
+            pair_id=twice.request_id,
+            feature=feature,
+            unit=twice.unit,
+            source=source_of(twice.request),
+            incumbent=twice.live_response,
+            candidate=twice.shadow_response,
+            incumbent_ttft_ms=twice.live_ttft_ms,
+            candidate_ttft_ms=twice.shadow_ttft_ms,
+            unix_s=twice.started_unix_ms / 1000,
         )
-    return found
+        for twice in records.pairs(shadow, feature, since_unix_s)
+    ]
 
 
 def source_of(request: str) -> str:

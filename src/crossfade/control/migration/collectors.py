@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from crossfade.config.features import Config
+from crossfade.config.schema import CapacitySection
 from crossfade.control.evidence import (
     fingerprint,
     judge,
@@ -118,6 +119,7 @@ class RealCollectors:
 
     async def _mapping(self, task: Task) -> Evidence:
         wanted, feature, endpoint = task.spec.capacity, task.spec.features[0], self._metered(task)
+        capacity = self._parts.config().endpoints[endpoint].capacity
         recorded = await asyncio.to_thread(
             profile.record_profile, self._parts.records, feature, PROFILE_LOOKBACK_S, self._parts.clock()
         )
@@ -130,7 +132,8 @@ class RealCollectors:
             warmup_s=wanted.warmup_s,
             probe_s=wanted.probe_s,
             headroom=wanted.headroom,
-            bought=self._parts.config().endpoints[endpoint].capacity.units,
+            bought=capacity.units,
+            per_unit_tpm=_worth(capacity),
         )
         lever = wanted.lever
         if plan.bought is None or lever is None:
@@ -243,6 +246,14 @@ class RealCollectors:
     async def _drill(self, task: Task) -> Evidence:
         result = await run_drill(self._parts.drill, task)
         return self._record(task, result.verdict, "rollback drill on every gateway", result.observed)
+
+
+def _worth(capacity: CapacitySection) -> tuple[float, float] | None:
+    """Tokens a minute a unit is said to carry, where both are declared."""
+    worth = capacity.per_unit
+    if worth is None or not worth.input_tpm or not worth.output_tpm:
+        return None
+    return worth.input_tpm, worth.output_tpm
 
 
 def _factor(name: str) -> float:

@@ -1,49 +1,29 @@
-"""Attempt records as hour-partitioned Parquet: idempotent intake, SQL over all of it.
-
-A batch is written whole to a new file and counted as taken only then, so a full disk makes the
-gateway keep its spool. Only Parquet is kept: any engine reads it.
-"""
+"""Attempt records: idempotent intake, SQL over all of them."""
 
 from __future__ import annotations
 
-import datetime as dt
+import itertools
 import json
-import tempfile
+import logging
 import threading
-import uuid
-from collections import defaultdict
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 from pydantic import TypeAdapter, ValidationError
 
+from crossfade.control.records.files import RecordFiles
 from crossfade.domain.attempt import AttemptRecord
 
 _RECORD: TypeAdapter[AttemptRecord] = TypeAdapter(AttemptRecord)
-_REMEMBER = dt.timedelta(hours=2)  # a gateway resends within seconds of a lost answer
+CONVERT_EVERY_S = 5.0
+KEPT_IDS = 200_000  # a gateway resends within seconds of a lost answer: minutes at 1,000 attempts/s
+CONVERT_AT_BYTES = 16 << 20
 
-_TIMINGS = (
-    "STRUCT(queue_ms DOUBLE, connect_ms DOUBLE, header_ms DOUBLE, first_content_ms DOUBLE, "
-    "gap_p50_ms DOUBLE, gap_max_ms DOUBLE, total_ms DOUBLE)"
-)
-_USAGE = (
-    "STRUCT(input_uncached BIGINT, cache_read BIGINT, cache_write BIGINT, output BIGINT, "
-    "reasoning BIGINT, source VARCHAR)"
-)
-COLUMNS = {
-    "attempt_id": "VARCHAR", "request_id": "VARCHAR", "index": "INTEGER", "gateway": "VARCHAR",
-    "snapshot_version": "BIGINT", "started_unix_ms": "BIGINT", "feature": "VARCHAR", "caller": "VARCHAR",
-    "unit": "VARCHAR", "arm": "VARCHAR", "arm_name": "VARCHAR", "share": "DOUBLE", "endpoint": "VARCHAR",
-    "provider": "VARCHAR", "region": "VARCHAR", "model": "VARCHAR", "capacity_class": "VARCHAR",
-    "served_tier": "VARCHAR", "role": "VARCHAR", "reason": "VARCHAR", "next_reason": "VARCHAR",
-    "stream": "BOOLEAN",
-    "outcome": "VARCHAR", "error_kind": "VARCHAR", "error_detail": "VARCHAR", "http_status": "INTEGER",
-    "provider_request_id": "VARCHAR", "pushback_ms": "BIGINT", "committed": "BOOLEAN", "final": "BOOLEAN",
-    "caller_error": "BOOLEAN", "timings": _TIMINGS, "usage": _USAGE, "stop_reason": "VARCHAR",
-    "max_output_tokens": "BIGINT", "content": "STRUCT(request VARCHAR, response VARCHAR)",
-}  # fmt: skip
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +35,31 @@ class Intake:
     refused: int
 
 
+@dataclass(frozen=True, slots=True)
+class AnsweredTwice:
+    """One request's answer and its shadow's, both complete and captured. Latencies in ms."""
+
+    request_id: str
+    unit: str
+    request: str
+    live_response: str
+    shadow_response: str
+    live_ttft_ms: float | None
+    shadow_ttft_ms: float | None
+    started_unix_ms: int
+
+
 class RecordStore:
     """Records below one folder. Safe to call from several threads."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._root = root
-        self._lock = threading.Lock()
-        self._seen: set[str] = set()
-        root.mkdir(parents=True, exist_ok=True)
-        self._remember()
+        self._clock = clock
+        self._files = RecordFiles(root)
+        self._intake = threading.Lock()
+        self._converting = threading.Lock()
+        self._converted_s = clock()
+        self._seen = self._remembered()  # in order of arrival, the newest KEPT_IDS
 
     def ingest(self, lines: list[str]) -> Intake:
         """Take in NDJSON lines.
@@ -71,74 +67,31 @@ class RecordStore:
         Raises:
             OSError: nothing of the batch was taken (a full disk).
         """
-        with self._lock:
+        with self._intake:
             rows, duplicates, refused = self._sort_out(lines)
-            self._write(rows)
-            self._seen.update(row["attempt_id"] for row in rows)
-            return Intake(len(rows), duplicates, refused)
+            if rows:
+                self._files.append(list(rows.values()))
+            self._remember(rows)
+            is_due = self._clock() - self._converted_s >= CONVERT_EVERY_S
+            if is_due or self._files.pending_bytes() >= CONVERT_AT_BYTES:
+                self._files.rotate()
+        self._convert_if_rotated()
+        return Intake(len(rows), duplicates, refused)
 
-    def _sort_out(self, lines: list[str]) -> tuple[list[dict[str, Any]], int, int]:
-        rows: dict[str, dict[str, Any]] = {}
-        duplicates = refused = 0
-        for line in lines:
-            try:
-                row = json.loads(line)
-                _RECORD.validate_python(row)
-            except (ValueError, ValidationError) as error:
-                refused += 1
-                with (self._root / "refused.ndjson").open("a") as file:
-                    file.write(json.dumps({"error": str(error)[:500], "line": line[:20_000]}) + "\n")
-                continue
-            if row["attempt_id"] in self._seen or row["attempt_id"] in rows:
-                duplicates += 1
-            else:
-                rows[row["attempt_id"]] = row
-        return list(rows.values()), duplicates, refused
+    def close(self) -> None:
+        """Take no more; what was taken is kept."""
+        with self._intake, self._converting:
+            self._files.close()
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        by_hour: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in rows:
-            at = dt.datetime.fromtimestamp(row["started_unix_ms"] / 1000, dt.UTC)
-            by_hour[f"date={at:%Y-%m-%d}/hour={at:%H}"].append(row)
-        for hour, part in by_hour.items():
-            folder = self._root / hour
-            folder.mkdir(parents=True, exist_ok=True)
-            name = uuid.uuid4().hex
-            with tempfile.NamedTemporaryFile("w", suffix=".ndjson", dir=folder) as file:
-                file.writelines(json.dumps(row) + "\n" for row in part)
-                file.flush()
-                columns = "{" + ", ".join(f"'{n}': '{t}'" for n, t in COLUMNS.items()) + "}"
-                fresh = folder / f"{name}.new"
-                with duckdb.connect() as connection:
-                    try:
-                        connection.execute(
-                            f"COPY (SELECT * FROM read_json('{file.name}', format='newline_delimited', "  # noqa: S608
-                            f"columns={columns}, maximum_object_size=33554432)) "
-                            f"TO '{fresh}' (FORMAT parquet)"
-                        )
-                    except duckdb.Error as error:
-                        fresh.unlink(missing_ok=True)
-                        raise OSError(f"records could not be written: {error}") from error
-            fresh.rename(folder / f"{name}.parquet")
-
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection with the view `attempts`."""
-        connection = duckdb.connect()
-        files = str(self._root / "date=*/hour=*/*.parquet")
-        if any(self._root.glob("date=*/hour=*/*.parquet")):
-            names = ", ".join(f'"{name}"' for name in COLUMNS)
-            connection.execute(
-                f"CREATE VIEW attempts AS SELECT DISTINCT ON (attempt_id) {names} "  # noqa: S608 - our own names
-                f"FROM read_parquet('{files}', union_by_name=true)"
-            )
-        else:
-            columns = ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS.items())
-            connection.execute(f"CREATE TABLE attempts ({columns})")
-        return connection
+    def flush(self) -> None:
+        """Everything taken so far becomes Parquet now."""
+        with self._intake:
+            self._files.rotate()
+        self._convert_if_rotated()
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
-        """Rows of a query over `attempts`, as dictionaries."""
-        with self.connect() as connection:
+        """Rows of a query over the view `attempts`, as dictionaries."""
+        with self._files.reader() as connection:
             result = connection.execute(sql, parameters or [])
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -148,21 +101,59 @@ class RecordStore:
         sql = "SELECT * FROM attempts WHERE request_id = ? ORDER BY role = 'shadow', index"
         return [_RECORD.validate_python(row) for row in self.query(sql, [request_id])]
 
-    def pairs(self, shadow: str, since_unix_s: float) -> list[tuple[AttemptRecord, AttemptRecord]]:
-        """Answers of both sides to the same request, both complete and captured, oldest first."""
+    def pairs(self, shadow: str, feature: str, since_unix_s: float) -> list[AnsweredTwice]:
+        """A feature's requests that a shadow also answered, oldest first."""
         sql = (
-            "SELECT * FROM attempts WHERE content IS NOT NULL AND outcome = 'ok' "
-            "AND started_unix_ms >= ? AND "
-            "((arm = 'shadow' AND arm_name = ?) OR (arm <> 'shadow' AND index = 0)) ORDER BY started_unix_ms"
+            "SELECT live.request_id, live.unit, live.content.request AS request, "
+            "live.content.response AS live_response, copy.content.response AS shadow_response, "
+            "live.timings.first_content_ms AS live_ttft_ms, copy.timings.first_content_ms AS shadow_ttft_ms, "
+            "live.started_unix_ms FROM attempts AS live JOIN attempts AS copy USING (request_id) "
+            "WHERE copy.arm = 'shadow' AND copy.arm_name = $shadow "
+            "AND live.arm <> 'shadow' AND live.index = 0 "
+            "AND live.feature = $feature AND live.outcome = 'ok' AND copy.outcome = 'ok' "
+            "AND live.content IS NOT NULL AND copy.content IS NOT NULL "
+            "AND live.started_unix_ms >= $since AND copy.started_unix_ms >= $since "
+            "ORDER BY live.started_unix_ms, live.request_id"
         )
-        live: dict[str, AttemptRecord] = {}
-        copies: dict[str, AttemptRecord] = {}
-        for row in self.query(sql, [int(since_unix_s * 1000), shadow]):
-            record = _RECORD.validate_python(row)
-            (copies if record.arm == "shadow" else live)[record.request_id] = record
-        return [(live[request], copy) for request, copy in copies.items() if request in live]
+        given = {"shadow": shadow, "feature": feature, "since": int(since_unix_s * 1000)}
+        with self._files.reader() as connection:
+            return [AnsweredTwice(*row) for row in connection.execute(sql, given).fetchall()]
 
-    def _remember(self) -> None:
-        since = int((dt.datetime.now(dt.UTC) - _REMEMBER).timestamp() * 1000)
-        rows = self.query("SELECT attempt_id FROM attempts WHERE started_unix_ms >= ?", [since])
-        self._seen.update(row["attempt_id"] for row in rows)
+    def _sort_out(self, lines: list[str]) -> tuple[dict[str, str], int, int]:
+        rows: dict[str, str] = {}
+        duplicates = refused = 0
+        for line in lines:
+            try:
+                attempt_id = _RECORD.validate_json(line).attempt_id
+            except ValidationError as error:
+                refused += 1
+                with (self._root / "refused.ndjson").open("a") as file:
+                    file.write(json.dumps({"error": str(error)[:500], "line": line[:20_000]}) + "\n")
+                continue
+            if attempt_id in self._seen or attempt_id in rows:
+                duplicates += 1
+            else:
+                rows[attempt_id] = line
+        return rows, duplicates, refused
+
+    def _convert_if_rotated(self) -> None:
+        """One thread at a time; whoever comes meanwhile leaves the work to the next turn."""
+        if not self._files.is_waiting() or not self._converting.acquire(blocking=False):
+            return
+        try:
+            self._files.convert()
+        except OSError as error:
+            # The lines are durable as they are; the next turn tries again when there is room.
+            log.warning("records stay pending: %s", error)
+        finally:
+            self._converted_s = self._clock()
+            self._converting.release()
+
+    def _remember(self, ids: Iterable[str]) -> None:
+        self._seen.update(dict.fromkeys(ids))
+        for old in list(itertools.islice(self._seen, max(0, len(self._seen) - KEPT_IDS))):
+            del self._seen[old]
+
+    def _remembered(self) -> dict[str, None]:
+        sql = "SELECT attempt_id FROM attempts ORDER BY started_unix_ms DESC LIMIT ?"
+        return dict.fromkeys(row["attempt_id"] for row in reversed(self.query(sql, [KEPT_IDS])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from statistics import fmean
 
 from crossfade.control.records.store import RecordStore
 
@@ -20,11 +21,15 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Recorded arrivals of a feature, in order. `span_s`: from the first to the last."""
+    """Recorded arrivals of a feature, in order. `span_s`: from the first to the last.
+
+    `mean_tokens`: mean (input, output) tokens of a request.
+    """
 
     feature: str
     arrivals: tuple[Arrival, ...]
     span_s: float
+    mean_tokens: tuple[float, float]
 
     @property
     def rate(self) -> float:
@@ -38,7 +43,7 @@ DEFAULT_OUTPUT_TOKENS = 256  # for recorded requests that named no limit
 def record_profile(records: RecordStore, feature: str, over_s: float, until_unix_s: float) -> Profile:
     """The feature's own requests of the last `over_s`. Raises LookupError with too few to replay."""
     rows = records.query(
-        "SELECT started_unix_ms, max_output_tokens AS o, "
+        "SELECT started_unix_ms, max_output_tokens AS o, coalesce(usage.output, 0) AS out, "
         "coalesce(usage.input_uncached + usage.cache_read + usage.cache_write, 0) AS i "
         "FROM attempts WHERE feature = ? AND index = 0 AND arm NOT IN ('shadow', 'pin') "
         "AND started_unix_ms BETWEEN ? AND ? ORDER BY started_unix_ms",
@@ -58,7 +63,9 @@ def record_profile(records: RecordStore, feature: str, over_s: float, until_unix
         )
         for row in rows
     )
-    return Profile(feature, arrivals, max(arrivals[-1].at_s, 1.0))
+    outputs = [row["out"] for row in rows if row["out"]] or [DEFAULT_OUTPUT_TOKENS]
+    mean_tokens = (fmean(arrival.input_tokens for arrival in arrivals), fmean(outputs))
+    return Profile(feature, arrivals, max(arrivals[-1].at_s, 1.0), mean_tokens)
 
 
 def replay(profile: Profile, factor: float, span_s: float, seed: int) -> tuple[Arrival, ...]:

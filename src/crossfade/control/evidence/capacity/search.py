@@ -29,6 +29,7 @@ class LoadPlan:
     """What is measured: `factor` times the recorded profile, sent to `endpoint`, against `slo`.
 
     `bought`: units and their name, null for on-demand. `headroom`: what the answer must leave free.
+    `per_unit_tpm`: input and output tokens a minute that a unit is said to carry, a first guess only.
     """
 
     feature: str
@@ -40,6 +41,7 @@ class LoadPlan:
     probe_s: float
     headroom: float
     bought: tuple[int, str] | None
+    per_unit_tpm: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,10 @@ async def search_units(client: GatewayClient, plan: LoadPlan, move: Move, report
     """The smallest number of units that meets the objective; afterwards the bought number stands again."""
     bought, unit = plan.bought or (FIRST_GUESS, "unit")
     rate = plan.recorded.rate * plan.factor
-    search = mapping.Search(first_guess=bought, most=MOST_UNITS)
+    guess = bought
+    if plan.per_unit_tpm is not None:
+        guess = mapping.fluid_units(rate, plan.recorded.mean_tokens, plan.per_unit_tpm)
+    search = mapping.Search(first_guess=min(guess, MOST_UNITS), most=MOST_UNITS)
     probes: list[ProbeResult] = []
     try:
         while isinstance(step := mapping.next_probe(search), mapping.Probe):

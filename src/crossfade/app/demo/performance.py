@@ -1,0 +1,149 @@
+"""The whole demo: set the stage, let callers call, walk the migration, sum up what was measured."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+
+from crossfade.app.demo import summary, traffic
+from crossfade.app.demo.stage import Pace, Stage, running, write_stage
+from crossfade.app.demo.truth import Books, compare_books, true_units
+from crossfade.app.demo.walk import ACTOR, MIGRATION, Seen, Walk
+from crossfade.client import Client
+from crossfade.config.load import load_config
+from crossfade.control.store.state_dir import StateDir
+from crossfade.sim.config import load_clouds
+
+STREAMS = (
+    traffic.Stream("recap", rate=20.0, streamed=0.7, max_tokens=120),
+    traffic.Stream("search-answer", rate=2.0, streamed=0.8, max_tokens=120),
+    traffic.Stream("digest", rate=1.0, streamed=0.0, max_tokens=120),
+)
+FACTOR = 1.3  # the steeper of the migration's profiles
+OVERFLOW_AT_MOST = 0.01
+FIRST_TRAFFIC_S = 8.0  # the load test replays what was recorded before it
+STORY_WITHIN_S = 600.0
+BOOKS_WITHIN_S = 30.0
+
+Print = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`ends`: stop after the summary instead of leaving the console open."""
+
+    pace: Pace
+    ends: bool
+    folder: Path | None
+    as_json: bool
+
+
+async def perform(options: Options, say: Print) -> int:
+    """Returns the exit code: 0 when every promise was kept."""
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="crossfade-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+
+    def tell(step: str, text: str) -> None:
+        if not options.as_json:
+            say(f"{time.monotonic() - began:6.1f} s  {step:<12} {text}")
+
+    stage = write_stage(folder, options.pace)
+    tell("stage", f"files, state and logs in {folder}")
+    async with running(stage):
+        tell("stage", f"one endpoint at {stage.gateway}/v1, console at {stage.control}/")
+        facts = await _play(options, stage, tell, began)
+        _conclude(options, facts, say)
+        if not options.ends:
+            say(f"\nconsole: {stage.control}/#migration-{MIGRATION}  (traffic goes on; Ctrl-C ends the demo)")
+            await traffic.run(stage.gateway, STREAMS, options.pace.seed + 1, traffic.Tally(), asyncio.Event())
+    return 0 if all(promise.is_kept for promise in summary.promises_of(facts)) else 1
+
+
+async def _play(options: Options, stage: Stage, tell: Any, began: float) -> summary.Facts:
+    tally, stop = traffic.Tally(), asyncio.Event()
+    client = Client(stage.control, StateDir(stage.state).api_token())
+    await _until_ready(stage)
+    calls = asyncio.create_task(traffic.run(stage.gateway, STREAMS, options.pace.seed, tally, stop))
+    try:
+        seen = await _migrate(options, stage, tell, client)
+    finally:
+        stop.set()
+        await calls
+    tell("books", "traffic has ended; holding the ledger against the clouds' bills")
+    costs, books = await _close_books(stage, client)
+    report = await asyncio.to_thread(client.get, f"/migrations/{MIGRATION}/report")
+    audit = await asyncio.to_thread(client.get, "/audit")
+    clouds = load_clouds(stage.folder / "clouds.yaml")
+    metered = next(model for model in clouds.models if model.id.startswith("arn:"))
+    truth = await asyncio.to_thread(
+        true_units, metered, STREAMS[0], FACTOR, OVERFLOW_AT_MOST, options.pace.seed
+    )
+    return summary.Facts(
+        tally=tally,
+        seen=seen,
+        report=report["facts"],
+        closed=report["state"] == "closed" and report["timeline"][-1]["share"] == 1.0,
+        true_units=truth,
+        costs=costs,
+        books=books,
+        audit_ok=audit["ok"],
+        took_s=time.monotonic() - began,
+    )
+
+
+async def _migrate(options: Options, stage: Stage, tell: Any, client: Client) -> Seen:
+    tell("traffic", ", ".join(f"{s.feature} {s.rate:g}/s" for s in STREAMS) + ", served by the incumbent")
+    await asyncio.sleep(FIRST_TRAFFIC_S)
+    document = yaml.safe_load(stage.migration.read_text())
+    await asyncio.to_thread(client.post, "/migrations", {"actor": ACTOR, "spec": document})
+    return await Walk(client, stage, options.pace, tell).to_the_end(STORY_WITHIN_S)
+
+
+async def _until_ready(stage: Stage) -> None:
+    """A gateway is ready when its first snapshot and credentials have come."""
+    async with httpx2.AsyncClient(base_url=stage.gateway, timeout=10) as http, asyncio.timeout(30):
+        body = traffic.request_body(STREAMS[0], traffic.draws_of(0))
+        while True:
+            try:
+                ready = (await http.get("/health/readiness")).status_code == 200
+                if ready and (await http.post("/v1/chat/completions", json=body)).status_code == 200:
+                    return
+            except httpx2.HTTPError:
+                pass  # not listening yet
+            await asyncio.sleep(0.1)
+
+
+async def _close_books(stage: Stage, client: Client) -> tuple[list[dict[str, Any]], list[Books]]:
+    """Both books once the last records have come; after a while, as they are."""
+    config = load_config(stage.config, secrets=False).config
+    models = {name: endpoint.model for name, endpoint in config.endpoints.items()}
+    deadline = time.monotonic() + BOOKS_WITHIN_S
+    async with httpx2.AsyncClient(base_url=stage.clouds, timeout=30) as http:
+        while True:
+            costs = await asyncio.to_thread(client.get, "/cost")
+            books = compare_books(costs, models, (await http.get("/bills")).json())
+            if all(b.are_equal(summary.USD_TOLERANCE) for b in books) or time.monotonic() > deadline:
+                return costs, books
+            await asyncio.sleep(1.0)
+
+
+def _conclude(options: Options, facts: summary.Facts, say: Print) -> None:
+    if options.as_json:
+        kept = {promise.text: promise.is_kept for promise in summary.promises_of(facts)}
+        say(json.dumps({**asdict(facts), "promises": kept}, default=str))
+        return
+    say("")
+    for text in facts.tally.errors[:5]:
+        say(f"caller-visible error: {text}")
+    for line in summary.lines_of(facts):
+        say(line)

@@ -1,0 +1,186 @@
+"""Attempt records on disk: batches are durable at once as lines, and become Parquet soon after.
+
+A batch is appended to a pending file and synced before it counts as taken, which costs a
+millisecond; every few seconds the pending lines become one Parquet file an hour partition, and
+where an hour has gathered many small files they are merged into one. Only Parquet is kept: any
+engine reads it. Each step leaves, at a crash, either the old files or the new ones (`recover`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import duckdb
+
+from crossfade.control.records.columns import COLUMNS
+from crossfade.control.records.layout import Layout
+
+MERGE_AT = 48  # files of one hour: enough to be slow to open, few enough to merge in a second
+MERGE_BELOW_BYTES = 64 << 20
+MOVE_WITHIN_S = 0.5
+LONGEST_LINE_BYTES = 32 << 20  # of a record with captured text
+_NAMES = ", ".join(f'"{name}"' for name in COLUMNS)
+_TYPES = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in COLUMNS.items()) + "}"
+
+
+class RecordFiles:
+    """The files below one folder. Appends and conversions may run in different threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._pending = root / "pending"
+        self._pending.mkdir(parents=True, exist_ok=True)
+        self._database = duckdb.connect()
+        self._open: IO[bytes] | None = None
+        self._closed: list[Path] = []
+        self._layout = Layout()
+        self._recover()
+
+    def append(self, lines: list[str]) -> None:
+        """Make a batch durable.
+
+        Raises:
+            OSError: nothing of it was taken (a full disk).
+        """
+        if self._open is None:
+            name = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex}.ndjson"
+            self._open = (self._pending / name).open("ab", buffering=0)
+        file, before = self._open, self._open.tell()
+        try:
+            file.write("".join(line + "\n" for line in lines).encode())
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
+
+    def pending_bytes(self) -> int:
+        """Bytes that wait to become Parquet."""
+        return self._open.tell() if self._open is not None else 0
+
+    def rotate(self) -> None:
+        """Later batches go to another file, so that this one can be converted."""
+        if self._open is not None:
+            self._open.close()
+            self._closed.append(Path(self._open.name))
+            self._open = None
+
+    def is_waiting(self) -> bool:
+        """Whether a file waits to be converted."""
+        return bool(self._closed)
+
+    def convert(self) -> None:
+        """Turn closed pending files into Parquet, then merge what became many.
+
+        Waits a moment for readers and else leaves the work to the next call: a long query must not
+        hold up the intake.
+
+        Raises:
+            OSError: the disk is full; the lines stay pending.
+        """
+        with self._layout.moving(MOVE_WITHIN_S) as is_free:
+            while is_free and self._closed:
+                self._to_parquet(self._closed[0], known="")
+                self._closed.pop(0)
+            for folder in self.root.glob("date=*/hour=*") if is_free else ():
+                self._merge(folder)
+
+    def close(self) -> None:
+        """Give files and memory back; what is pending stays pending."""
+        self.rotate()
+        self._database.close()
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with the view `attempts` over all files, which stay as they are meanwhile."""
+        with self._layout.reading(), self._database.cursor() as cursor:
+            cursor.execute(f"CREATE OR REPLACE TEMP VIEW attempts AS {self._everything()}")
+            yield cursor
+
+    def _everything(self) -> str:
+        parts = []
+        if any(self.root.glob("date=*/hour=*/*.parquet")):
+            glob = self.root / "date=*/hour=*/*.parquet"
+            parts.append(f"SELECT {_NAMES} FROM read_parquet('{glob}', union_by_name=true)")  # noqa: S608 - ours
+        waiting = [str(path) for path in self._pending.glob("*.ndjson") if path.stat().st_size]
+        if waiting:
+            # the open file's last line may be half there; it is whole in a moment
+            rows = _read_lines(waiting, ", ignore_errors=true")
+            parts.append(f"SELECT {_NAMES} FROM {rows}")  # noqa: S608 - ours
+        if not parts:
+            nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in COLUMNS.items())
+            parts.append(f"SELECT {nothing} WHERE false")
+        return " UNION ALL ".join(parts)
+
+    def _to_parquet(self, path: Path, known: str) -> None:
+        """`known`: SQL of attempt ids that are in Parquet already."""
+        lines = f"(SELECT * FROM {_read_lines([str(path)])}{known}) AS lines"  # noqa: S608 - ours
+        hour_of = "strftime(to_timestamp(started_unix_ms / 1000) AT TIME ZONE 'UTC', '%Y-%m-%d %H')"
+        with self._database.cursor() as cursor:
+            hours = cursor.execute(f"SELECT DISTINCT {hour_of} FROM {lines}").fetchall()  # noqa: S608 - ours
+            for (hour,) in hours:
+                date, number = hour.split(" ")
+                folder = self.root / f"date={date}" / f"hour={number}"
+                folder.mkdir(parents=True, exist_ok=True)
+                self._write(
+                    cursor,
+                    f"SELECT * FROM {lines} WHERE {hour_of} = '{hour}'",  # noqa: S608 - ours
+                    folder / f"{path.stem}.parquet",
+                )
+        path.unlink()
+
+    def _merge(self, folder: Path) -> None:
+        small = [path for path in folder.glob("*.parquet") if path.stat().st_size < MERGE_BELOW_BYTES]
+        if len(small) < MERGE_AT:
+            return
+        merged = folder / f"merged-{uuid.uuid4().hex}.parquet"
+        plan = folder / f"{merged.stem}.merging"
+        plan.write_text(json.dumps([path.name for path in small]))
+        names = ", ".join(f"'{path}'" for path in small)
+        with self._database.cursor() as cursor:
+            rows = f"SELECT {_NAMES} FROM read_parquet([{names}], union_by_name=true)"  # noqa: S608 - ours
+            self._write(cursor, rows, merged)
+        for path in small:
+            path.unlink()
+        plan.unlink()
+
+    @staticmethod
+    def _write(cursor: duckdb.DuckDBPyConnection, rows: str, path: Path) -> None:
+        fresh = path.with_suffix(".new")
+        try:
+            cursor.execute(f"COPY ({rows}) TO '{fresh}' (FORMAT parquet)")
+        except duckdb.Error as error:
+            fresh.unlink(missing_ok=True)
+            raise OSError(f"records could not be written: {error}") from error
+        fresh.rename(path)
+
+    def _recover(self) -> None:
+        """What a crash left: a half-written last line, lines already converted, a merge half done."""
+        for plan in self.root.glob("date=*/hour=*/*.merging"):
+            if plan.with_suffix(".parquet").exists():
+                for name in json.loads(plan.read_text() or "[]"):
+                    (plan.parent / name).unlink(missing_ok=True)
+            plan.unlink()
+        for path in sorted(self._pending.glob("*.ndjson")):
+            whole = path.read_bytes().rfind(b"\n") + 1
+            os.truncate(path, whole)
+            if not whole:
+                path.unlink()
+                continue
+            known = ""
+            if any(self.root.glob("date=*/hour=*/*.parquet")):
+                ids = f"SELECT attempt_id FROM read_parquet('{self.root / 'date=*/hour=*/*.parquet'}')"  # noqa: S608
+                known = f" WHERE attempt_id NOT IN ({ids})"
+            self._to_parquet(path, known)
+
+
+def _read_lines(paths: list[str], more: str = "") -> str:
+    names = ", ".join(f"'{path}'" for path in paths)
+    form = f"format='newline_delimited', columns={_TYPES}, maximum_object_size={LONGEST_LINE_BYTES}"
+    return f"read_json([{names}], {form}{more})"

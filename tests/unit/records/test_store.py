@@ -1,0 +1,176 @@
+"""Intake and storage of attempt records: nothing lost, nothing twice, whatever breaks between."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from crossfade.control.records import files
+from crossfade.control.records.layout import Layout
+from crossfade.control.records.store import RecordStore
+
+HOUR_MS = 3_600_000
+
+
+def line(number: int, *, arm: str = "main", at_ms: int = 1_795_000_000_000, text: str | None = None) -> str:
+    shadow = arm == "shadow"
+    timings = dict.fromkeys(("queue_ms", "total_ms"), 1.0) | dict.fromkeys(
+        ("connect_ms", "header_ms", "first_content_ms", "gap_p50_ms", "gap_max_ms")
+    )
+    record = {
+        "attempt_id": f"r{number}.{'s' if shadow else ''}0", "request_id": f"r{number}", "index": 0,
+        "gateway": "g", "snapshot_version": 1, "started_unix_ms": at_ms + number, "feature": "recap",
+        "caller": None, "unit": f"u{number}", "arm": arm, "arm_name": "move" if shadow else None,
+        "share": None, "endpoint": "e", "provider": "p", "region": None, "model": "m",
+        "capacity_class": "on-demand", "served_tier": None, "role": "shadow" if shadow else "first",
+        "reason": "primary", "next_reason": None, "stream": True, "outcome": "ok", "error_kind": None,
+        "error_detail": None, "http_status": 200, "provider_request_id": None, "pushback_ms": None,
+        "committed": True, "final": True, "caller_error": False, "timings": timings, "usage": None,
+        "stop_reason": "end", "max_output_tokens": None,
+        "content": {"request": "{}", "response": text} if text else None,
+    }  # fmt: skip
+    return json.dumps(record)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Opens a store on the same folder as if control had started (again)."""
+    made: list[RecordStore] = []
+
+    def start() -> RecordStore:
+        for before in made:
+            before.close()
+        made[:] = [RecordStore(tmp_path)]
+        return made[0]
+
+    yield start
+    for store in made:
+        store.close()
+
+
+def count(store: RecordStore) -> int:
+    return store.query("SELECT count(*) AS n FROM attempts")[0]["n"]
+
+
+def test_records_are_there_before_and_after_they_become_parquet(opened, tmp_path):
+    store = opened()
+    assert store.ingest([line(1), line(2)]).accepted == 2
+    assert count(store) == 2
+    assert not list(tmp_path.glob("date=*/**/*.parquet"))
+
+    store.flush()
+
+    assert count(store) == 2
+    assert len(list(tmp_path.glob("date=*/hour=*/*.parquet"))) == 1
+    assert not list((tmp_path / "pending").iterdir())
+
+
+def test_each_attempt_counts_once_also_across_a_restart(opened, tmp_path):
+    store = opened()
+    store.ingest([line(1), line(1), line(2)])
+    store.flush()
+    store.ingest([line(3)])
+    again = opened().ingest([line(1), line(3), line(4)])
+
+    assert (again.accepted, again.duplicates) == (1, 2)
+    assert count(opened()) == 4
+
+
+def test_rows_land_in_the_partition_of_their_own_hour(opened, tmp_path):
+    store = opened()
+    store.ingest([line(1), line(2, at_ms=1_795_000_000_000 + HOUR_MS)])
+    store.flush()
+
+    assert len({path.parent for path in tmp_path.glob("date=*/hour=*/*.parquet")}) == 2
+
+
+def test_what_is_no_record_is_kept_apart_and_said(opened, tmp_path):
+    intake = opened().ingest([line(1), "{}", "garbage"])
+
+    assert (intake.accepted, intake.refused) == (1, 2)
+    assert len((tmp_path / "refused.ndjson").read_text().splitlines()) == 2
+
+
+def test_a_half_written_line_of_a_crash_is_cut_off_and_the_rest_kept(opened, tmp_path):
+    opened().ingest([line(1)])
+    pending = next((tmp_path / "pending").iterdir())
+    with pending.open("a") as file:
+        file.write(line(2)[:100])
+
+    assert count(opened()) == 1
+
+
+def test_a_crash_between_conversion_and_deletion_doubles_nothing(opened, tmp_path):
+    store = opened()
+    store.ingest([line(1), line(2)])
+    pending = next((tmp_path / "pending").iterdir())
+    text = pending.read_text()
+    store.flush()
+    pending.write_text(text)  # as if the crash had come before its deletion
+
+    assert count(opened()) == 2
+
+
+def test_many_small_files_are_merged_and_a_crash_in_between_doubles_nothing(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MERGE_AT", 3)
+    store = opened()
+    for number in range(2):
+        store.ingest([line(number)])
+        store.flush()
+    kept = {path: path.read_bytes() for path in tmp_path.glob("date=*/hour=*/*.parquet")}
+    store.ingest([line(2)])
+    store.flush()
+    merged = list(tmp_path.glob("date=*/hour=*/*.parquet"))
+    assert [path.stem.startswith("merged") for path in merged] == [True]
+
+    for path, content in kept.items():  # as if the crash had come before the deletion
+        path.write_bytes(content)
+    merged[0].with_suffix(".merging").write_text(json.dumps([path.name for path in kept]))
+
+    assert count(opened()) == 3
+
+
+def test_a_full_disk_takes_nothing_of_the_batch_and_leaves_the_file_whole(opened, tmp_path, monkeypatch):
+    store = opened()
+    store.ingest([line(1)])
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            store.ingest([line(2)])
+
+    assert store.ingest([line(2)]).accepted == 1
+    assert count(store) == 2
+
+
+def test_pairs_are_answers_of_both_sides_to_the_same_request(opened, tmp_path):
+    store = opened()
+    store.ingest([line(1, text="live"), line(1, arm="shadow", text="copy"), line(2, text="alone")])
+
+    (pair,) = store.pairs("move", "recap", 0)
+    assert (pair.request_id, pair.live_response, pair.shadow_response) == ("r1", "live", "copy")
+    assert store.pairs("move", "other", 0) == []
+
+
+def test_a_reader_keeps_movers_out_and_other_readers_in():
+    layout = Layout()
+    with layout.reading(), layout.reading(), layout.moving(0.0) as is_free:
+        assert not is_free
+    with layout.moving(0.0) as is_free:
+        assert is_free
+        entered = threading.Event()
+
+        def read() -> None:
+            with layout.reading():
+                entered.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert not entered.is_set()
+    reader.join(10)
+    assert entered.is_set()
