@@ -93,7 +93,7 @@ class Walk:
         )
         if failed is not None:
             raise DemoError(f"the gate {failed['name']} fails: {failed['reason']}")
-        if status["next_action"] == "ask":
+        if status["next_action"] == "ask" and not self.seen.signed_by:
             await self._sign(status)
         elif status["state"] == "quality":
             await self._rate()
