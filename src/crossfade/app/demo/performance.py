@@ -30,7 +30,7 @@ STREAMS = (
 )
 FACTOR = 1.3  # the steeper of the migration's profiles
 OVERFLOW_AT_MOST = 0.01
-FIRST_TRAFFIC_S = 8.0  # the load test replays what was recorded before it
+FIRST_TRAFFIC_S = 7.0  # the load test replays what was recorded before it
 STORY_WITHIN_S = 600.0
 BOOKS_WITHIN_S = 30.0
 

@@ -75,10 +75,12 @@ class Stage:
 
 def write_stage(folder: Path, pace: Pace) -> Stage:
     """Write the scene's files into `folder`, on the usual ports where they are free."""
-    ports = {
-        name: _free_port(first, CLOUD_PORTS if name == "clouds_port" else 1)
-        for name, first in FIRST_PORTS.items()
-    }
+    ports: dict[str, int] = {}
+    for name, first in FIRST_PORTS.items():
+        count = CLOUD_PORTS if name == "clouds_port" else 1
+        ports[name] = _free_port(
+            max(first, *(port + 1 for port in ports.values() if port >= first), 0), count
+        )
     local = "http://127.0.0.1"
     clouds = ports["clouds_port"]
     values = {
@@ -91,10 +93,10 @@ def write_stage(folder: Path, pace: Pace) -> Stage:
         "sts_url": f"{local}:{clouds + 3}",
         "admin_url": f"{local}:{clouds + 9}",
         "contract": str(folder / "contract.yaml"),
-        "warmup": pace.seconds(3),
-        "probe": pace.seconds(9),
-        "bake": pace.seconds(6),
-        "soak": pace.seconds(4),
+        "warmup": pace.seconds(2),
+        "probe": pace.seconds(8),
+        "bake": pace.seconds(5),
+        "soak": pace.seconds(3),
     }
     scene = resources.files("crossfade.app.demo") / "scene"
     for file in ("clouds.yaml", "contract.yaml", "crossfade.yaml", "recap-to-bedrock.yaml"):

@@ -28,6 +28,8 @@ class GatewayClient:
     """Calls features, or pins endpoints, at one gateway."""
 
     def __init__(self, url: str, key: str) -> None:
+        self.url = url
+        self.key = key
         limits = httpx2.Limits(max_connections=2000, max_keepalive_connections=200)
         self._http = httpx2.AsyncClient(
             base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=120, limits=limits

@@ -197,16 +197,7 @@ class RealCollectors:
                     grades[pair.pair_id] = (scores[2 * index], scores[2 * index + 1])
             labels = await read_labels(self._parts.log, task.spec.name)
             task.report(f"{len(found)} pairs judged, {len(labels)} labelled")
-            metrics = [
-                quality.rubric_parity(
-                    found, [grades[p.pair_id] for p in found], labels, wanted.margins["rubric"]
-                )
-            ]
-            metrics += [
-                quality.scorer_parity(name, found, margin)
-                for name, margin in wanted.margins.items()
-                if name in scorers.SCORERS
-            ]
+            metrics = await asyncio.to_thread(_parities, wanted.margins, found, grades, labels)
             verdict = quality.worst([metric["verdict"] for metric in metrics])
             if verdict is not Verdict.INCONCLUSIVE or len(labels) >= wanted.labels_at_most:
                 break
@@ -225,10 +216,7 @@ class RealCollectors:
     async def _latency(self, task: Task) -> Evidence:
         while True:
             found = await self._pairs(task)
-            metrics = [
-                quality.latency_parity(found, name, margin)
-                for name, margin in task.spec.quality.latency.items()
-            ]
+            metrics = await asyncio.to_thread(_latency_parities, task.spec.quality.latency, found)
             verdict = quality.worst([metric["verdict"] for metric in metrics])
             task.report(f"{len(found)} timed pairs")
             if verdict is not Verdict.INCONCLUSIVE or len(found) >= 20_000:
@@ -246,6 +234,28 @@ class RealCollectors:
     async def _drill(self, task: Task) -> Evidence:
         result = await run_drill(self._parts.drill, task)
         return self._record(task, result.verdict, "rollback drill on every gateway", result.observed)
+
+
+def _parities(
+    margins: dict[str, float],
+    found: list[pairs.Pair],
+    grades: dict[str, tuple[float, float]],
+    labels: quality.Labels,
+) -> list[dict[str, Any]]:
+    """The human-corrected rubric first, then every deterministic metric with a margin."""
+    judged = [grades[pair.pair_id] for pair in found]
+    return [
+        quality.rubric_parity(found, judged, labels, margins["rubric"]),
+        *(
+            quality.scorer_parity(name, found, margin)
+            for name, margin in margins.items()
+            if name in scorers.SCORERS
+        ),
+    ]
+
+
+def _latency_parities(wanted: dict[str, float], found: list[pairs.Pair]) -> list[dict[str, Any]]:
+    return [quality.latency_parity(found, name, margin) for name, margin in wanted.items()]
 
 
 def _worth(capacity: CapacitySection) -> tuple[float, float] | None:

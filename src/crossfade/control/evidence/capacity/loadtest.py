@@ -7,6 +7,8 @@ whose generator lagged says nothing and is void.
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +19,9 @@ from crossfade.stats.clopper import lower_bound, upper_bound
 
 LAG_SHARE_OF_SLO = 0.05  # a p99 schedule lag beyond 5 % of the first-token objective voids a probe
 ALPHA = 0.05
-WORD = "word "  # five bytes; with a space it is about a token and a quarter
-TOKENS_PER_WORD = 1.25
+GENERATOR = "crossfade.control.evidence.capacity.generator"
+SENTENCE = "Ana and Bo agreed on point {number} of the plan."
+TOKENS_PER_SENTENCE = 12  # about 46 bytes with the space after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +56,37 @@ class ProbeResult:
 async def run_probe(
     client: GatewayClient, feature: str, endpoint: str, arrivals: tuple[Arrival, ...]
 ) -> list[Measured]:
-    """Send every arrival at its time to the pinned endpoint and wait for all answers."""
-    began = asyncio.get_running_loop().time() + 0.2
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(client.measure(body_of(feature, arrival), endpoint, began + arrival.at_s))
-            for arrival in arrivals
-        ]
-    return [task.result() for task in tasks]
+    """Send every arrival at its time to the pinned endpoint, from a process of its own; wait for all answers.
+
+    Raises:
+        LookupError: the generator ended without answers.
+    """
+    requests = [{"due_s": arrival.at_s, "body": body_of(feature, arrival)} for arrival in arrivals]
+    plan = {"url": client.url, "key": client.key, "endpoint": endpoint, "requests": requests}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        GENERATOR,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        answers, problems = await process.communicate(json.dumps(plan).encode())
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode != 0:
+        said = problems.decode(errors="replace").strip().splitlines()[-1:]
+        raise LookupError(f"the load generator ended with {process.returncode}: {''.join(said)}")
+    return [Measured(**answer) for answer in json.loads(answers)]
 
 
 def body_of(feature: str, arrival: Arrival) -> dict[str, Any]:
-    """A request of about the recorded size."""
-    words = max(8, round(arrival.input_tokens / TOKENS_PER_WORD))
-    text = f"Summarise. Item {words} was discussed by Ana. " + WORD * words
+    """A request of about the recorded size, made of short sentences as real sources are."""
+    count = max(1, round(arrival.input_tokens / TOKENS_PER_SENTENCE))
+    text = "Summarise. " + " ".join(SENTENCE.format(number=number) for number in range(count))
     return {
         "model": feature,
         "max_tokens": arrival.max_output_tokens,

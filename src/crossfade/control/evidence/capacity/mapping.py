@@ -13,13 +13,17 @@ from crossfade.domain.evidence import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """`too_few`: the most units known not to be enough. `enough`: the fewest known to be."""
+    """`too_few`: the most units known not to be enough. `enough`: the fewest known to be.
+
+    `missing`: what the load seems to need, by the share that too few units refused.
+    """
 
     first_guess: int
     most: int
     too_few: int = 0
     enough: int | None = None
     probes: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def next_probe(search: Search) -> Probe | Found:
     if search.enough is None:
         if search.too_few >= search.most:
             return Found(None, (search.most + 1, search.most + 1))
-        upwards = search.too_few + step if search.probes else search.first_guess
+        upwards = max(search.too_few + step, search.missing) if search.probes else search.first_guess
         return Probe(min(search.most, max(1, upwards)))
     if search.enough - search.too_few <= 1:
         return Found(search.enough, (search.enough, search.enough))
@@ -62,9 +66,10 @@ def next_probe(search: Search) -> Probe | Found:
     return Probe((search.enough + search.too_few) // 2)
 
 
-def after(search: Search, units: int, verdict: Verdict) -> Search:
-    """What a probe taught."""
+def after(search: Search, units: int, verdict: Verdict, refused: float = 0.0) -> Search:
+    """What a probe taught. `refused`: the share turned away as too much; K / (1 - refused) may carry all."""
     counted = replace(search, probes=search.probes + 1)
     if verdict is Verdict.PASS:
         return replace(counted, enough=min(units, search.enough or units))
-    return replace(counted, too_few=max(units, search.too_few))
+    missing = math.ceil(units / max(0.1, 1.0 - refused))
+    return replace(counted, too_few=max(units, search.too_few), missing=missing)

@@ -69,7 +69,8 @@ async def search_units(client: GatewayClient, plan: LoadPlan, move: Move, report
             probes.append(result)
             if result.is_void and sum(probe.is_void for probe in probes) <= MOST_VOID:
                 continue  # said nothing about the units: measured again
-            search = mapping.after(search, step.units, result.verdict)
+            refused = result.overflowed / max(1, result.sent)
+            search = mapping.after(search, step.units, result.verdict, refused)
     finally:
         await move(bought)
     observed = {
