@@ -73,6 +73,14 @@ async def test_a_lagging_generator_is_measured_again_and_not_counted_against_the
     assert [probe["is_void"] for probe in found.observed["probes"]][:3] == [True, True, False]
 
 
+async def test_a_generator_that_always_lags_gives_no_answer_instead_of_more_units():
+    limiter = Limiter(5, lags=99)
+
+    with pytest.raises(LookupError, match="too busy"):
+        await search.search_units(limiter, plan(), limiter.move, lambda _: None)
+    assert limiter.moves[-1] == 12
+
+
 async def test_on_demand_capacity_is_probed_as_it_is_with_the_headroom_on_the_load():
     limiter = Limiter(0)
     found = await search.probe_what_is_there(limiter, plan(bought=None), lambda _: None)

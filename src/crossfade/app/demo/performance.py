@@ -16,7 +16,7 @@ import yaml
 
 from crossfade.app.demo import summary, traffic
 from crossfade.app.demo.stage import Pace, Stage, running, write_stage
-from crossfade.app.demo.truth import Books, compare_books, true_units
+from crossfade.app.demo.truth import Books, read_books, true_units
 from crossfade.app.demo.walk import ACTOR, MIGRATION, Seen, Walk
 from crossfade.client import Client
 from crossfade.config.load import load_config
@@ -30,7 +30,7 @@ STREAMS = (
 )
 FACTOR = 1.3  # the steeper of the migration's profiles
 OVERFLOW_AT_MOST = 0.01
-FIRST_TRAFFIC_S = 7.0  # the load test replays what was recorded before it
+FIRST_TRAFFIC_S = 9.0  # the load test replays what was recorded before it
 STORY_WITHIN_S = 600.0
 BOOKS_WITHIN_S = 30.0
 
@@ -73,6 +73,7 @@ async def _play(options: Options, stage: Stage, tell: Any, began: float) -> summ
     tally, stop = traffic.Tally(), asyncio.Event()
     client = Client(stage.control, StateDir(stage.state).api_token())
     await _until_ready(stage)
+    opening = await _open_books(stage, client)
     calls = asyncio.create_task(traffic.run(stage.gateway, STREAMS, options.pace.seed, tally, stop))
     try:
         seen = await _migrate(options, stage, tell, client)
@@ -80,7 +81,7 @@ async def _play(options: Options, stage: Stage, tell: Any, began: float) -> summ
         stop.set()
         await calls
     tell("books", "traffic has ended; holding the ledger against the clouds' bills")
-    costs, books = await _close_books(stage, client)
+    costs, books = await _close_books(stage, client, opening)
     report = await asyncio.to_thread(client.get, f"/migrations/{MIGRATION}/report")
     audit = await asyncio.to_thread(client.get, "/audit")
     clouds = load_clouds(stage.folder / "clouds.yaml")
@@ -125,18 +126,35 @@ async def _until_ready(stage: Stage) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _close_books(stage: Stage, client: Client) -> tuple[list[dict[str, Any]], list[Books]]:
-    """Both books once the last records have come; after a while, as they are."""
+async def _read_books(stage: Stage, client: Client) -> tuple[list[dict[str, Any]], list[Books]]:
     config = load_config(stage.config, secrets=False).config
     models = {name: endpoint.model for name, endpoint in config.endpoints.items()}
-    deadline = time.monotonic() + BOOKS_WITHIN_S
     async with httpx2.AsyncClient(base_url=stage.clouds, timeout=30) as http:
+        bills, costs = await asyncio.gather(http.get("/bills"), asyncio.to_thread(client.get, "/cost"))
+    return costs, read_books(costs, models, bills.json())
+
+
+async def _open_books(stage: Stage, client: Client) -> list[Books]:
+    """Both books before the first traffic, once the record of the first request has come."""
+    async with asyncio.timeout(BOOKS_WITHIN_S):
         while True:
-            costs = await asyncio.to_thread(client.get, "/cost")
-            books = compare_books(costs, models, (await http.get("/bills")).json())
-            if all(b.are_equal(summary.USD_TOLERANCE) for b in books) or time.monotonic() > deadline:
-                return costs, books
-            await asyncio.sleep(1.0)
+            _, books = await _read_books(stage, client)
+            if all(book.ours.tokens == book.theirs.tokens for book in books):
+                return books
+            await asyncio.sleep(0.2)
+
+
+async def _close_books(
+    stage: Stage, client: Client, opening: list[Books]
+) -> tuple[list[dict[str, Any]], list[Books]]:
+    """Both books since the opening, once the last records have come; after a while, as they are."""
+    deadline = time.monotonic() + BOOKS_WITHIN_S
+    while True:
+        costs, closing = await _read_books(stage, client)
+        books = [last.since(first) for last, first in zip(closing, opening, strict=True)]
+        if all(b.are_equal(summary.USD_TOLERANCE) for b in books) or time.monotonic() > deadline:
+            return costs, books
+        await asyncio.sleep(1.0)
 
 
 def _conclude(options: Options, facts: summary.Facts, say: Print) -> None:

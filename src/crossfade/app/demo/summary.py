@@ -123,13 +123,13 @@ def _usd(usd: float | None) -> str:
 
 
 def _books(books: list[Books]) -> str:
-    tokens = sum(sum(book.our_tokens) for book in books)
+    tokens = sum(sum(book.ours.tokens) for book in books)
     wrong = [book for book in books if not book.are_equal(USD_TOLERANCE)]
     if not wrong:
-        usd = sum(book.their_usd for book in books)
+        usd = sum(book.theirs.usd or 0.0 for book in books)
         return f"equal to the token over {len(books)} models: {tokens} tokens, ${usd:.2f}"
     return "; ".join(
-        f"{book.model}: ours {book.our_tokens} {_usd(book.our_usd)}, "
-        f"theirs {book.their_tokens} {_usd(book.their_usd)}"
+        f"{book.model}: ours {book.ours.tokens} {_usd(book.ours.usd)}, "
+        f"theirs {book.theirs.tokens} {_usd(book.theirs.usd)}"
         for book in wrong
     )

@@ -82,36 +82,46 @@ def _refused_share(limiter: ModelUnits, arrivals: list[Arrival]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """What one book says of a model: (input, output) tokens, and USD, null where it is unpriced."""
+
+    tokens: tuple[int, int]
+    usd: float | None
+
+    def since(self, opening: Entry) -> Entry:
+        """What has come since the opening of the book."""
+        tokens = (self.tokens[0] - opening.tokens[0], self.tokens[1] - opening.tokens[1])
+        usd = None if self.usd is None or opening.usd is None else self.usd - opening.usd
+        return Entry(tokens, usd)
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
-    """One endpoint in both books: ours from attempt records, theirs as the cloud counted."""
+    """One model in both books: ours from attempt records, theirs as the cloud counted."""
 
     model: str
-    our_tokens: tuple[int, int]
-    their_tokens: tuple[int, int]
-    our_usd: float | None
-    their_usd: float
+    ours: Entry
+    theirs: Entry
 
     def are_equal(self, usd_tolerance: float) -> bool:
         """Tokens to the token; money within a share of it (unit-hours are read at two moments)."""
-        if self.our_tokens != self.their_tokens or self.our_usd is None:
+        if self.ours.tokens != self.theirs.tokens or self.ours.usd is None or self.theirs.usd is None:
             return False
-        return abs(self.our_usd - self.their_usd) <= max(1e-6, usd_tolerance * self.their_usd)
+        return abs(self.ours.usd - self.theirs.usd) <= max(1e-6, usd_tolerance * self.theirs.usd)
+
+    def since(self, opening: Books) -> Books:
+        """Both books over the same time: bought units cost money before anybody looks."""
+        return Books(self.model, self.ours.since(opening.ours), self.theirs.since(opening.theirs))
 
 
-def compare_books(lines: list[dict[str, Any]], models: dict[str, str], bills: dict[str, Any]) -> list[Books]:
-    """Ledger lines against bills, by model. `models`: endpoint to model id."""
-    books = []
+def read_books(lines: list[dict[str, Any]], models: dict[str, str], bills: dict[str, Any]) -> list[Books]:
+    """Ledger lines beside bills, by model. `models`: endpoint to model id."""
     theirs = {model: bill for cloud in bills["clouds"].values() for model, bill in cloud.items()}
+    books = []
     for model, bill in theirs.items():
         own = [line for line in lines if models.get(line["endpoint"]) == model]
         priced = [line["usd"] for line in own]
-        books.append(
-            Books(
-                model=model,
-                our_tokens=(sum(x["input_tokens"] for x in own), sum(x["output_tokens"] for x in own)),
-                their_tokens=(bill["input_tokens"], bill["output_tokens"]),
-                our_usd=None if any(usd is None for usd in priced) else sum(priced),
-                their_usd=bill["usd"],
-            )
-        )
+        tokens = (sum(line["input_tokens"] for line in own), sum(line["output_tokens"] for line in own))
+        ours = Entry(tokens, None if any(usd is None for usd in priced) else sum(priced))
+        books.append(Books(model, ours, Entry((bill["input_tokens"], bill["output_tokens"]), bill["usd"])))
     return books

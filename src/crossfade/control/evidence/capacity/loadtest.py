@@ -7,6 +7,7 @@ whose generator lagged says nothing and is void.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from crossfade.stats.clopper import lower_bound, upper_bound
 LAG_SHARE_OF_SLO = 0.05  # a p99 schedule lag beyond 5 % of the first-token objective voids a probe
 ALPHA = 0.05
 GENERATOR = "crossfade.control.evidence.capacity.generator"
-SENTENCE = "Ana and Bo agreed on point {number} of the plan."
-TOKENS_PER_SENTENCE = 12  # about 46 bytes with the space after it
+PEOPLE = ("Ana and Bo", "Chen and Dina", "Eli and Farah")
+BYTES_PER_TOKEN = 4  # of English text, for every tokenizer in use within a tenth
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,13 @@ async def run_probe(
 
 def body_of(feature: str, arrival: Arrival) -> dict[str, Any]:
     """A request of about the recorded size, made of short sentences as real sources are."""
-    count = max(1, round(arrival.input_tokens / TOKENS_PER_SENTENCE))
-    text = "Summarise. " + " ".join(SENTENCE.format(number=number) for number in range(count))
+    text = "Summarise."
+    for number in itertools.count():
+        if len(text) >= BYTES_PER_TOKEN * arrival.input_tokens:
+            break
+        text += (
+            f" {PEOPLE[number % len(PEOPLE)]} agreed on point {number} of the plan for the coming quarter."
+        )
     return {
         "model": feature,
         "max_tokens": arrival.max_output_tokens,

@@ -18,7 +18,7 @@ from crossfade.domain.evidence import Verdict
 
 MOST_UNITS = 64
 FIRST_GUESS = 4
-MOST_VOID = 3  # probes the generator itself spoiled, before they count against the units
+MOST_VOID = 4  # probes in a row that the generator itself spoiled
 
 Report = Callable[[str], None]
 Move = Callable[[int], Awaitable[None]]
@@ -53,7 +53,11 @@ class Measured:
 
 
 async def search_units(client: GatewayClient, plan: LoadPlan, move: Move, report: Report) -> Measured:
-    """The smallest number of units that meets the objective; afterwards the bought number stands again."""
+    """The smallest number of units that meets the objective; afterwards the bought number stands again.
+
+    Raises:
+        LookupError: the generator cannot keep its schedule here.
+    """
     bought, unit = plan.bought or (FIRST_GUESS, "unit")
     rate = plan.recorded.rate * plan.factor
     guess = bought
@@ -67,7 +71,8 @@ async def search_units(client: GatewayClient, plan: LoadPlan, move: Move, report
             await move(step.units)
             result = await _probe(client, plan, plan.factor, step.units)
             probes.append(result)
-            if result.is_void and sum(probe.is_void for probe in probes) <= MOST_VOID:
+            if result.is_void:
+                _give_up_on_lag(probes)
                 continue  # said nothing about the units: measured again
             refused = result.overflowed / max(1, result.sent)
             search = mapping.after(search, step.units, result.verdict, refused)
@@ -84,11 +89,16 @@ async def search_units(client: GatewayClient, plan: LoadPlan, move: Move, report
 
 
 async def probe_what_is_there(client: GatewayClient, plan: LoadPlan, report: Report) -> Measured:
-    """One verdict on the capacity as it is, at the profile's load plus the headroom."""
+    """One verdict on the capacity as it is, at the profile's load plus the headroom.
+
+    Raises:
+        LookupError: the generator cannot keep its schedule here.
+    """
     factor = plan.factor * (1.0 + plan.headroom)
     rate = plan.recorded.rate * factor
     probes: list[ProbeResult] = []
-    while not probes or (probes[-1].is_void and len(probes) <= MOST_VOID):
+    while not probes or probes[-1].is_void:
+        _give_up_on_lag(probes)
         report(f"probe {len(probes) + 1}: {plan.endpoint} as it is at {rate:.1f} requests/s")
         probes.append(await _probe(client, plan, factor, plan.bought[0] if plan.bought else 0))
     last = probes[-1]
@@ -109,6 +119,17 @@ async def _probe(client: GatewayClient, plan: LoadPlan, factor: float, units: in
         answer for arrival, answer in zip(arrivals, answers, strict=True) if arrival.at_s >= plan.warmup_s
     ]
     return judge_probe(units, judged, plan.slo)
+
+
+def _give_up_on_lag(probes: list[ProbeResult]) -> None:
+    """A generator that always lags measures its own machine, and says nothing about units.
+
+    Raises:
+        LookupError: the last MOST_VOID probes were all void.
+    """
+    latest = probes[-MOST_VOID:]
+    if len(latest) == MOST_VOID and all(probe.is_void for probe in latest):
+        raise LookupError(f"{latest[-1].reason} (hint: this machine is too busy to measure a load)")
 
 
 def _seen(probes: list[ProbeResult], rate: float) -> dict[str, Any]:
