@@ -83,7 +83,7 @@ class Walk:
 
     def _narrate(self, status: dict[str, Any]) -> None:
         line = (status["state"], status["next_action"], status["next_reason"])
-        if line != self._said:
+        if line != self._said and status["next_action"] != "none":
             self._said = line
             self._tell(status["state"], f"{status['next_action'].replace('_', ' ')}: {status['next_reason']}")
 
