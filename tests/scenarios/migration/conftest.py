@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.ports import Candidate, CollectError, Ports
 from crossfade.control.migration.service import Migrations
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import GatewayView
+from crossfade.domain.migration import Frozen, GatewayView
 
 DOCUMENT = {
     "migration": "move",
@@ -79,6 +80,9 @@ class Clouds:
     collected: list[tuple[EvidenceKind, bool, bool]] = field(default_factory=list)
     bundles: int = 0
     die_in_publish: bool = False
+    sampled: list[Sample] = field(default_factory=list)
+    trouble: str | None = None
+    frozen: Frozen | None = None
     shown: dict[str, Any] = field(default_factory=dict)
 
     def clock(self):
@@ -131,9 +135,18 @@ class Clouds:
             return
         candidate, control = round(requests * live.share), round(requests * live.baseline_share)
         bad = round(candidate * self.bad_share)
-        self.counts.append(ArmCount("recap", ArmKind.CANDIDATE, "move", live.share, candidate, 0, bad))
+        self.counts.append(ArmCount("recap", ArmKind.CANDIDATE, "move", live.share, candidate, 0, bad, bad))
         if control:
-            self.counts.append(ArmCount("recap", ArmKind.BASELINE, "move", live.share, control, 0, 0))
+            self.counts.append(ArmCount("recap", ArmKind.BASELINE, "move", live.share, control, 0, 0, 0))
+
+    def samples(self, cursor):
+        return len(self.sampled), self.sampled[cursor:] if cursor >= 0 else []
+
+    def incident(self, features, errors_at_most):
+        return self.trouble
+
+    async def freeze(self, features):
+        return self.frozen
 
     # evidence and collectors
     async def of(self, migration):

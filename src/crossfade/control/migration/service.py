@@ -15,7 +15,8 @@ from dataclasses import asdict
 from typing import Any
 
 from crossfade.control.migration import history
-from crossfade.control.migration.controller import Controller, RollBackResult
+from crossfade.control.migration.controller import Controller
+from crossfade.control.migration.effects import RollBackResult
 from crossfade.control.migration.history import Kind, Verb
 from crossfade.control.migration.ports import Pause, Ports, SignRequest
 from crossfade.control.migration.report.document import report_of

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class RecordStore:
         self._root = root
         self._lock = threading.Lock()
         self._seen: set[str] = set()
+        self._listeners: list[Callable[[AttemptRecord], None]] = []
         root.mkdir(parents=True, exist_ok=True)
         self._remember()
 
@@ -73,17 +75,24 @@ class RecordStore:
         """
         with self._lock:
             rows, duplicates, refused = self._sort_out(lines)
-            self._write(rows)
-            self._seen.update(row["attempt_id"] for row in rows)
+            self._write([row for row, _ in rows])
+            self._seen.update(row["attempt_id"] for row, _ in rows)
+            for _, record in rows:
+                for listener in self._listeners:
+                    listener(record)
             return Intake(len(rows), duplicates, refused)
 
-    def _sort_out(self, lines: list[str]) -> tuple[list[dict[str, Any]], int, int]:
-        rows: dict[str, dict[str, Any]] = {}
+    def listen(self, listener: Callable[[AttemptRecord], None]) -> None:
+        """Call `listener` with each new record, once it is kept, on the thread that took it in."""
+        self._listeners.append(listener)
+
+    def _sort_out(self, lines: list[str]) -> tuple[list[tuple[dict[str, Any], AttemptRecord]], int, int]:
+        rows: dict[str, tuple[dict[str, Any], AttemptRecord]] = {}
         duplicates = refused = 0
         for line in lines:
             try:
                 row = json.loads(line)
-                _RECORD.validate_python(row)
+                record = _RECORD.validate_python(row)
             except (ValueError, ValidationError) as error:
                 refused += 1
                 with (self._root / "refused.ndjson").open("a") as file:
@@ -92,7 +101,7 @@ class RecordStore:
             if row["attempt_id"] in self._seen or row["attempt_id"] in rows:
                 duplicates += 1
             else:
-                rows[row["attempt_id"]] = row
+                rows[row["attempt_id"]] = (row, record)
         return list(rows.values()), duplicates, refused
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
@@ -147,6 +156,22 @@ class RecordStore:
         """A request's attempts in order, its shadows last."""
         sql = "SELECT * FROM attempts WHERE request_id = ? ORDER BY role = 'shadow', index"
         return [_RECORD.validate_python(row) for row in self.query(sql, [request_id])]
+
+    def busiest_quarter(self, features: tuple[str, ...], days: float = 7.0) -> float | None:
+        """Requests per second of the busiest quarter of an hour of the last days.
+
+        Null while less than a whole day is on record.
+        """
+        now = dt.datetime.now(dt.UTC).timestamp()
+        sql = (
+            "SELECT min(started_unix_ms) AS first, started_unix_ms // 900000 AS quarter, count(*) AS n "
+            "FROM attempts WHERE index = 0 AND arm NOT IN ('shadow', 'pin') AND started_unix_ms >= ? "
+            "AND list_contains(?, feature) GROUP BY quarter"
+        )
+        rows = self.query(sql, [int((now - days * 86400) * 1000), list(features)])
+        if not rows or now - min(row["first"] for row in rows) / 1000 < 86400:
+            return None
+        return max(int(row["n"]) for row in rows) / 900.0
 
     def pairs(self, shadow: str, since_unix_s: float) -> list[tuple[AttemptRecord, AttemptRecord]]:
         """Answers of both sides to the same request, both complete and captured, oldest first."""

@@ -127,6 +127,7 @@ def harm_of(lines: Sequence[Line]) -> list[dict[str, float]]:
         {
             "unix_s": line.unix_s,
             "e_value": float(line.payload["e_value"]),
+            "limit": float(line.payload["limit"]),
             "share": float(line.payload["share"]),
         }
         for line in lines
