@@ -17,9 +17,10 @@ from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.ledger.prices import PriceBook, TokenPrice
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
-from crossfade.control.migration.collectors import CollectorParts, RealCollectors, RealPeople
+from crossfade.control.migration.collectors import CollectorParts, RealCollectors
 from crossfade.control.migration.drill import DrillParts, HttpGatewayAdmin
 from crossfade.control.migration.guard.samples import SampleBoard
+from crossfade.control.migration.people.approvals import RealPeople
 from crossfade.control.migration.ports import Ports
 from crossfade.control.migration.service import Migrations
 from crossfade.control.publish import Publisher

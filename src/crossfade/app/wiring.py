@@ -17,8 +17,10 @@ from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
+from crossfade.control.store.checkpoints import Checkpoints
 from crossfade.control.store.eventlog import EventLog
 from crossfade.control.store.keys import measure_key
+from crossfade.control.store.signing import SigningKeys
 from crossfade.control.store.state_dir import StateDir
 
 CONFIG_LOOK_S = 1.0
@@ -40,7 +42,9 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     records = RecordStore(Path(config.control.records) if config.control.records else folder.records)
     broker = CredentialBroker(credential_plan(config))
     await broker.refresh()
+    checkpoints = Checkpoints(events, SigningKeys(folder.signing), folder.checkpoints())
     parts = ControlParts(
+        checkpoints=checkpoints,
         log=events,
         publisher=publisher,
         board=board,
@@ -51,7 +55,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )
-    loops = [broker.run(), _follow_config(config_path, parts)]
+    loops = [broker.run(), checkpoints.run(), _follow_config(config_path, parts)]
     if parts.migrations is not None:
         loops.append(parts.migrations.run())
     tasks = [asyncio.create_task(loop) for loop in loops]

@@ -327,3 +327,50 @@ def test_no_spoiled_evidence_ever_advances(world, data):
     state = replace(state, stage_began_unix_s=0.0)
     action = decide(world, state, records)
     assert not isinstance(action, Advance | Promote)
+
+
+def waiver(world, gate, person, **change):
+    record = {"observed": {"gate": gate, "name": person}, "signer": person, **change}
+    return world.evidence(EvidenceKind.WAIVER, gate, **record)
+
+
+def test_two_peoples_waivers_open_a_gate_and_one_persons_do_not(world):
+    records = world.full()
+    del records["latency_parity-recap"]
+    records["a"] = waiver(world, "latency_parity", "Ann")
+    records["b"] = waiver(world, "latency_parity", "Ann", evidence_id="second")
+    assert isinstance(decide(world, world.state(), records), Collect)
+    records["c"] = waiver(world, "latency_parity", "Bo", expires_unix_s=world.NOW - 1.0)
+    assert isinstance(decide(world, world.state(), records), Collect)
+    records["c"] = waiver(world, "latency_parity", "Bo")
+    assert isinstance(decide(world, world.state(), records), Advance)
+
+
+def test_compliance_and_the_drill_have_no_waiver(world):
+    records = world.full()
+    del records["drill"]
+    records |= {person: waiver(world, "drill", person) for person in ("Ann", "Bo")}
+    assert isinstance(decide(world, world.state(), records), Collect)
+
+
+def test_a_wide_margin_needs_two_people(world):
+    state = world.state()
+    wide = replace(state.spec.quality, margins={"rubric": 0.4})
+    state = replace(state, spec=replace(state.spec, quality=wide))
+    held = decide(world, state)
+    assert isinstance(held, Hold)
+    assert "needs two people" in held.reason
+    records = world.full() | {person: waiver(world, "wide_margins", person) for person in ("Ann", "Bo")}
+    assert isinstance(decide(world, state, records), Advance)
+
+
+def test_one_person_does_not_sign_for_two_roles(world):
+    records = world.full()
+    for role in ("security", "legal"):
+        records[f"signoff-{role}"] = world.evidence(
+            EvidenceKind.SIGNOFF, "new", observed={"role": role}, signer="Ann"
+        )
+    asked = decide(world, world.state(), records)
+    assert isinstance(asked, Ask)
+    assert len(asked.roles) == 1
+    assert isinstance(decide(world, world.at_stage(1), records), RollBack)

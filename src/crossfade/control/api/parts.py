@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crossfade.control.publish import Publisher
     from crossfade.control.records.counters import CounterBoard
     from crossfade.control.records.store import RecordStore
+    from crossfade.control.store.checkpoints import Checkpoints
     from crossfade.control.store.eventlog import EventLog
 
 
@@ -26,6 +27,7 @@ class ControlParts:
     broker: CredentialBroker
     units: UnitsBook
     migrations: Migrations | None
+    checkpoints: Checkpoints
     gateway_token: str = field(repr=False)
     api_token: str = field(repr=False)
     config_error: str | None = None

@@ -87,6 +87,7 @@ class Controller:
     lines: list[LoggedLine] = field(default_factory=list)
     folded: MigrationState | None = None
     counted_unix_s: float = 0.0
+    latest_unix_s: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     interrupt: asyncio.Event = field(default_factory=asyncio.Event)
     publishing: set[asyncio.Task[Published]] = field(default_factory=set)
@@ -101,7 +102,7 @@ class Controller:
         if state.closed_unix_s is not None:
             return await self._closed(state)
         state = await self._finish_collection(state)
-        now = self.ports.clock()
+        now = self._now()
         state = await self._freeze(state)
         facts = await self._facts(state, now)
         state = replace(state, counts=self.tally.counts)
@@ -173,6 +174,7 @@ class Controller:
                 continue  # another reader was faster
             self.folded = history.apply_line(self.folded, line)
             self.lines.append(line)
+            self.latest_unix_s = max(self.latest_unix_s, line.unix_s)
         if self.folded is None:
             raise LookupError(f"no migration {self.name!r}")
         return self.folded
@@ -182,6 +184,11 @@ class Controller:
         evidence = await self.ports.evidence.of(self.name)
         self.look = Look(state, Hold("closed"), (), "closed", evidence, (), None)
         return self.look
+
+    def _now(self) -> float:
+        """Unix seconds that never run backwards: a clock set back stops time, it does not undo it."""
+        self.latest_unix_s = max(self.latest_unix_s, self.ports.clock())
+        return self.latest_unix_s
 
     async def _freeze(self, state: MigrationState) -> MigrationState:
         """Log what the incumbent does, once an epoch, as soon as enough is known of it."""

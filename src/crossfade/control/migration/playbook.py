@@ -193,6 +193,8 @@ def _open_gate(state: MigrationState, given: GateInput, blocked: GateVerdict) ->
     """What would make the first closed gate pass."""
     if blocked.verdict is Verdict.FAIL:
         return Hold(f"{blocked.gate} fails: {blocked.reason}", "`resume` after the mend measures again")
+    if blocked.needs == gates.TWO_WAIVERS:
+        return Hold(blocked.reason, "two people must answer for it")
     if blocked.gate == "compliance":
         return _ask_or_check(state, given)
     kind = EvidenceKind(blocked.gate)

@@ -189,6 +189,10 @@ class PeoplePort(Protocol):
         """Sign a statement for a role and store it. Raises `CollectError` if it may not be signed."""
         ...
 
+    async def waive(self, request: SignRequest) -> SignedEvidence:
+        """Sign a waiver of the gate `request.role`. Raises `CollectError` if it may not be waived."""
+        ...
+
     async def label_queue(self, spec: MigrationSpec) -> list[dict[str, Any]]:
         """Blind pairs waiting for a label: {id, prompt, answer_x, answer_y}."""
         ...

@@ -120,6 +120,19 @@ class Migrations:
             SignRequest(state.spec, role, person, statement, candidate.fingerprint)
         )
 
+    async def waive(self, name: str, *, gate: str, person: str, reason: str) -> SignedEvidence:
+        """One of the two signatures that let a migration go on without a gate.
+
+        Raises:
+            LookupError: unknown migration, or its candidate is not in the config.
+            CollectError: the gate may not be waived, or not by this person.
+        """
+        _, state = await self._one(name)
+        candidate = await self._ports.candidate.look(state.spec)
+        return await self._ports.people.waive(
+            SignRequest(state.spec, gate, person, reason, candidate.fingerprint)
+        )
+
     async def command(self, name: str, verb: Verb, *, actor: str, reason: str) -> dict[str, Any]:
         """Note what an operator wants; the next turn acts on it.
 
