@@ -41,10 +41,11 @@ class MigrationParts:
     board: CounterBoard
     records: RecordStore
     folder: StateDir
+    samples: SampleBoard
     units: UnitsBook
 
 
-def _price(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
+def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
     """USD of an attempt by the contract and public prices; null if unpriced or bought by the hour."""
     contract = publisher.config.prices.contract
     book = PriceBook(Path(contract) if contract else None)
@@ -66,9 +67,7 @@ def build_migrations(parts: MigrationParts) -> Migrations:
     """The service over the real parts. One process among several drives: the lease decides which."""
     gateway = parts.publisher.config.gateway
     store = EvidenceStore(parts.log, parts.folder)
-    samples = SampleBoard(price=_price(parts.publisher))
-    parts.records.listen(samples.observe)
-    counters = BoardCounters(parts.board, time.time, parts.records, samples)
+    counters = BoardCounters(parts.board, time.time, parts.records, parts.samples)
     admin = HttpGatewayAdmin(urls={"gateway-1": f"http://{gateway.admin}"})
     collector_parts = CollectorParts(
         config=lambda: parts.publisher.config,

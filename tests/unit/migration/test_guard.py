@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+
+import pytest
 
 from crossfade.control.migration.guard.plans import KNOWN, share_alpha
 from crossfade.control.migration.guard.samples import Sample, SampleBoard, values_of
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards, totals_of, unfrozen
+from crossfade.control.migration.people.feedback import Feedback
 from crossfade.domain.attempt import (
     ArmCount,
     ArmKind,
@@ -188,13 +192,26 @@ def test_limits_are_the_incumbents_quantiles_once_there_are_enough():
     assert board.since(0)[1] == []
 
 
-def test_feedback_about_a_known_request_joins_its_arm_and_an_unknown_one_is_told():
+class NoRecords:
+    def attempts_of(self, request_id):
+        return [record(request_id="old", unit="bob")] if request_id == "old" else []
+
+
+def test_feedback_joins_the_arm_of_its_request_once_and_an_unknown_one_is_told(tmp_path):
     board = SampleBoard(price=lambda _: None)
     board.observe(record())
     cursor, _ = board.since(-1)
-    assert board.about("r", {"thumbs": 1.0})
-    assert not board.about("nobody", {"thumbs": 1.0})
+    feedback = Feedback(board, NoRecords(), tmp_path, lambda: 5.0)
+    assert feedback.take("r", -1.0, None, "made it up") == "accepted"
+    assert feedback.take("r", -1.0, None, None) == "duplicate"
+    assert feedback.take("old", 1.0, None, None) == "accepted"
+    assert feedback.take("old", None, "copied", None) == "accepted"
+    with pytest.raises(LookupError, match="no record of request 'nobody'"):
+        feedback.take("nobody", -1.0, None, None)
     _, fresh = board.since(cursor)
     assert [(s.arm, s.unit, s.share, s.values) for s in fresh] == [
-        (ArmKind.CANDIDATE, "ann", 0.01, {"thumbs": 1.0})
+        (ArmKind.CANDIDATE, "ann", 0.01, {"thumbs": 1.0}),
+        (ArmKind.CANDIDATE, "bob", 0.01, {"thumbs": 0.0}),
     ]
+    kept = [json.loads(line) for line in (tmp_path / "feedback.ndjson").read_text().splitlines()]
+    assert [row["request_id"] for row in kept] == ["r", "old", "old"]

@@ -87,13 +87,6 @@ class SampleBoard:
                 self.cursor += 1
                 self.queue.append((self.cursor, sample))
 
-    def about(self, request_id: str, values: dict[str, float]) -> bool:
-        """Add numbers about an earlier request, such as a thumb; whether it was known."""
-        known = self.asked.get(request_id)
-        if known is not None:
-            self.add(replace(known, values=values))
-        return known is not None
-
     def since(self, cursor: int) -> tuple[int, list[Sample]]:
         """Samples after `cursor` and the new cursor; -1 = from now on."""
         if cursor < 0:
