@@ -23,9 +23,10 @@ demo: setup ## Watch a whole migration on simulated clouds (ARGS="--exit" to sto
 
 test: setup browser lint ## Run every test; brings its own services
 	cargo test --quiet --workspace --profile ci
-	pytest -q -n 2 tests --ignore=tests/e2e --ignore=tests/conformance
+	pytest -q -n 2 tests --ignore=tests/e2e --ignore=tests/conformance --ignore=tests/console
 	pytest -q tests/conformance
 	pytest -q tests/e2e
+	pytest -q tests/console
 	npm --prefix console test --silent
 
 lint: setup ## Format, lints, types, import rules, licences

@@ -16,6 +16,7 @@ from typing import Any
 
 from crossfade.control.migration import history, playbook, rollout
 from crossfade.control.migration.effects import RollBackResult, is_shown, outcome_of
+from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.history import Kind
@@ -27,7 +28,6 @@ from crossfade.domain.migration import (
     Close,
     Collect,
     GateVerdict,
-    GatewayView,
     Hold,
     MigrationState,
     Observations,
@@ -69,8 +69,7 @@ class Look:
     action: Action
     verdicts: tuple[GateVerdict, ...]
     step: str
-    evidence: tuple[SignedEvidence, ...]
-    gateways: tuple[GatewayView, ...]
+    given: GateInput  # what the gates were given
     progress: str | None
 
 
@@ -115,11 +114,10 @@ class Controller:
         if is_news:
             state = await self._log_action(state, action, seen, evidence, now)
         await self._act(state, facts, action.reason)
-        standing = playbook.decide_standing(state, playbook.gate_input(state, evidence, seen, now))
+        given = playbook.gate_input(state, evidence, seen, now)
+        standing = playbook.decide_standing(state, given)
         progress = self.running.progress.text if self.running is not None else None
-        self.look = Look(
-            state, action, standing.verdicts, standing.step.value, evidence, seen.gateways, progress
-        )
+        self.look = Look(state, action, standing.verdicts, standing.step.value, given, progress)
         return self.look
 
     async def stop(self) -> None:
@@ -181,8 +179,12 @@ class Controller:
 
     async def _closed(self, state: MigrationState) -> Look:
         await self.stop()
+        now = state.closed_unix_s or self._now()
+        facts = await self._facts(state, now)
         evidence = await self.ports.evidence.of(self.name)
-        self.look = Look(state, Hold("closed"), (), "closed", evidence, (), None)
+        given = playbook.gate_input(state, evidence, self._observe(state, facts, now), now)
+        standing = playbook.decide_standing(state, given)
+        self.look = Look(state, Hold("closed"), standing.verdicts, standing.step.value, given, None)
         return self.look
 
     def _now(self) -> float:

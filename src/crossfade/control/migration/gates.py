@@ -57,13 +57,13 @@ def find(seen: GateInput, kind: EvidenceKind, subject: str | None, role: str | N
     )
     if not matching:
         return Found(None, "missing")
-    why_not = ""
+    newest = ""
     for signed in matching:
-        refusal = _refusal(signed, seen)
+        refusal = why_not(signed, seen)
         if not refusal:
             return Found(signed.evidence, "")
-        why_not = why_not or refusal
-    return Found(None, why_not)
+        newest = newest or refusal
+    return Found(None, newest)
 
 
 def _is_about(
@@ -76,8 +76,8 @@ def _is_about(
     return role is None or record.observed.get("role") == role
 
 
-def _refusal(signed: SignedEvidence, seen: GateInput) -> str:
-    """Why a record does not count; empty if it does."""
+def why_not(signed: SignedEvidence, seen: GateInput) -> str:
+    """Why a record does not count for a gate; empty if it does."""
     record = signed.evidence
     if not signed.valid:
         return signed.problem or "its signature does not verify"
@@ -184,7 +184,7 @@ def waived_by(seen: GateInput, gate: str) -> tuple[Evidence, Evidence] | None:
     for signed in seen.evidence:
         record = signed.evidence
         is_about = _is_about(record, seen.spec.name, EvidenceKind.WAIVER, gate, None)
-        if is_about and record.verdict is Verdict.PASS and not _refusal(signed, seen):
+        if is_about and record.verdict is Verdict.PASS and not why_not(signed, seen):
             by_person[record.signer] = record
     both = sorted(by_person.values(), key=lambda record: -record.expires_unix_s)[:2]
     return (both[0], both[1]) if len(both) == 2 else None

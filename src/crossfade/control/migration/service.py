@@ -102,10 +102,7 @@ class Migrations:
     async def status(self, name: str) -> dict[str, Any]:
         """See `report.status`. Raises LookupError for an unknown name."""
         controller, state = await self._one(name)
-        look = controller.look
-        if look is None:
-            return status_of(state, controller.lines, state.action, (), _resting_step(state), None)
-        return status_of(state, controller.lines, look.action, look.verdicts, look.step, look.progress)
+        return status_of(state, controller.lines, controller.look)
 
     async def sign(self, name: str, *, role: str, person: str, statement: str) -> SignedEvidence:
         """Sign the candidate as it is now.
@@ -243,9 +240,3 @@ def refuse(state: MigrationState, verb: Verb) -> str:
             return "a drill needs share 0 (hint: `rollback`, then `resume`)"
         case _:
             return ""
-
-
-def _resting_step(state: MigrationState) -> str:
-    if state.closed_unix_s is not None:
-        return "closed"
-    return "promoted" if state.promoted_unix_s is not None else "draft"
