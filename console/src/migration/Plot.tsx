@@ -99,7 +99,7 @@ function optionsOf(parent: HTMLElement, unit: string, lines: readonly Line[], sh
       y: { range: (_, __, high) => [0, Math.max(shown.current.top, (high ?? 0) * 1.1) * 1.04] },
     },
     axes: [
-      { ...axis, values: "{HH}:{mm}:{ss}", space: 80 },
+      { ...axis, size: 26, values: "{HH}:{mm}:{ss}", space: 80 },
       { ...axis, size: 50, space: 32, values: (_, ticks) => ticks.map((tick) => `${tick} ${unit}`) },
     ],
     series: [

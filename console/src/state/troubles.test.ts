@@ -17,11 +17,17 @@ test("a silent gateway, an open breaker and dropped records are each named, the 
     endpoints: [{ ...endpoint, state: "half_open", share: 0.05, reason: "5 consecutive hard failures" }],
   });
 
-  expect(found.map((one) => one.severity)).toEqual(["bad", "bad", "warn"]);
+  expect(found.map((one) => one.severity)).toEqual(["bad", "warn", "warn"]);
   expect(found[0]?.text).toContain("31 s ago");
-  expect(found[1]?.text).toBe("Endpoint haiku: recovering, takes 5 % of its requests. 5 consecutive hard failures.");
-  expect(found[1]?.place).toBe("endpoint-haiku");
-  expect(found[2]?.text).toContain("3 records");
+  expect(found[1]?.text).toContain("3 records");
+  expect(found[2]?.text).toBe("Endpoint haiku: recovering, takes 5 % of its requests. 5 consecutive hard failures.");
+  expect(found[2]?.place).toBe("endpoint-haiku");
+});
+
+test("an open breaker is bad, a recovering one is to be looked at", () => {
+  const severity = (state: "open" | "half_open") => troubles({ ...quiet, endpoints: [{ ...endpoint, state }] })[0]?.severity;
+
+  expect([severity("open"), severity("half_open")]).toEqual(["bad", "warn"]);
 });
 
 test("an old snapshot is told of a gateway that reports, not of a silent one", () => {

@@ -44,7 +44,8 @@ function* ofEndpoints(news: Overview): Iterable<Trouble> {
   for (const endpoint of news.endpoints) {
     if (endpoint.state === "closed" || endpoint.state === "unknown") continue; // unknown: its gateways are silent
     const text = `Endpoint ${endpoint.name}: ${breakerText(endpoint)}. ${sentence(endpoint.reason)}`;
-    yield { id: `endpoint ${endpoint.name}`, severity: "bad", place: `endpoint-${endpoint.name}`, text };
+    const severity = endpoint.state === "half_open" ? "warn" : "bad";
+    yield { id: `endpoint ${endpoint.name}`, severity, place: `endpoint-${endpoint.name}`, text };
   }
 }
 

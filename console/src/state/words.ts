@@ -18,10 +18,11 @@ export function duration(seconds: number): string {
   return `${Math.round(s / 86400)} days`;
 }
 
-/** A moment: the time if it is near, else the day too. Local time, 24 hours. */
+/** A moment: with seconds within the last hour, the time if it is near, else the day too. Local, 24 hours. */
 export function moment(unixS: number, nowUnixS: number): string {
   const at = new Date(unixS * 1000);
-  const time = at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const isFresh = unixS <= nowUnixS && nowUnixS - unixS < 3600;
+  const time = at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(isFresh && { second: "2-digit" }) });
   if (Math.abs(unixS - nowUnixS) < 12 * 3600) return time;
   return `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
 }

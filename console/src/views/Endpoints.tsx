@@ -8,7 +8,7 @@ export function Endpoints({ news }: { news: Overview }) {
       <h2 id="endpoints-title">Endpoints</h2>
       {news.endpoints.length === 0 && <p className="quiet">The config has no endpoints.</p>}
       {news.endpoints.length > 0 && (
-        <table className="rows">
+        <table className="rows plain">
           <thead>
             <tr>
               <th>Endpoint</th>
