@@ -16,7 +16,7 @@ from crossfade.domain.attempt import ArmCount, EndpointHealth
 
 
 async def overview_of(parts: ControlParts) -> dict[str, Any]:
-    """The console's document; `console/src/api.ts` describes it."""
+    """The console's document; `console/src/state/api.ts` describes it."""
     now = time.time()
     snapshot = parts.publisher.snapshot
     migrations = await parts.migrations.statuses() if parts.migrations else []
