@@ -13,19 +13,20 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench docs clean setup check-tools browser
+.PHONY: help demo test lint bench simulate-guards calibrate-guards docs clean setup check-tools browser
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 demo: setup ## Watch a whole migration on simulated clouds (ARGS="--exit" to stop at the end)
 	@crossfade demo $(ARGS)
 
 test: setup browser lint ## Run every test; brings its own services
 	cargo test --quiet --workspace --profile ci
-	pytest -q -n 2 tests --ignore=tests/e2e --ignore=tests/conformance
+	pytest -q -n 2 tests --ignore=tests/e2e --ignore=tests/conformance --ignore=tests/console
 	pytest -q tests/conformance
 	pytest -q tests/e2e
+	pytest -q tests/console
 	npm --prefix console test --silent
 
 lint: setup ## Format, lints, types, import rules, licences
@@ -39,6 +40,12 @@ lint: setup ## Format, lints, types, import rules, licences
 
 bench: setup ## Measure speed and memory beside nginx in the same run
 	$(PY) bench/gateway.py $(ARGS)
+
+simulate-guards: setup ## Reproduce the guards' sample-size tables (a minute)
+	$(PY) -m crossfade.sim.canary.report tables $(ARGS)
+
+calibrate-guards: setup ## 2,000 whole rollouts: false rollbacks, harm, incidents of both arms (minutes)
+	$(PY) -m crossfade.sim.canary.report null $(ARGS)
 
 docs: setup ## Regenerate the reference pages and schemas
 	$(PY) -m crossfade.config.generate

@@ -1,7 +1,10 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { App } from "./App";
-import "./style.css";
+import "uplot/dist/uPlot.min.css";
+import "./style/page.css";
+import "./style/parts.css";
+import "./style/migration.css";
+import { App } from "./views/App";
 
 const root = document.getElementById("root");
 if (root) {

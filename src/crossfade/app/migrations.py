@@ -6,16 +6,21 @@ import asyncio
 import os
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from crossfade.control.evidence.capacity.lever import Lever
 from crossfade.control.evidence.fingerprint import fingerprint
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.evidence.store import EvidenceStore
+from crossfade.control.ledger.prices import PriceBook, TokenPrice
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
-from crossfade.control.migration.collectors import CollectorParts, RealCollectors, RealPeople
+from crossfade.control.migration.collectors import CollectorParts, RealCollectors
 from crossfade.control.migration.drill import DrillParts, HttpGatewayAdmin
+from crossfade.control.migration.guard.samples import SampleBoard
+from crossfade.control.migration.people.approvals import RealPeople
 from crossfade.control.migration.ports import Ports
 from crossfade.control.migration.service import Migrations
 from crossfade.control.publish import Publisher
@@ -23,6 +28,8 @@ from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.control.store.state_dir import StateDir
+from crossfade.domain.attempt import AttemptRecord
+from crossfade.domain.snapshot import CapacityClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +41,33 @@ class MigrationParts:
     board: CounterBoard
     records: RecordStore
     folder: StateDir
+    samples: SampleBoard
     units: UnitsBook
+
+
+def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
+    """USD of an attempt by the contract and public prices; null if unpriced or bought by the hour."""
+    contract = publisher.config.prices.contract
+    book = PriceBook(Path(contract) if contract else None)
+    known: dict[str, TokenPrice | None] = {}
+
+    def price(record: AttemptRecord) -> float | None:
+        if record.usage is None or record.capacity_class == CapacityClass.PROVISIONED.value:
+            return None
+        key = f"{record.endpoint} {record.model}"
+        if key not in known:
+            known[key] = book.tokens(record.endpoint, record.model, record.provider)
+        found = known[key]
+        return found.charge(asdict(record.usage)) if found is not None else None
+
+    return price
 
 
 def build_migrations(parts: MigrationParts) -> Migrations:
     """The service over the real parts. One process among several drives: the lease decides which."""
     gateway = parts.publisher.config.gateway
     store = EvidenceStore(parts.log, parts.folder)
-    counters = BoardCounters(parts.board, time.time)
+    counters = BoardCounters(parts.board, time.time, parts.records, parts.samples)
     admin = HttpGatewayAdmin(urls={"gateway-1": f"http://{gateway.admin}"})
     collector_parts = CollectorParts(
         config=lambda: parts.publisher.config,

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from crossfade.app.migrations import MigrationParts, build_migrations
+from crossfade.app.arms import EngineArms
+from crossfade.app.migrations import MigrationParts, build_migrations, price_of
 from crossfade.config.compile import credential_plan
 from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.ledger.units import UnitsBook
+from crossfade.control.migration.guard.samples import SampleBoard
+from crossfade.control.migration.people.feedback import Feedback
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
+from crossfade.control.store.checkpoints import Checkpoints
 from crossfade.control.store.eventlog import EventLog
-from crossfade.control.store.keys import measure_key
+from crossfade.control.store.keys import is_caller, measure_key
+from crossfade.control.store.signing import SigningKeys
 from crossfade.control.store.state_dir import StateDir
 
 CONFIG_LOOK_S = 1.0
@@ -40,18 +46,26 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     records = RecordStore(Path(config.control.records) if config.control.records else folder.records)
     broker = CredentialBroker(credential_plan(config))
     await broker.refresh()
+    checkpoints = Checkpoints(events, SigningKeys(folder.signing), folder.checkpoints())
+    samples = SampleBoard(price_of(publisher))
+    records.listen(samples.observe)
+    migration_parts = MigrationParts(events, publisher, board, records, folder, samples, units)
     parts = ControlParts(
+        checkpoints=checkpoints,
+        feedback=Feedback(samples, records, folder.records, time.time),
+        arm_of=EngineArms(publisher, board).arm_of,
+        is_caller=lambda bearer: is_caller(bearer, publisher.snapshot, folder),
         log=events,
         publisher=publisher,
         board=board,
         records=records,
         broker=broker,
         units=units,
-        migrations=build_migrations(MigrationParts(events, publisher, board, records, folder, units)),
+        migrations=build_migrations(migration_parts),
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )
-    loops = [broker.run(), _follow_config(config_path, parts)]
+    loops = [broker.run(), checkpoints.run(), _follow_config(config_path, parts)]
     if parts.migrations is not None:
         loops.append(parts.migrations.run())
     tasks = [asyncio.create_task(loop) for loop in loops]

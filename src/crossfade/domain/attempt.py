@@ -164,6 +164,7 @@ class ArmCount:
 
     `hard`: the caller saw an error that was not its own fault, after all failovers, or the arm's
     own first attempt ended HARD (`first_hard`, also counted when a backup saved the request).
+    `bad_units`: of those, the first of each sticky unit in each minute, which is what guards count.
     """
 
     feature: str
@@ -173,6 +174,7 @@ class ArmCount:
     requests: int
     caller_errors: int
     first_hard: int
+    bad_units: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ class EvidenceKind(StrEnum):
     """One name per thing a gate can ask for."""
 
     SIGNOFF = "signoff"  # observed: {role, name, statement_sha256}
+    WAIVER = "waiver"  # observed: {gate, name}; two people must give one
     POSTURE = "posture"  # machine checks of compliance. observed: {checks: [{name, ok, detail}]}
     CAPACITY_MAPPING = "capacity_mapping"
     # observed: {units, unit, interval: [lo, hi], binding, probes: [...], slo: {...}}
@@ -27,6 +28,9 @@ class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+
+
+APPROVALS = frozenset({EvidenceKind.SIGNOFF, EvidenceKind.WAIVER})  # given by people
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class SignedEvidence:
-    """A record and the DSSE envelope that holds it; `valid` = the signature was verified on reading."""
+    """A record and the DSSE envelope that holds it.
+
+    `valid`: verified on reading; else `problem` says what does not hold.
+    """
 
     evidence: Evidence
     envelope: dict[str, Any]
     valid: bool
+    problem: str = ""

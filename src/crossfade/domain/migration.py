@@ -74,11 +74,24 @@ class QualitySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeWindow:
+    """A part of every week, in minutes since Monday 00:00 of `zone`; may wrap around Sunday."""
+
+    begin: int
+    end: int
+    zone: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutSpec:
     """`at_least`: candidate requests a stage needs before it may end.
 
     `weak_up_to`: the largest share that may be left on weak evidence without a person's `advance`.
     `requests_per_unit`: requests a sticky unit sends in a stage (design effect of the ratio check).
+    `alpha`: probability that all guards together roll an equal candidate back. `needs_peak`: the
+    stage before 50 % lasts until it has seen a daily peak of traffic. `freeze`: when no share is raised;
+    nor is it while more than `errors_at_most` of the features' callers see an error.
     """
 
     stages: tuple[float, ...]
@@ -89,6 +102,10 @@ class RolloutSpec:
     weak_up_to: float
     requests_per_unit: float
     keep_incumbent_s: float
+    alpha: float = 0.01
+    needs_peak: bool = True
+    freeze: tuple[FreezeWindow, ...] = ()
+    errors_at_most: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +199,26 @@ class GateVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardCount:
+    """One guard's measured requests and bad events of both arms in one stage.
+
+    Of a sticky unit at most one bad event a minute is counted.
+    """
+
+    guard: str
+    candidate_measured: int = 0
+    candidate_bad: int = 0
+    control_measured: int = 0
+    control_bad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StageCounts:
-    """Requests and bad requests of both arms since a share was set, over the migration's features.
+    """Requests and failed requests of both arms since a share was set, over the migration's features.
 
     A request is bad when its arm's own first attempt ended HARD (also when a backup saved it) or
-    the caller saw an error that was not his fault.
+    the caller saw an error that was not his fault. `guards`: what the guards count. `busiest_per_s`:
+    requests per second of all arms in the stage's busiest minute.
     """
 
     share: float
@@ -195,6 +227,20 @@ class StageCounts:
     candidate_bad: int = 0
     control_requests: int = 0
     control_bad: int = 0
+    guards: tuple[GuardCount, ...] = ()
+    busiest_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What the incumbent did before the first stage: the line that makes an event bad.
+
+    `limits`: by feature and guard, the control's p90 of ttft and tpot (ms) and p95 of cost (USD).
+    `peak_per_s`: the busiest quarter of an hour of the last week, null if it is not known.
+    """
+
+    limits: dict[str, dict[str, float]]
+    peak_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +295,7 @@ class MigrationState:
     failures: tuple[Failure, ...] = ()
     approvals: Approvals = Approvals()
     counts: tuple[StageCounts, ...] = field(default=())
+    frozen: Frozen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +308,24 @@ class GatewayView:
 
 
 @dataclass(frozen=True, slots=True)
+class Lull:
+    """An arm nothing is heard of while the other is served: `expected` requests in `silent_s`."""
+
+    arm: str
+    expected: float
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Observations:
-    """`fingerprint`: of the candidate's endpoints, computed now. `purchased_units`: null if unknown."""
+    """`fingerprint`: of the candidate's endpoints, computed now. `purchased_units`: null if unknown.
+
+    `incident`: why no share may be raised now although the candidate is not to blame.
+    """
 
     fingerprint: str
     required_roles: tuple[str, ...]
     gateways: tuple[GatewayView, ...]
     purchased_units: float | None = None
+    lull: Lull | None = None
+    incident: str | None = None

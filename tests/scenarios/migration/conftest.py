@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.ports import Candidate, CollectError, Ports
 from crossfade.control.migration.service import Migrations
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import GatewayView
+from crossfade.domain.migration import Frozen, GatewayView
 
 DOCUMENT = {
     "migration": "move",
@@ -79,6 +80,9 @@ class Clouds:
     collected: list[tuple[EvidenceKind, bool, bool]] = field(default_factory=list)
     bundles: int = 0
     die_in_publish: bool = False
+    sampled: list[Sample] = field(default_factory=list)
+    trouble: str | None = None
+    frozen: Frozen | None = None
     shown: dict[str, Any] = field(default_factory=dict)
 
     def clock(self):
@@ -131,9 +135,18 @@ class Clouds:
             return
         candidate, control = round(requests * live.share), round(requests * live.baseline_share)
         bad = round(candidate * self.bad_share)
-        self.counts.append(ArmCount("recap", ArmKind.CANDIDATE, "move", live.share, candidate, 0, bad))
+        self.counts.append(ArmCount("recap", ArmKind.CANDIDATE, "move", live.share, candidate, 0, bad, bad))
         if control:
-            self.counts.append(ArmCount("recap", ArmKind.BASELINE, "move", live.share, control, 0, 0))
+            self.counts.append(ArmCount("recap", ArmKind.BASELINE, "move", live.share, control, 0, 0, 0))
+
+    def samples(self, cursor):
+        return len(self.sampled), self.sampled[cursor:] if cursor >= 0 else []
+
+    def incident(self, features, errors_at_most):
+        return self.trouble
+
+    async def freeze(self, features):
+        return self.frozen
 
     # evidence and collectors
     async def of(self, migration):
@@ -153,7 +166,7 @@ class Clouds:
         observed = {"interval": [4, 5]} if task.kind is EvidenceKind.CAPACITY_MAPPING else {}
         return self.add(task.kind, task.subject, task.fingerprint, observed)
 
-    def add(self, kind, subject, fingerprint, observed):
+    def add(self, kind, subject, fingerprint, observed, signer="memory"):
         record = Evidence(
             evidence_id=f"e{len(self.records)}",
             kind=kind,
@@ -167,7 +180,7 @@ class Clouds:
             collected_unix_s=self.now,
             expires_unix_s=self.now + 1e6,
             artefact_sha256=None,
-            signer="memory",
+            signer=signer,
         )
         signed = SignedEvidence(record, {}, True)
         self.records.append(signed)
@@ -176,7 +189,16 @@ class Clouds:
     # people
     async def sign(self, request):
         return self.add(
-            EvidenceKind.SIGNOFF, request.spec.candidate, request.fingerprint, {"role": request.role}
+            EvidenceKind.SIGNOFF,
+            request.spec.candidate,
+            request.fingerprint,
+            {"role": request.role, "name": request.person},
+            request.person,
+        )
+
+    async def waive(self, request):
+        return self.add(
+            EvidenceKind.WAIVER, request.role, request.fingerprint, {"gate": request.role}, request.person
         )
 
     async def label_queue(self, spec):
@@ -208,9 +230,12 @@ class World:
                 await asyncio.sleep(0)
 
     async def signed(self):
+        await self.started()
+        for role, person in (("legal", "Ann"), ("security", "Bo")):
+            await self.service.sign("move", role=role, person=person, statement="approved")
+
+    async def started(self):
         await self.service.start(DOCUMENT, actor="ann")
-        for role in ("legal", "security"):
-            await self.service.sign("move", role=role, person="Ann", statement="approved")
 
     async def until(self, state, *, most=300, requests=1000):
         for _ in range(most):
@@ -243,6 +268,22 @@ async def world(tmp_path):
     log = await DyingLog.open(f"sqlite:///{tmp_path}/control.db", clouds.clock)
     yield World(clouds, log, service_of(clouds, log))
     await log.close()
+
+
+@pytest.fixture
+async def make_world(tmp_path):
+    """Several worlds in one test, each over a database of its own."""
+    logs = []
+
+    async def make(number):
+        clouds = Clouds()
+        log = await DyingLog.open(f"sqlite:///{tmp_path}/control-{number}-{len(logs)}.db", clouds.clock)
+        logs.append(log)
+        return World(clouds, log, service_of(clouds, log))
+
+    yield make
+    for log in logs:
+        await log.close()
 
 
 @pytest.fixture

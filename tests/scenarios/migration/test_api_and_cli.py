@@ -35,7 +35,8 @@ control: {{listen: "127.0.0.1:{port}"}}
 
 @pytest.fixture
 async def cli(world, tmp_path, monkeypatch):
-    unused = dict.fromkeys(("log", "publisher", "board", "records", "broker", "units"))
+    mine = {"migrations", "gateway_token", "api_token", "config_error"}
+    unused = dict.fromkeys(name for name in ControlParts.__dataclass_fields__ if name not in mine)
     parts = ControlParts(**unused, migrations=world.service, gateway_token="g", api_token="secret")
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_api(parts), log_level="error", lifespan="off"))
@@ -60,7 +61,7 @@ async def cli(world, tmp_path, monkeypatch):
 async def test_a_migration_by_the_commands_alone(world, cli):
     started = await cli(migration.app, "start", "move.yaml")
     assert started.exit_code == 0, started.output
-    for role in ("legal", "security"):
+    for role, person in (("legal", "Ann"), ("security", "Bo")):
         signed = await cli(
             migration.app,
             "sign",
@@ -68,7 +69,7 @@ async def test_a_migration_by_the_commands_alone(world, cli):
             "--as",
             role,
             "--name",
-            "Ann",
+            person,
             "--statement",
             "approved.md",
         )

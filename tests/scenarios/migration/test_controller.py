@@ -15,7 +15,14 @@ async def test_a_whole_migration_runs_to_its_close(world):
     await world.until("promoted")
     await world.service.command("move", Verb.CLOSE, actor="ann", reason="done")
     status = await world.until("closed")
-    assert [point["share"] for point in status["timeline"]] == [0.0, 0.01, 0.25, 1.0]
+    assert [(point["kind"], point["share"]) for point in status["timeline"]] == [
+        ("start", 0.0),
+        *(("advance", share) for share in (0.01, 0.25, 1.0)),
+        ("promote", 1.0),
+    ]
+    assert all(gate["verdict"] == "pass" and gate["evidence"] for s in status["steps"] for gate in s["gates"])
+    assert [stage["share"] for stage in status["guard"]["stages"]] == [0.01, 0.25, 1.0]
+    assert status["counts"][-1]["candidate_requests"] > status["counts"][0]["candidate_requests"]
     assert world.clouds.bundles == 1
     report = await world.service.report("move")
     assert report["facts"]["candidate_requests_harmed"] == 0

@@ -39,8 +39,8 @@ async def drifted(world):
     await world.until("rolled_back")
     await world.service.command("move", Verb.RESUME, actor="ann", reason="terms changed, signing again")
     await world.turns(5)
-    for role in ("legal", "security"):
-        await world.service.sign("move", role=role, person="Ann", statement="approved again")
+    for role, person in (("legal", "Ann"), ("security", "Bo")):
+        await world.service.sign("move", role=role, person=person, statement="approved again")
     await world.until_share(0.25)
 
 

@@ -57,7 +57,7 @@ def evidence(kind, subject, *, valid=True, **change):
 def full():
     """One passing record for every need of SPEC, by name."""
     records = {
-        f"signoff-{role}": evidence(EvidenceKind.SIGNOFF, "new", observed={"role": role})
+        f"signoff-{role}": evidence(EvidenceKind.SIGNOFF, "new", observed={"role": role}, signer=role)
         for role in ("security", "legal")
     }
     records["posture"] = evidence(EvidenceKind.POSTURE, "new", observed={"checks": []})

@@ -9,6 +9,7 @@ import pytest
 
 from crossfade.config.load import load_text
 from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
+from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.records.counters import CounterBoard
 from crossfade.domain.attempt import Counters, FeatureEffect
 
@@ -62,7 +63,7 @@ def report(gateway):
 def test_a_gateway_that_was_taken_away_is_forgotten_unless_it_was_the_last():
     now = [1000.0]
     board = CounterBoard(lambda: now[0])
-    counters = BoardCounters(board, lambda: now[0])
+    counters = BoardCounters(board, lambda: now[0], None, SampleBoard(price=lambda _: None))
     board.observe(report("g1"))
     board.observe(report("g2"))
     now[0] += 30.0

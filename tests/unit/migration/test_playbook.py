@@ -16,6 +16,7 @@ from crossfade.domain.migration import (
     Collect,
     Exposure,
     Failure,
+    GuardCount,
     Hold,
     Promote,
     RollBack,
@@ -28,8 +29,12 @@ def decide(world, state, records=None, now=None, **seen):
     return next_action(state, tuple(records.values()), world.observations(**seen), now or world.NOW)
 
 
+def counted(share, baseline, *numbers):
+    return StageCounts(share, baseline, *numbers, guards=(GuardCount("errors", *numbers),))
+
+
 def fine(share, baseline=None, requests=100):
-    return StageCounts(share, share if baseline is None else baseline, requests, 0, requests, 0)
+    return counted(share, share if baseline is None else baseline, requests, 0, requests, 0)
 
 
 def test_nothing_collected_first_checks_the_posture_without_any_exposure(world):
@@ -140,7 +145,7 @@ def test_an_approval_does_not_advance_over_missing_evidence(world):
 
 
 def test_skewed_traffic_holds(world):
-    skewed = StageCounts(0.01, 0.01, 400, 0, 100, 0)
+    skewed = counted(0.01, 0.01, 400, 0, 100, 0)
     held = decide(world, world.at_stage(1, counts=(skewed,)))
     assert isinstance(held, Hold)
     assert "match the shares" in held.reason
@@ -160,19 +165,19 @@ def test_a_local_rollback_of_an_older_epoch_is_history(world):
 
 
 def test_crossed_guard_rolls_back_even_when_held(world):
-    harm = StageCounts(0.25, 0.25, 200, 30, 200, 0)
+    harm = counted(0.25, 0.25, 200, 30, 200, 0)
     action = decide(world, world.at_stage(3, counts=(harm,), held="lunch"))
     assert isinstance(action, RollBack)
     assert "errors guard at 25%" in action.reason
 
 
 def test_an_incident_of_both_arms_does_not_roll_back(world):
-    both = StageCounts(0.25, 0.25, 200, 60, 200, 58)
+    both = counted(0.25, 0.25, 200, 60, 200, 58)
     assert not isinstance(decide(world, world.at_stage(3, counts=(both,))), RollBack)
 
 
 def test_harm_at_full_share_is_seen_without_a_control(world):
-    counts = (fine(0.5), StageCounts(1.0, 0.0, 300, 40, 0, 0))
+    counts = (fine(0.5, requests=2000), counted(1.0, 0.0, 300, 40, 0, 0))
     assert isinstance(decide(world, world.at_stage(5, counts=counts)), RollBack)
 
 
@@ -215,7 +220,7 @@ def test_pending_rollback_comes_before_everything(world):
 
 
 def test_guard_is_watched_while_a_step_back_is_pending(world):
-    harm = StageCounts(0.25, 0.25, 200, 30, 200, 0)
+    harm = counted(0.25, 0.25, 200, 30, 200, 0)
     state = world.at_stage(2, counts=(harm,), pending=RollBack("blind", 0.05, 2))
     action = decide(world, state)
     assert isinstance(action, RollBack)
@@ -322,3 +327,50 @@ def test_no_spoiled_evidence_ever_advances(world, data):
     state = replace(state, stage_began_unix_s=0.0)
     action = decide(world, state, records)
     assert not isinstance(action, Advance | Promote)
+
+
+def waiver(world, gate, person, **change):
+    record = {"observed": {"gate": gate, "name": person}, "signer": person, **change}
+    return world.evidence(EvidenceKind.WAIVER, gate, **record)
+
+
+def test_two_peoples_waivers_open_a_gate_and_one_persons_do_not(world):
+    records = world.full()
+    del records["latency_parity-recap"]
+    records["a"] = waiver(world, "latency_parity", "Ann")
+    records["b"] = waiver(world, "latency_parity", "Ann", evidence_id="second")
+    assert isinstance(decide(world, world.state(), records), Collect)
+    records["c"] = waiver(world, "latency_parity", "Bo", expires_unix_s=world.NOW - 1.0)
+    assert isinstance(decide(world, world.state(), records), Collect)
+    records["c"] = waiver(world, "latency_parity", "Bo")
+    assert isinstance(decide(world, world.state(), records), Advance)
+
+
+def test_compliance_and_the_drill_have_no_waiver(world):
+    records = world.full()
+    del records["drill"]
+    records |= {person: waiver(world, "drill", person) for person in ("Ann", "Bo")}
+    assert isinstance(decide(world, world.state(), records), Collect)
+
+
+def test_a_wide_margin_needs_two_people(world):
+    state = world.state()
+    wide = replace(state.spec.quality, margins={"rubric": 0.4})
+    state = replace(state, spec=replace(state.spec, quality=wide))
+    held = decide(world, state)
+    assert isinstance(held, Hold)
+    assert "needs two people" in held.reason
+    records = world.full() | {person: waiver(world, "wide_margins", person) for person in ("Ann", "Bo")}
+    assert isinstance(decide(world, state, records), Advance)
+
+
+def test_one_person_does_not_sign_for_two_roles(world):
+    records = world.full()
+    for role in ("security", "legal"):
+        records[f"signoff-{role}"] = world.evidence(
+            EvidenceKind.SIGNOFF, "new", observed={"role": role}, signer="Ann"
+        )
+    asked = decide(world, world.state(), records)
+    assert isinstance(asked, Ask)
+    assert len(asked.roles) == 1
+    assert isinstance(decide(world, world.at_stage(1), records), RollBack)

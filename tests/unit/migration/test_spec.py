@@ -45,7 +45,7 @@ def test_the_smallest_file_gets_every_default():
         ("bake: 10m", "bake: 10", "m.yaml:10:48 rollout.bake: 10 is not a duration"),
         ("bake: 10m", "bakes: 10m", "rollout.bakes: unknown key (hint: did you mean `bake`?)"),
         ("1%, 5%", "5%, 1%", "rollout.stages: must rise and end at 100%"),
-        ("[errors]", "[errors, thumbs]", "not available yet: `thumbs`"),
+        ("[errors]", "[errors, judge]", "not available yet: `judge`"),
         ("[errors]", "[errros]", "unknown guard `errros`"),
         ("candidate: haiku", "candidate: sagemaker-haiku", "m.yaml:4:1 candidate: is the incumbent"),
         ("[recap]", "recap", "m.yaml:2:1 features: must be a list of names"),

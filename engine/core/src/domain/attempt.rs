@@ -77,6 +77,7 @@ pub struct ArmCount {
     pub requests: u64,
     pub caller_errors: u64,
     pub first_hard: u64,
+    pub bad_units: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use crossfade_core::domain::attempt::{ArmCount, AttemptRecord};
 use crossfade_core::domain::decision::ArmKind;
 use crossfade_core::domain::outcome::OutcomeClass;
 
-use crate::shared::{Shared, lock};
+use crate::shared::{Shared, lock, unix_ms};
 use counters::Tally;
 use metrics::Metrics;
 use spool::Spool;
@@ -48,7 +48,7 @@ impl Reports {
     pub fn closed(&self, record: AttemptRecord) {
         self.metrics.closed(&record);
         if !matches!(record.arm, ArmKind::Shadow | ArmKind::Pin) {
-            lock(&self.tally).count(&record);
+            lock(&self.tally).count(&record, unix_ms());
         }
         self.spool.push(record);
     }

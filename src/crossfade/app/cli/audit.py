@@ -24,6 +24,6 @@ def verify(
     from crossfade.app.cli.connect import ask_or_exit, client_of  # noqa: PLC0415
 
     found = ask_or_exit(client_of(config, state).get, "/audit")
-    good = f"the log holds: {found['rows']} rows"
+    good = f"the log holds: {found['rows']} rows, {found['checkpoints']} checkpoints"
     typer.echo(json.dumps(found) if as_json else (found["problem"] or good))
     raise typer.Exit(0 if found["ok"] else 1)

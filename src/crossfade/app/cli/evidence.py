@@ -32,7 +32,7 @@ def list_records(
         return
     for record in records:
         until = datetime.fromtimestamp(record["expires_unix_s"], UTC).strftime("%Y-%m-%d %H:%M")
-        signature = "" if record["valid"] else "  SIGNATURE INVALID"
+        signature = "" if record["valid"] else f"  {record['problem'].upper() or 'SIGNATURE INVALID'}"
         typer.echo(
             f"{record['id']}  {record['verdict']:<12} {record['kind']} of {record['subject']}, "
             f"until {until}, {record['signer']}{signature}"
@@ -63,13 +63,13 @@ def verify(
 ) -> None:
     """Verify every signature; exit code 1 if one does not hold."""
     records = _records(config, state, migration)
-    broken = [record["id"] for record in records if not record["valid"]]
+    broken = {record["id"]: record["problem"] for record in records if not record["valid"]}
     if as_json:
         typer.echo(json.dumps({"records": len(records), "broken": broken}))
     else:
         typer.echo(f"{len(records) - len(broken)} of {len(records)} signatures hold")
-        for record_id in broken:
-            typer.echo(f"does not verify: {record_id}", err=True)
+        for record_id, problem in broken.items():
+            typer.echo(f"{record_id} does not hold: {problem}", err=True)
     raise typer.Exit(1 if broken else 0)
 
 
@@ -79,13 +79,33 @@ def export(
     migration: Migration = None,
     config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
+    *,
+    as_json: Json = False,
 ) -> None:
-    """Write each record's signed envelope to a file of its own."""
-    records = _records(config, state, migration)
-    folder.mkdir(parents=True, exist_ok=True)
-    for record in records:
-        (folder / f"{record['id']}.dsse.json").write_text(json.dumps(record["envelope"], indent=1))
-    typer.echo(f"{len(records)} envelopes in {folder}")
+    """Write signed envelopes, OSCAL assessment results (JSON) and a readable page of each migration."""
+    from crossfade.control.migration.report.html import render_report  # noqa: PLC0415 - heavy
+
+    found = call(config, state, "GET", "/migrations")
+    names = [row["name"] for row in found if migration in {None, row["name"]}]
+    if migration is not None and not names:
+        typer.echo(f"no migration {migration!r} (hint: `crossfade evidence list`)", err=True)
+        raise typer.Exit(2)
+    written = []
+    for name in names:
+        place = folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        files = {
+            f"{record['id']}.dsse.json": json.dumps(record["envelope"], indent=1)
+            for record in _records(config, state, name)
+        }
+        files["oscal-assessment-results.json"] = json.dumps(
+            call(config, state, "GET", f"/migrations/{name}/oscal"), indent=1
+        )
+        files["report.html"] = render_report(call(config, state, "GET", f"/migrations/{name}/report"))
+        for file, text in files.items():
+            (place / file).write_text(text)
+            written.append(str(place / file))
+    typer.echo(json.dumps(written) if as_json else f"{len(written)} files in {folder}")
 
 
 def _records(config: Path, state: Path, migration: str | None) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 from crossfade.control.api.access import require_token
+from crossfade.control.api.feedback import create_feedback_router
+from crossfade.control.api.flags import create_flags_router
 from crossfade.control.api.internal import create_internal_router
 from crossfade.control.api.metrics import create_metrics_router
 from crossfade.control.api.migrations import create_migrations_router
@@ -32,6 +34,8 @@ def create_api(parts: ControlParts) -> FastAPI:
     app.include_router(create_internal_router(parts), prefix="/internal/v1")
     for router in (create_overview_router(parts), create_records_router(parts)):
         app.include_router(router, prefix="/api/v1")
+    for router in (create_feedback_router(parts), create_flags_router(parts)):
+        app.include_router(router)
     if parts.migrations is not None:
         guard = require_token(parts.api_token, "use the state folder's api-token")
         app.include_router(create_migrations_router(parts.migrations, guard), prefix="/api/v1")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from crossfade.control.migration.history import Verb
 from crossfade.control.migration.ports import CollectError
 from crossfade.control.migration.report.document import evidence_row
+from crossfade.control.migration.report.oscal import oscal_of
 from crossfade.control.migration.service import Migrations, RefusedError
 from crossfade.control.migration.spec import SpecError
 
@@ -53,6 +54,14 @@ class SignOff(Strict):
     statement: str = Field(min_length=1, max_length=200_000)
 
 
+class Waiver(Strict):
+    """One person's answer for going on without a gate."""
+
+    gate: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=200)
+    reason: str = Field(min_length=1, max_length=20_000)
+
+
 class Labels(Strict):
     """Labels by one rater; each {id, score_x, score_y}."""
 
@@ -90,6 +99,11 @@ def _add_reads(router: APIRouter, migrations: Migrations) -> None:
         """The report as one self-contained page."""
         return await _found(migrations.report_html(name))
 
+    @router.get("/migrations/{name}/oscal")
+    async def oscal(name: str) -> dict[str, Any]:
+        """The evidence as OSCAL assessment results."""
+        return oscal_of(await _found(migrations.report(name)))
+
     @router.get("/evidence")
     async def evidence(migration: str | None = None) -> list[dict[str, Any]]:
         """Records with whether their signature verifies, and their envelopes."""
@@ -125,6 +139,12 @@ def _add_people(router: APIRouter, migrations: Migrations, guard: Any) -> None:
         """Sign the candidate as it is now."""
         signing = migrations.sign(name, role=body.role, person=body.name, statement=body.statement)
         return evidence_row(await _found(signing))
+
+    @router.post("/migrations/{name}/waive", status_code=201, dependencies=[guard])
+    async def waive(name: str, body: Waiver) -> dict[str, Any]:
+        """Sign a waiver; a gate is waived while two people's hold."""
+        waiving = migrations.waive(name, gate=body.gate, person=body.name, reason=body.reason)
+        return evidence_row(await _found(waiving))
 
     @router.get("/migrations/{name}/labels", dependencies=[guard])
     async def label_queue(name: str) -> list[dict[str, Any]]:

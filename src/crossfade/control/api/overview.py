@@ -12,11 +12,11 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from crossfade.control.api.parts import ControlParts
-from crossfade.domain.attempt import EndpointHealth
+from crossfade.domain.attempt import ArmCount, EndpointHealth
 
 
 async def overview_of(parts: ControlParts) -> dict[str, Any]:
-    """The console's document; `console/src/api.ts` describes it."""
+    """The console's document; `console/src/state/api.ts` describes it."""
     now = time.time()
     snapshot = parts.publisher.snapshot
     migrations = await parts.migrations.statuses() if parts.migrations else []
@@ -25,6 +25,7 @@ async def overview_of(parts: ControlParts) -> dict[str, Any]:
         "unix_s": now,
         "config_error": parts.config_error,
         "features": [_feature(parts, name) for name in snapshot.features],
+        "pools": {name: list(pool.endpoints) for name, pool in snapshot.pools.items()},
         "endpoints": [_endpoint(parts, name) for name in snapshot.endpoints],
         "gateways": [
             {
@@ -57,7 +58,21 @@ def _feature(parts: ControlParts, name: str) -> dict[str, Any]:
         "requests_per_s": round(parts.board.rate(name), 1),
         "requests": requests,
         "caller_errors": errors,
+        "last_minute": _last_minute(parts.board.recent(name, 60.0)),
     }
+
+
+def _last_minute(counts: list[ArmCount]) -> list[dict[str, Any]]:
+    """What each arm served in the last minute. `first_hard`: failed on it first, saved by a backup or not."""
+    arms: dict[str, dict[str, Any]] = {}
+    for count in counts:
+        row = arms.setdefault(
+            count.arm.value, {"arm": count.arm.value, "requests": 0, "caller_errors": 0, "first_hard": 0}
+        )
+        row["requests"] += count.requests
+        row["caller_errors"] += count.caller_errors
+        row["first_hard"] += count.first_hard
+    return [arms[arm] for arm in sorted(arms)]
 
 
 def _endpoint(parts: ControlParts, name: str) -> dict[str, Any]:
@@ -69,8 +84,8 @@ def _endpoint(parts: ControlParts, name: str) -> dict[str, Any]:
         "region": endpoint.region,
         "model": endpoint.model,
         "capacity_class": endpoint.capacity.capacity_class.value,
-        "state": worst.state if worst else "closed",
-        "share": worst.share if worst else 1.0,
+        "state": worst.state if worst else "unknown",
+        "share": worst.share if worst else 0.0,
         "reason": worst.reason if worst else "no gateway has reported yet",
     }
 
@@ -107,5 +122,5 @@ async def _follow(parts: ControlParts) -> AsyncIterator[str]:
             last = text
             yield f"event: overview\ndata: {json.dumps(document)}\n\n"
         else:
-            yield ": still here\n\n"
+            yield "event: alive\ndata: {}\n\n"  # an event, not a comment: the page must notice silence
         await asyncio.sleep(1.0)

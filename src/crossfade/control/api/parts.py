@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crossfade.control.credentials.broker import CredentialBroker
     from crossfade.control.ledger.units import UnitsBook
+    from crossfade.control.migration.people.feedback import Feedback
     from crossfade.control.migration.service import Migrations
     from crossfade.control.publish import Publisher
     from crossfade.control.records.counters import CounterBoard
     from crossfade.control.records.store import RecordStore
+    from crossfade.control.store.checkpoints import Checkpoints
     from crossfade.control.store.eventlog import EventLog
 
 
@@ -26,6 +30,10 @@ class ControlParts:
     broker: CredentialBroker
     units: UnitsBook
     migrations: Migrations | None
+    checkpoints: Checkpoints
+    feedback: Feedback
+    arm_of: Callable[[str, str], dict[str, Any]]  # (feature, unit) -> {kind, name, share}
+    is_caller: Callable[[str], bool]  # whether a bearer may call the gateways
     gateway_token: str = field(repr=False)
     api_token: str = field(repr=False)
     config_error: str | None = None

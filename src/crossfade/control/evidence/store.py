@@ -1,8 +1,8 @@
 """Evidence at rest: in-toto statements in signed DSSE envelopes, appended to the event log.
 
-Each person and each collector has an Ed25519 key of its own, a file of mode 0600 made on first
-use. A record is verified when it is read: a valid signature by the named signer, over exactly the
-statement that is shown.
+A record is verified when it is read: a valid signature by the named signer over exactly the statement
+that is shown, about this migration and fingerprint, once. People sign approvals and nothing else;
+measurements are signed by control and nobody else.
 """
 
 from __future__ import annotations
@@ -10,57 +10,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
-import re
+import logging
 import uuid
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import TypeAdapter
 from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer._crypto_signer import CryptoSigner
 
-from crossfade.control.store.eventlog import EventLog
+from crossfade.control.store.eventlog import Event, EventLog
+from crossfade.control.store.signing import CONTROL, SigningKeys
 from crossfade.control.store.state_dir import StateDir
-from crossfade.domain.evidence import Evidence, SignedEvidence
+from crossfade.domain.evidence import APPROVALS, Evidence, SignedEvidence
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://crossfade.dev/evidence/v1"
+log = logging.getLogger(__name__)
 _EVIDENCE: TypeAdapter[Evidence] = TypeAdapter(Evidence)
-
-
-class SigningKeys:
-    """Keys by signer's name, below one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def signer(self, name: str) -> CryptoSigner:
-        """The signer's key, made on first use."""
-        path = self._folder / f"{_file_name(name)}.pem"
-        if not path.exists():
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh = CryptoSigner.generate_ed25519()
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                return self.signer(name)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(fresh.private_bytes)
-            return fresh
-        key = load_pem_private_key(path.read_bytes(), password=None)
-        if not isinstance(key, Ed25519PrivateKey):
-            raise TypeError(f"{path} is not an Ed25519 key (hint: move it away, a new one is made)")
-        return CryptoSigner(key)
-
-    def exists(self, name: str) -> bool:
-        """Whether this signer ever signed here."""
-        return (self._folder / f"{_file_name(name)}.pem").exists()
 
 
 class EvidenceStore:
@@ -87,14 +55,45 @@ class EvidenceStore:
 
     async def of(self, migration: str) -> tuple[SignedEvidence, ...]:
         """All records of a migration, verified now, oldest first."""
-        events = await self._log.read(f"evidence/{migration}")
-        return tuple(self._verified(event.payload) for event in events)
+        found: list[SignedEvidence] = []
+        seen: set[str] = set()
+        for event in await self._log.read(f"evidence/{migration}"):
+            signed = self._verified(event, migration, seen)
+            if signed is None:
+                log.error("evidence in row %d cannot be read (hint: `crossfade audit verify`)", event.seq)
+                continue
+            seen.add(signed.evidence.evidence_id)
+            found.append(signed)
+        return tuple(found)
 
-    def _verified(self, envelope: dict[str, Any]) -> SignedEvidence:
-        parsed = Envelope.from_dict(envelope)
-        record = _EVIDENCE.validate_python(json.loads(parsed.payload)["predicate"])
-        valid = self._keys.exists(record.signer) and verify(parsed, self._keys.signer(record.signer))
-        return SignedEvidence(record, envelope, valid)
+    def _verified(self, event: Event, migration: str, seen: set[str]) -> SignedEvidence | None:
+        """The record with what is wrong with it; null if it is no record at all."""
+        try:
+            parsed = Envelope.from_dict(event.payload)
+            statement = json.loads(parsed.payload)
+            record = _EVIDENCE.validate_python(statement["predicate"])
+        except (ValueError, KeyError, TypeError):
+            return None
+        problem = self._problem(parsed, statement, record)
+        if not problem and record.migration != migration:
+            problem = f"it is of migration {record.migration!r}, replayed here"
+        if not problem and record.evidence_id in seen:
+            problem = "it is a replay of an earlier record"
+        return SignedEvidence(record, event.payload, not problem, problem)
+
+    def _problem(self, envelope: Envelope, statement: dict[str, Any], record: Evidence) -> str:
+        if envelope.payload_type != PAYLOAD_TYPE or statement.get("predicateType") != PREDICATE_TYPE:
+            return "it is a signed statement of another type"
+        if statement.get("subject") != _subject(record):
+            return "the statement's subject is not the record's"
+        is_approval = record.kind in APPROVALS
+        if is_approval and (record.signer == CONTROL or record.observed.get("name") != record.signer):
+            return "an approval must be signed by the person it names"
+        if not is_approval and record.signer != CONTROL:
+            return f"a measurement must be signed by {CONTROL}"
+        if not self._keys.is_signed_by(record.signer, envelope):
+            return "its signature does not verify"
+        return ""
 
     def _keep(self, artefact: bytes) -> str:
         digest = hashlib.sha256(artefact).hexdigest()
@@ -110,7 +109,7 @@ def sign(record: Evidence, signer: CryptoSigner) -> dict[str, Any]:
     """The record as an in-toto statement in a DSSE envelope."""
     statement = {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": record.subject, "digest": {"sha256": record.fingerprint}}],
+        "subject": _subject(record),
         "predicateType": PREDICATE_TYPE,
         "predicate": asdict(record),
     }
@@ -121,16 +120,6 @@ def sign(record: Evidence, signer: CryptoSigner) -> dict[str, Any]:
     return signed
 
 
-def verify(envelope: Envelope, signer: CryptoSigner) -> bool:
-    """Whether the envelope carries a valid signature of this signer."""
-    try:
-        envelope.verify([signer.public_key], 1)
-    except VerificationError:
-        return False
-    return True
-
-
-def _file_name(name: str) -> str:
-    """Readable and unambiguous: two names never share a file."""
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
-    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+def _subject(record: Evidence) -> list[dict[str, Any]]:
+    """What the statement is about, in-toto's way."""
+    return [{"name": record.subject, "digest": {"sha256": record.fingerprint}}]

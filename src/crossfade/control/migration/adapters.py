@@ -5,25 +5,31 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossfade.config.features import Config
+from crossfade.control.migration.guard.samples import Sample, SampleBoard
 from crossfade.control.migration.ports import Candidate, Clock
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
+from crossfade.control.records.store import RecordStore
 from crossfade.domain.attempt import ArmCount
-from crossfade.domain.migration import GatewayView, MigrationSpec
+from crossfade.domain.migration import Frozen, GatewayView, MigrationSpec
 
+BURN_OVER_S = 300.0
+BURN_LEAST = 200  # requests: of fewer, one error is already half a per cent
 FORGOTTEN_S = 120.0  # while others report, a gateway silent for longer was taken away, not lost
 
 
 @dataclass(frozen=True, slots=True)
 class BoardCounters:
-    """`ports.CountersPort` over the counter board."""
+    """`ports.CountersPort` over the counter board, the records and what they say to the guards."""
 
     board: CounterBoard
     clock: Clock
+    records: RecordStore
+    board_of_samples: SampleBoard
 
     def views(self, features: tuple[str, ...]) -> tuple[GatewayView, ...]:
         """See `CountersPort`."""
@@ -42,6 +48,26 @@ class BoardCounters:
     def since(self, cursor: int) -> tuple[int, list[ArmCount]]:
         """See `CountersPort`."""
         return self.board.since(cursor)
+
+    def samples(self, cursor: int) -> tuple[int, list[Sample]]:
+        """See `CountersPort`."""
+        return self.board_of_samples.since(cursor)
+
+    def incident(self, features: tuple[str, ...], errors_at_most: float) -> str | None:
+        """See `CountersPort`: an error budget that burns."""
+        for feature in features:
+            requests, errors = self.board.error_share(feature, BURN_OVER_S)
+            if requests >= BURN_LEAST and errors > errors_at_most * requests:
+                return f"{feature}: more than {errors_at_most:.1%} of its callers see errors"
+        return None
+
+    async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
+        """See `CountersPort`."""
+        frozen = self.board_of_samples.freeze(features)
+        if frozen is None:
+            return None
+        peak = await asyncio.to_thread(self.records.busiest_quarter, features)
+        return replace(frozen, peak_per_s=peak)
 
 
 @dataclass(frozen=True, slots=True)

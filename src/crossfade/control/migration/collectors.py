@@ -9,13 +9,12 @@ import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from crossfade.config.features import Config
 from crossfade.config.schema import CapacitySection
 from crossfade.control.evidence import (
-    fingerprint,
     judge,
     pairs,
     posture,
@@ -30,13 +29,12 @@ from crossfade.control.evidence.posture_clouds import see_pool
 from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.drill import DrillParts, run_drill
-from crossfade.control.migration.ports import Clock, CollectError, SignRequest, Task
+from crossfade.control.migration.ports import Clock, CollectError, Task
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.eventlog import EventLog
+from crossfade.control.store.signing import CONTROL
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import MigrationSpec
 
-COLLECTOR = "crossfade-control"
 POSTURE_HOURS = 72
 MEASURED_DAYS = 30
 PROFILE_LOOKBACK_S = 3600.0
@@ -99,14 +97,14 @@ class RealCollectors:
             migration=task.spec.name,
             subject=task.subject,
             fingerprint=task.fingerprint,
-            collector=COLLECTOR,
+            collector=CONTROL,
             method=method,
             observed=json.loads(json.dumps(observed)),
             verdict=verdict,
             collected_unix_s=now,
             expires_unix_s=now + hours * 3600.0,
             artefact_sha256=None,
-            signer=COLLECTOR,
+            signer=CONTROL,
         )
 
     async def _posture(self, task: Task) -> Evidence:
@@ -150,7 +148,7 @@ class RealCollectors:
 
         async def move(units: int) -> None:
             await self._parts.lever.move(lever, units)
-            await self._parts.units.note({endpoint: units}, actor=COLLECTOR, reason=f"load test of {feature}")
+            await self._parts.units.note({endpoint: units}, actor=CONTROL, reason=f"load test of {feature}")
 
         found = await search.search_units(self._parts.client, plan, move, task.report)
         return self._record(
@@ -298,80 +296,3 @@ async def read_labels(log: EventLog, migration: str) -> quality.Labels:
         pair_id: (sum(a for a, _ in scores) / len(scores), sum(b for _, b in scores) / len(scores))
         for pair_id, scores in given.items()
     }
-
-
-class RealPeople:
-    """`ports.PeoplePort`: sign-offs by person, labels by rater."""
-
-    def __init__(self, parts: CollectorParts, salt: str = "labels") -> None:
-        self._parts = parts
-        self._salt = salt
-
-    async def sign(self, request: SignRequest) -> SignedEvidence:
-        """Sign a statement for a role with the person's own key."""
-        now = self._parts.clock()
-        fields = fingerprint.fingerprint_fields(
-            self._parts.config(), request.spec.candidate, request.spec.features
-        )
-        record = Evidence(
-            evidence_id="",
-            kind=EvidenceKind.SIGNOFF,
-            migration=request.spec.name,
-            subject=request.spec.candidate,
-            fingerprint=request.fingerprint,
-            collector=request.person,
-            method="sign-off",
-            observed={"role": request.role, "name": request.person, "signed_for": fields},
-            verdict=Verdict.PASS,
-            collected_unix_s=now,
-            expires_unix_s=now + request.spec.compliance.expires_s,
-            artefact_sha256=None,
-            signer=request.person,
-        )
-        return await self._parts.store.add(replace(record), request.statement.encode())
-
-    async def label_queue(self, spec: MigrationSpec) -> list[dict[str, Any]]:
-        """Sampled pairs without a label, blind: X and Y in an order only the salt knows."""
-        labelled = await read_labels(self._parts.log, spec.name)
-        waiting = [pair for pair in await self._sampled(spec) if pair.pair_id not in labelled]
-        left = max(0, spec.quality.labels_at_most - len(labelled))
-        return [self._blind(pair) for pair in waiting[:left]]
-
-    async def label(self, spec: MigrationSpec, labels: list[dict[str, Any]], rater: str) -> int:
-        """Take labels in. Refuses pairs outside the sample and labels of one side only."""
-        sampled = {pair.pair_id for pair in await self._sampled(spec)}
-        rows = []
-        for label in labels:
-            pair_id, scores = label.get("id"), (label.get("score_x"), label.get("score_y"))
-            if pair_id not in sampled:
-                raise CollectError(f"pair {pair_id} is not in the sample (hint: label what the queue shows)")
-            if not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores):
-                raise CollectError(f"pair {pair_id}: both scores are needed, each between 0 and 1")
-            first, second = (float(score) for score in scores if score is not None)
-            swap = not pairs.shows_incumbent_first(self._salt, str(pair_id))
-            incumbent, candidate = (second, first) if swap else (first, second)
-            rows.append({"id": pair_id, "incumbent": incumbent, "candidate": candidate})
-        known = {
-            (event.actor, label["id"])
-            for event in await self._parts.log.read(f"labels/{spec.name}")
-            for label in event.payload["labels"]
-        }
-        fresh = [row for row in rows if (rater, row["id"]) not in known]
-        if fresh:
-            await self._parts.log.append(
-                f"labels/{spec.name}", "labels", {"labels": fresh}, actor=rater, reason=f"{len(fresh)} labels"
-            )
-        return len(fresh)
-
-    async def _sampled(self, spec: MigrationSpec) -> list[pairs.Pair]:
-        found = [
-            pair
-            for feature in spec.features
-            for pair in await asyncio.to_thread(pairs.pairs_of, self._parts.records, spec.name, feature, 0.0)
-        ]
-        return [p for p in found if pairs.is_sampled(self._salt, p.pair_id, spec.quality.label_rate)]
-
-    def _blind(self, pair: pairs.Pair) -> dict[str, Any]:
-        answers = (pair.incumbent, pair.candidate)
-        x, y = answers if pairs.shows_incumbent_first(self._salt, pair.pair_id) else reversed(answers)
-        return {"id": pair.pair_id, "prompt": pair.source, "answer_x": x, "answer_y": y}

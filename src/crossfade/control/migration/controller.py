@@ -14,10 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from crossfade.control.migration import guard, history, playbook, rollout
-from crossfade.control.migration.guard import Tally
+from crossfade.control.migration import history, playbook, rollout
+from crossfade.control.migration.effects import RollBackResult, is_shown, outcome_of
+from crossfade.control.migration.gates import GateInput
+from crossfade.control.migration.guard.tally import News, Tally
+from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.history import Kind
-from crossfade.control.migration.ports import Candidate, CollectError, LoggedLine, Ports, Published, Task
+from crossfade.control.migration.ports import Candidate, LoggedLine, Ports, Published, Task
 from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import (
     Action,
@@ -25,7 +28,6 @@ from crossfade.domain.migration import (
     Close,
     Collect,
     GateVerdict,
-    GatewayView,
     Hold,
     MigrationState,
     Observations,
@@ -67,8 +69,7 @@ class Look:
     action: Action
     verdicts: tuple[GateVerdict, ...]
     step: str
-    evidence: tuple[SignedEvidence, ...]
-    gateways: tuple[GatewayView, ...]
+    given: GateInput  # what the gates were given
     progress: str | None
 
 
@@ -85,6 +86,7 @@ class Controller:
     lines: list[LoggedLine] = field(default_factory=list)
     folded: MigrationState | None = None
     counted_unix_s: float = 0.0
+    latest_unix_s: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     interrupt: asyncio.Event = field(default_factory=asyncio.Event)
     publishing: set[asyncio.Task[Published]] = field(default_factory=set)
@@ -99,11 +101,12 @@ class Controller:
         if state.closed_unix_s is not None:
             return await self._closed(state)
         state = await self._finish_collection(state)
-        facts = await self._facts(state)
+        now = self._now()
+        state = await self._freeze(state)
+        facts = await self._facts(state, now)
         state = replace(state, counts=self.tally.counts)
-        now = self.ports.clock()
         evidence = await self.ports.evidence.of(self.name)
-        seen = observations(facts, self.ports.counters.views(state.spec.features))
+        seen = self._observe(state, facts, now)
         action = playbook.next_action(state, evidence, seen, now)
         is_news = self._is_news(state, action)
         is_turning = is_news and isinstance(action, RollBack | Advance | Promote)
@@ -111,11 +114,10 @@ class Controller:
         if is_news:
             state = await self._log_action(state, action, seen, evidence, now)
         await self._act(state, facts, action.reason)
-        standing = playbook.decide_standing(state, playbook.gate_input(state, evidence, seen, now))
+        given = playbook.gate_input(state, evidence, seen, now)
+        standing = playbook.decide_standing(state, given)
         progress = self.running.progress.text if self.running is not None else None
-        self.look = Look(
-            state, action, standing.verdicts, standing.step.value, evidence, seen.gateways, progress
-        )
+        self.look = Look(state, action, standing.verdicts, standing.step.value, given, progress)
         return self.look
 
     async def stop(self) -> None:
@@ -170,19 +172,54 @@ class Controller:
                 continue  # another reader was faster
             self.folded = history.apply_line(self.folded, line)
             self.lines.append(line)
+            self.latest_unix_s = max(self.latest_unix_s, line.unix_s)
         if self.folded is None:
             raise LookupError(f"no migration {self.name!r}")
         return self.folded
 
     async def _closed(self, state: MigrationState) -> Look:
         await self.stop()
+        now = state.closed_unix_s or self._now()
+        facts = await self._facts(state, now)
         evidence = await self.ports.evidence.of(self.name)
-        self.look = Look(state, Hold("closed"), (), "closed", evidence, (), None)
+        given = playbook.gate_input(state, evidence, self._observe(state, facts, now), now)
+        standing = playbook.decide_standing(state, given)
+        self.look = Look(state, Hold("closed"), standing.verdicts, standing.step.value, given, None)
         return self.look
 
-    async def _facts(self, state: MigrationState) -> Candidate:
+    def _now(self) -> float:
+        """Unix seconds that never run backwards: a clock set back stops time, it does not undo it."""
+        self.latest_unix_s = max(self.latest_unix_s, self.ports.clock())
+        return self.latest_unix_s
+
+    async def _freeze(self, state: MigrationState) -> MigrationState:
+        """Log what the incumbent does, once an epoch, as soon as enough is known of it."""
+        if state.frozen is not None or state.promoted_unix_s is not None or not state.share:
+            return state
+        frozen = await self.ports.counters.freeze(state.spec.features)
+        if frozen is None:
+            return state
+        payload = {"epoch": state.epoch, "frozen": asdict(frozen)}
+        line = await self._append(Kind.FROZEN, payload, "the incumbent as measured now", state.last_seq)
+        return history.apply_line(state, line)
+
+    def _observe(self, state: MigrationState, facts: Candidate, now: float) -> Observations:
+        """The playbook's view of the world."""
+        counters, features = self.ports.counters, state.spec.features
+        return Observations(
+            fingerprint=facts.fingerprint,
+            required_roles=facts.required_roles,
+            gateways=counters.views(features),
+            purchased_units=facts.purchased_units,
+            lull=self.tally.lull(now),
+            incident=counters.incident(features, state.spec.rollout.errors_at_most),
+        )
+
+    async def _facts(self, state: MigrationState, now: float) -> Candidate:
         """The candidate as configured now, and the live counts taken in."""
-        self.tally.take(state, *self.ports.counters.since(self.tally.cursor))
+        counted, counts = self.ports.counters.since(self.tally.counted)
+        sampled, samples = self.ports.counters.samples(self.tally.sampled)
+        self.tally.take(state, News(counted, counts, sampled, samples), now)
         try:
             return await self.ports.candidate.look(state.spec)
         except LookupError:
@@ -224,11 +261,14 @@ class Controller:
         every_s = max(1.0, state.spec.rollout.bake_s / LOGGED_COUNTS)
         if not self.tally.is_moved or not (is_due or now - self.counted_unix_s >= every_s):
             return state
-        verdict = guard.decide_guard(self.tally.counts)
+        verdict = decide_guards(replace(state, counts=self.tally.counts))
+        nearest = verdict.nearest
         payload = {
             "epoch": state.epoch,
             "share": state.share,
-            "e_value": min(verdict.e_value, 1e300),  # JSON has no infinity
+            "guard": nearest.plan.name,
+            "e_value": min(nearest.e_value, 1e300),  # JSON has no infinity
+            "limit": 1.0 / nearest.plan.alpha,
             "stages": [asdict(counts) for counts in self.tally.counts],
         }
         line = await self._append(Kind.COUNTED, payload, "live counts", state.last_seq)
@@ -343,45 +383,3 @@ class Controller:
         return await self.ports.log.append(
             history.stream_of(self.name), kind, payload, actor=ACTOR, reason=reason, expected_seq=expected_seq
         )
-
-
-@dataclass(frozen=True, slots=True)
-class RollBackResult:
-    """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended."""
-
-    is_zero: bool
-    seconds: float
-    gateways: tuple[str, ...]
-    missing: tuple[str, ...]
-    version: int
-
-
-def observations(facts: Candidate, views: tuple[GatewayView, ...]) -> Observations:
-    """The playbook's view of the world."""
-    return Observations(facts.fingerprint, facts.required_roles, views, facts.purchased_units)
-
-
-def is_shown(view: GatewayView, share: float, epoch: int) -> bool:
-    """Whether a gateway really does what was published, asked of its engine."""
-    for effect in view.effects:
-        if share == 0.0 and effect.candidate_share == 0.0:
-            continue
-        is_lowered = effect.local_rollback is not None or effect.killed
-        if effect.rollout_epoch != epoch or (effect.candidate_share != share and not is_lowered):
-            return False
-    return True
-
-
-def outcome_of(task: asyncio.Task[SignedEvidence]) -> dict[str, Any]:
-    """What a finished collection came to, as a payload.
-
-    A collector's bug must not stop the guards, so any error of its task ends up in the log.
-    """
-    if task.cancelled():
-        return {"error": "cancelled"}
-    error = task.exception()
-    if error is None:
-        record = task.result().evidence
-        return {"evidence_id": record.evidence_id, "verdict": record.verdict.value}
-    text = str(error) if isinstance(error, CollectError) else f"{type(error).__name__}: {error}"
-    return {"error": text}

@@ -14,6 +14,12 @@ from dataclasses import dataclass
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import GateVerdict, MigrationSpec
 
+WIDE_MARGIN = 0.10  # a loss of more than ten points is no parity that one person may decide
+WIDE_MARGINS = "wide_margins"
+# What two people may answer for. Compliance and the drill have no waiver: nothing routes around them.
+WAIVABLE = ("capacity_mapping", "shadow_confirmation", "quality_parity", "latency_parity", WIDE_MARGINS)
+WAIVER_DAYS = 7
+TWO_WAIVERS = "two waivers"
 DRILL_FRESH_S = 7 * 86400.0  # a week: the longest a team goes without a change to its gateways
 
 
@@ -51,13 +57,13 @@ def find(seen: GateInput, kind: EvidenceKind, subject: str | None, role: str | N
     )
     if not matching:
         return Found(None, "missing")
-    why_not = ""
+    newest = ""
     for signed in matching:
-        refusal = _refusal(signed, seen)
+        refusal = why_not(signed, seen)
         if not refusal:
             return Found(signed.evidence, "")
-        why_not = why_not or refusal
-    return Found(None, why_not)
+        newest = newest or refusal
+    return Found(None, newest)
 
 
 def _is_about(
@@ -70,11 +76,11 @@ def _is_about(
     return role is None or record.observed.get("role") == role
 
 
-def _refusal(signed: SignedEvidence, seen: GateInput) -> str:
-    """Why a record does not count; empty if it does."""
+def why_not(signed: SignedEvidence, seen: GateInput) -> str:
+    """Why a record does not count for a gate; empty if it does."""
     record = signed.evidence
     if not signed.valid:
-        return "its signature does not verify"
+        return signed.problem or "its signature does not verify"
     if record.fingerprint != seen.fingerprint:
         return "it is bound to another fingerprint of the candidate"
     if record.expires_unix_s <= seen.now_unix_s:
@@ -117,14 +123,19 @@ def required_roles(seen: GateInput) -> tuple[str, ...]:
 
 
 def missing_roles(seen: GateInput) -> list[tuple[str, str]]:
-    """Roles without a valid approving sign-off, each with why."""
+    """Roles without a valid approving sign-off of a person of its own, each with why."""
     missing = []
+    signed: set[str] = set()
     for role in required_roles(seen):
         found = find(seen, EvidenceKind.SIGNOFF, None, role)
         if found.record is None:
             missing.append((role, found.why_not))
         elif found.record.verdict is not Verdict.PASS:
             missing.append((role, "refused"))
+        elif found.record.signer in signed:
+            missing.append((role, f"{found.record.signer} signed for another role, another person must"))
+        else:
+            signed.add(found.record.signer)
     return missing
 
 
@@ -167,6 +178,32 @@ def _upper_units(observed: dict[str, object]) -> float | None:
     return float(upper) if isinstance(upper, int | float) and not isinstance(upper, bool) else None
 
 
+def waived_by(seen: GateInput, gate: str) -> tuple[Evidence, Evidence] | None:
+    """Two people's valid waivers of a gate; null if there are not two."""
+    by_person: dict[str, Evidence] = {}
+    for signed in seen.evidence:
+        record = signed.evidence
+        is_about = _is_about(record, seen.spec.name, EvidenceKind.WAIVER, gate, None)
+        if is_about and record.verdict is Verdict.PASS and not why_not(signed, seen):
+            by_person[record.signer] = record
+    both = sorted(by_person.values(), key=lambda record: -record.expires_unix_s)[:2]
+    return (both[0], both[1]) if len(both) == 2 else None
+
+
+def _or_waived(seen: GateInput, verdict: GateVerdict) -> GateVerdict:
+    """The verdict, or a pass if two people answer for going on without it."""
+    if verdict.verdict is Verdict.PASS:
+        return verdict
+    both = waived_by(seen, verdict.gate)
+    if both is None:
+        return verdict
+    names = " and ".join(record.signer for record in both)
+    until = min(record.expires_unix_s for record in both)
+    return GateVerdict(
+        verdict.gate, Verdict.PASS, f"waived by {names}: {verdict.reason}", "", TWO_WAIVERS, until
+    )
+
+
 def decide_shadow(seen: GateInput) -> GateVerdict:
     """Under shadow at full rate the bought units carry every feature."""
     return _decide_per_feature(seen, EvidenceKind.SHADOW_CONFIRMATION)
@@ -174,6 +211,11 @@ def decide_shadow(seen: GateInput) -> GateVerdict:
 
 def decide_parity(seen: GateInput) -> GateVerdict:
     """All margins non-inferior, for every feature, by the human-corrected test."""
+    wide = [name for name, margin in seen.spec.quality.margins.items() if margin > WIDE_MARGIN]
+    if wide and waived_by(seen, WIDE_MARGINS) is None:
+        named = ", ".join(f"{name} {seen.spec.quality.margins[name]:.0%}" for name in wide)
+        reason = f"a margin above {WIDE_MARGIN:.0%} ({named}) needs two people (hint: waive {WIDE_MARGINS})"
+        return GateVerdict(EvidenceKind.QUALITY_PARITY.value, Verdict.INCONCLUSIVE, reason, TWO_WAIVERS)
     return _decide_per_feature(seen, EvidenceKind.QUALITY_PARITY)
 
 
@@ -242,9 +284,9 @@ def ladder(rollout_began_unix_s: float | None) -> tuple[Callable[[GateInput], Ga
     """The gates in the order in which they must pass before any request is moved."""
     return (
         decide_compliance,
-        decide_mapping,
-        decide_shadow,
-        decide_parity,
-        decide_latency,
+        lambda seen: _or_waived(seen, decide_mapping(seen)),
+        lambda seen: _or_waived(seen, decide_shadow(seen)),
+        lambda seen: _or_waived(seen, decide_parity(seen)),
+        lambda seen: _or_waived(seen, decide_latency(seen)),
         lambda seen: decide_drill(seen, rollout_began_unix_s),
     )

@@ -24,6 +24,7 @@ from crossfade.domain.migration import (
     Collect,
     Exposure,
     Failure,
+    Frozen,
     Hold,
     MigrationSpec,
     MigrationState,
@@ -40,6 +41,7 @@ class Kind(StrEnum):
     ACTION = "migration.action"  # {action, ...fields, seen: what the playbook was given}
     EFFECT = "migration.effect"  # {action_seq, error?, ...measured}
     COUNTED = "migration.counted"  # {epoch, stages: [StageCounts], e_value}
+    FROZEN = "migration.frozen"  # {epoch, frozen: Frozen}
     COMMAND = "migration.command"  # {verb, ...}
 
 
@@ -194,6 +196,9 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
         case Kind.COUNTED:
             stages = TypeAdapter(tuple[StageCounts, ...]).validate_python(line.payload["stages"])
             return replace(state, counts=stages) if line.payload["epoch"] == state.epoch else state
+        case Kind.FROZEN:
+            frozen = TypeAdapter(Frozen).validate_python(line.payload["frozen"])
+            return replace(state, frozen=frozen) if line.payload["epoch"] == state.epoch else state
         case Kind.COMMAND:
             return _after_command(state, line)
         case _:
@@ -307,5 +312,6 @@ def _after_resume(state: MigrationState, line: Line) -> MigrationState:
         stage_began_unix_s=None,
         rollout_began_unix_s=None,
         counts=(),
+        frozen=None,
         approvals=Approvals(),
     )

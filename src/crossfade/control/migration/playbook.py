@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crossfade.control.migration import gates, guard, rollout
+from crossfade.control.migration import gates, rollout
 from crossfade.control.migration.gates import GateInput
+from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
     Action,
@@ -23,15 +24,18 @@ from crossfade.domain.migration import (
     Failure,
     GateVerdict,
     Hold,
+    Lull,
     MigrationState,
     Observations,
     Promote,
     RollBack,
     Step,
 )
+from crossfade.stats.canary import GuardVerdict
 
 SILENT_S = 5.0  # reports come every second: five missing are not jitter
 BLIND_S = 60.0  # as long as one may not see what one does to callers
+SURELY = 20.0  # expected requests: none by chance once in e^20
 BACKOFF_S = 2.0  # after the first failed collection, doubled each time
 BACKOFF_CAP_S = 300.0
 STEPS = (Step.COMPLIANCE, Step.CAPACITY, Step.CAPACITY, Step.QUALITY, Step.QUALITY, Step.DRILL)
@@ -115,9 +119,9 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
     local = _local_rollback(state, seen)
     if local is not None:
         return RollBack(local)
-    verdict = guard.decide_guard(state.counts)
-    if verdict.is_crossed:
-        return RollBack(_harm(verdict, state.share))
+    crossed = decide_guards(state).crossed
+    if crossed is not None:
+        return RollBack(_harm(crossed, state.share))
     if going_back is not None:
         return going_back
     return None if state.promoted_unix_s is not None else _blind(state, seen, now_unix_s)
@@ -137,18 +141,18 @@ def _local_rollback(state: MigrationState, seen: Observations) -> str | None:
     return None
 
 
-def _harm(verdict: guard.GuardVerdict, share: float) -> str:
+def _harm(verdict: GuardVerdict, share: float) -> str:
     rate = verdict.candidate_rate or 0.0
     return (
-        f"errors guard at {share:.0%}: e-value {verdict.e_value:.3g} >= {1 / guard.ALPHA:g}, "
-        f"candidate {rate:.1%} bad, control {verdict.control_rate or 0.0:.1%}"
+        f"{verdict.plan.name} guard at {share:.0%}: e-value {verdict.e_value:.3g} >= "
+        f"{1 / verdict.plan.alpha:.4g}, candidate {rate:.1%} bad, control {verdict.control_rate:.1%}"
     )
 
 
 def _blind(state: MigrationState, seen: Observations, now_unix_s: float) -> Action | None:
     """Telemetry missing of one gateway: hold. Of all, for a minute: one stage back."""
     if seen.gateways and all(gateway.silent_s <= SILENT_S for gateway in seen.gateways):
-        return None
+        return _one_sided(state, seen.lull)
     began = state.action_unix_s if state.stage_began_unix_s is None else state.stage_began_unix_s
     since = min([now_unix_s - began, *(gateway.silent_s for gateway in seen.gateways)])
     if since >= BLIND_S and state.share:
@@ -156,6 +160,18 @@ def _blind(state: MigrationState, seen: Observations, now_unix_s: float) -> Acti
         reason = f"no telemetry for {BLIND_S:.0f} s, back to the stage before"
         return RollBack(reason, share=rollout.share_of(state.spec, stage), stage=stage)
     return _unseen(seen)
+
+
+def _one_sided(state: MigrationState, lull: Lull | None) -> Action | None:
+    """One arm is served and nothing is heard of the other: hold; for a minute: one stage back."""
+    if lull is None or lull.expected < SURELY or not state.share:
+        return None
+    if lull.silent_s >= BLIND_S:
+        stage = max(0, state.stage - 1)
+        reason = f"no {lull.arm} data for {BLIND_S:.0f} s, back to the stage before"
+        return RollBack(reason, share=rollout.share_of(state.spec, stage), stage=stage)
+    detail = f"{lull.expected:.0f} requests expected in {lull.silent_s:.0f} s, none reported"
+    return Hold(f"no {lull.arm} data", detail)
 
 
 def _unseen(seen: Observations) -> Hold:
@@ -177,6 +193,8 @@ def _open_gate(state: MigrationState, given: GateInput, blocked: GateVerdict) ->
     """What would make the first closed gate pass."""
     if blocked.verdict is Verdict.FAIL:
         return Hold(f"{blocked.gate} fails: {blocked.reason}", "`resume` after the mend measures again")
+    if blocked.needs == gates.TWO_WAIVERS:
+        return Hold(blocked.reason, "two people must answer for it")
     if blocked.gate == "compliance":
         return _ask_or_check(state, given)
     kind = EvidenceKind(blocked.gate)
@@ -261,7 +279,10 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
     if not state.stage and wanted is not None and drilled is not None and drilled.collected_unix_s < wanted:
         collect = Collect(EvidenceKind.DRILL, state.spec.name, Exposure.ELIGIBLE, "asked for by an operator")
         return _collect(state, given, collect)
+    frozen = rollout.decide_freeze(state.spec, now_unix_s) or seen.incident
     if not state.stage:
+        if frozen:
+            return Hold(frozen, "shares are not raised meanwhile")
         return Advance(rollout.share_of(state.spec, 1), 1, False, "every gate passes")
     verdict = rollout.decide_stage(state, now_unix_s)
     if rollout.is_last(state):
@@ -270,13 +291,15 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
         is_early = (
             is_asked
             and counts.candidate_requests >= state.spec.rollout.at_least
-            and guard.decide_guard(state.counts).is_weakly_fine
+            and not decide_guards(state).doubtful
         )
         if verdict.is_done or is_early:
             return Promote(verdict.reason if verdict.is_done else "promoted early by an operator")
         return Hold(f"soaking at {state.share:.0%}: {verdict.reason}", verdict.detail)
     if not verdict.is_done:
         return Hold(f"stage {state.stage} at {state.share:.0%}: {verdict.reason}", verdict.detail)
+    if frozen:
+        return Hold(frozen, f"stage {state.stage} is done; shares are not raised meanwhile")
     share = rollout.share_of(state.spec, state.stage + 1)
     strength = "weak evidence" if verdict.is_weak else "evidence"
     return Advance(

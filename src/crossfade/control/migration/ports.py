@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.history import Line
 from crossfade.domain.attempt import ArmCount
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence
-from crossfade.domain.migration import GatewayView, MigrationSpec
+from crossfade.domain.migration import Frozen, GatewayView, MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
 
 Report = Callable[[str], None]  # one line of progress, for people
@@ -104,6 +105,18 @@ class CountersPort(Protocol):
         """Counts that came after `cursor`, and the new cursor. -1 = from now on."""
         ...
 
+    def samples(self, cursor: int) -> tuple[int, Sequence[Sample]]:
+        """Single requests' numbers that came after `cursor`, and the new cursor. -1 = from now on."""
+        ...
+
+    def incident(self, features: tuple[str, ...], errors_at_most: float) -> str | None:
+        """Why no share may be raised now although the candidate is not to blame."""
+        ...
+
+    async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
+        """What the incumbent does now; null while too little is known."""
+        ...
+
 
 class EvidencePort(Protocol):
     """Stored evidence, signatures verified on reading."""
@@ -174,6 +187,10 @@ class PeoplePort(Protocol):
 
     async def sign(self, request: SignRequest) -> SignedEvidence:
         """Sign a statement for a role and store it. Raises `CollectError` if it may not be signed."""
+        ...
+
+    async def waive(self, request: SignRequest) -> SignedEvidence:
+        """Sign a waiver of the gate `request.role`. Raises `CollectError` if it may not be waived."""
         ...
 
     async def label_queue(self, spec: MigrationSpec) -> list[dict[str, Any]]:

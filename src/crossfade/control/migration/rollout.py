@@ -7,13 +7,27 @@ on weak evidence, which up to `weak_up_to` is recorded as weak and above it need
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from crossfade.control.migration import guard
-from crossfade.domain.migration import Advance, Close, Exposure, MigrationSpec, MigrationState, StageCounts
+from crossfade.control.migration.guard.verdict import decide_guards, unfrozen, weight_of
+from crossfade.domain.migration import (
+    Advance,
+    Close,
+    Exposure,
+    FreezeWindow,
+    MigrationSpec,
+    MigrationState,
+    StageCounts,
+)
 from crossfade.domain.overlay import FeatureOverlay
 from crossfade.domain.snapshot import Rollout, Shadow, Target
+from crossfade.stats.canary import RATIO_ALPHA, sample_ratio_p
 
 SHADOW_IN_FLIGHT = 64  # copies at once; more than a feature under a load test has in flight
+PEAK_PART = 0.9  # of last week's busiest quarter of an hour: days differ
+PEAK_SHARE = 0.5  # the first share that must not be reached without having seen a peak
+DAY_S = 86400.0
 DEAD_HARD, DEAD_OF = 5, 20  # the gateway's own fast path: 5 HARD of the first 20
 
 
@@ -56,26 +70,60 @@ def decide_stage(state: MigrationState, now_unix_s: float) -> StageVerdict:
     began = state.stage_began_unix_s if state.stage_began_unix_s is not None else now_unix_s
     approved = state.approvals.advance_unix_s is not None
     bake_s = rollout.bake_s + (rollout.soak_s if is_last(state) else 0.0)
-    counts, verdict = current_counts(state), guard.decide_guard(state.counts)
+    counts, verdict = current_counts(state), decide_guards(state)
     passed_s = now_unix_s - began
     detail = (
         f"{passed_s:.0f} of {bake_s:.0f} s, {counts.candidate_requests} of {rollout.at_least} requests, "
-        f"e-value of harm {verdict.e_value:.3g}"
+        f"largest e-value of harm {verdict.e_value:.3g}"
     )
     if counts.candidate_requests < rollout.at_least:
         return StageVerdict(False, True, "too few candidate requests", detail)
-    ratio_p = guard.sample_ratio_p(counts, rollout.requests_per_unit)
-    if ratio_p is not None and ratio_p < guard.RATIO_ALPHA:
+    ratio_p = sample_ratio_p(
+        weight_of(counts), counts.candidate_requests, counts.control_requests, rollout.requests_per_unit
+    )
+    if ratio_p is not None and ratio_p < RATIO_ALPHA:
         return StageVerdict(False, True, "the arms' traffic does not match the shares", detail)
     if passed_s < bake_s and not approved:
         return StageVerdict(False, True, "baking", detail)
-    if verdict.promotion_e_value >= guard.PROMOTION_E:
+    blind = tuple(dict.fromkeys((*unfrozen(state), *verdict.unmeasured)))
+    if blind:
+        return StageVerdict(False, True, f"no data for the guards {', '.join(blind)}", detail)
+    if _lacks_peak(state, counts) and passed_s < DAY_S and not approved:
+        return StageVerdict(False, True, "waiting for a daily peak of traffic", detail)
+    if verdict.is_strong:
         return StageVerdict(True, False, "not worse than the margin", detail)
-    if not verdict.is_weakly_fine:
-        return StageVerdict(False, True, "inconclusive: no proof of harm, none of parity", detail)
+    if verdict.doubtful:
+        which = ", ".join(verdict.doubtful)
+        return StageVerdict(False, True, f"inconclusive: neither harm nor parity is shown by {which}", detail)
     if state.share > rollout.weak_up_to and not approved:
         return StageVerdict(False, True, "weak evidence, needs a person's `advance`", detail)
     return StageVerdict(True, True, "no sign of harm", detail)
+
+
+def _lacks_peak(state: MigrationState, counts: StageCounts) -> bool:
+    """Whether the next stage reaches half of the traffic and this one has seen no peak yet."""
+    peak = state.frozen.peak_per_s if state.frozen is not None else None
+    if not state.spec.rollout.needs_peak or peak is None or is_last(state):
+        return False
+    crosses = counts.share < PEAK_SHARE <= share_of(state.spec, state.stage + 1)
+    return crosses and counts.busiest_per_s < PEAK_PART * peak
+
+
+def decide_freeze(spec: MigrationSpec, now_unix_s: float) -> str | None:
+    """Why no share may be raised at this time of the week; null if it may."""
+    for window in spec.rollout.freeze:
+        if is_within(window, now_unix_s):
+            return f"frozen: {window.text}"
+    return None
+
+
+def is_within(window: FreezeWindow, now_unix_s: float) -> bool:
+    """Whether this moment lies in the window, by the clock on the wall of its zone."""
+    local = datetime.fromtimestamp(now_unix_s, ZoneInfo(window.zone))
+    minute = (local.weekday() * 24 + local.hour) * 60 + local.minute
+    if window.begin <= window.end:
+        return window.begin <= minute < window.end
+    return minute >= window.begin or minute < window.end
 
 
 def wanted_overlay(state: MigrationState, endpoints: tuple[str, ...]) -> FeatureOverlay | None:

@@ -15,7 +15,8 @@ from dataclasses import asdict
 from typing import Any
 
 from crossfade.control.migration import history
-from crossfade.control.migration.controller import Controller, RollBackResult
+from crossfade.control.migration.controller import Controller
+from crossfade.control.migration.effects import RollBackResult
 from crossfade.control.migration.history import Kind, Verb
 from crossfade.control.migration.ports import Pause, Ports, SignRequest
 from crossfade.control.migration.report.document import report_of
@@ -101,10 +102,7 @@ class Migrations:
     async def status(self, name: str) -> dict[str, Any]:
         """See `report.status`. Raises LookupError for an unknown name."""
         controller, state = await self._one(name)
-        look = controller.look
-        if look is None:
-            return status_of(state, controller.lines, state.action, (), _resting_step(state), None)
-        return status_of(state, controller.lines, look.action, look.verdicts, look.step, look.progress)
+        return status_of(state, controller.lines, controller.look)
 
     async def sign(self, name: str, *, role: str, person: str, statement: str) -> SignedEvidence:
         """Sign the candidate as it is now.
@@ -117,6 +115,19 @@ class Migrations:
         candidate = await self._ports.candidate.look(state.spec)
         return await self._ports.people.sign(
             SignRequest(state.spec, role, person, statement, candidate.fingerprint)
+        )
+
+    async def waive(self, name: str, *, gate: str, person: str, reason: str) -> SignedEvidence:
+        """One of the two signatures that let a migration go on without a gate.
+
+        Raises:
+            LookupError: unknown migration, or its candidate is not in the config.
+            CollectError: the gate may not be waived, or not by this person.
+        """
+        _, state = await self._one(name)
+        candidate = await self._ports.candidate.look(state.spec)
+        return await self._ports.people.waive(
+            SignRequest(state.spec, gate, person, reason, candidate.fingerprint)
         )
 
     async def command(self, name: str, verb: Verb, *, actor: str, reason: str) -> dict[str, Any]:
@@ -229,9 +240,3 @@ def refuse(state: MigrationState, verb: Verb) -> str:
             return "a drill needs share 0 (hint: `rollback`, then `resume`)"
         case _:
             return ""
-
-
-def _resting_step(state: MigrationState) -> str:
-    if state.closed_unix_s is not None:
-        return "closed"
-    return "promoted" if state.promoted_unix_s is not None else "draft"

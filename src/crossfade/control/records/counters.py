@@ -12,6 +12,7 @@ from crossfade.domain.attempt import Ack, ArmCount, Counters, EndpointHealth, Fe
 
 LIVE_S = 5.0  # a gateway reports every second; five missed reports are silence
 KEPT_COUNTS = 200_000  # about a day of one gateway with ten arms
+KEPT_RECENT = 6_000  # ten minutes of three gateways with three arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class CounterBoard:
         self._counts: deque[tuple[int, ArmCount]] = deque(maxlen=KEPT_COUNTS)
         self._cursor = 0
         self._totals: dict[str, tuple[int, int]] = {}
-        self._rates: dict[str, deque[tuple[float, int]]] = {}
+        self._recent: dict[str, deque[tuple[float, ArmCount]]] = {}
         self._changed = asyncio.Event()
 
     def observe(self, report: Counters) -> None:
@@ -56,7 +57,7 @@ class CounterBoard:
             self._counts.append((self._cursor, count))
             requests, errors = self._totals.get(count.feature, (0, 0))
             self._totals[count.feature] = (requests + count.requests, errors + count.caller_errors)
-            self._rates.setdefault(count.feature, deque(maxlen=600)).append((now, count.requests))
+            self._recent.setdefault(count.feature, deque(maxlen=KEPT_RECENT)).append((now, count))
         self._wake()
 
     def acknowledge(self, ack: Ack) -> None:
@@ -86,16 +87,30 @@ class CounterBoard:
         """Counts after `cursor` and the new cursor; -1 = from now on."""
         if cursor < 0:
             return self._cursor, []
-        return self._cursor, [count for number, count in self._counts if number > cursor]
+        fresh: list[ArmCount] = []
+        for number, count in reversed(self._counts):
+            if number <= cursor:
+                break
+            fresh.append(count)
+        return self._cursor, fresh[::-1]
 
     def totals(self, feature: str) -> tuple[int, int]:
         """Requests and caller-visible errors of a feature since this process began."""
         return self._totals.get(feature, (0, 0))
 
+    def recent(self, feature: str, over_s: float) -> list[ArmCount]:
+        """A feature's counts of the last seconds, ten minutes at most."""
+        now = self._clock()
+        return [count for at, count in self._recent.get(feature, ()) if now - at <= over_s]
+
+    def error_share(self, feature: str, over_s: float) -> tuple[int, int]:
+        """Requests and caller-visible errors of a feature over the last seconds, ten minutes at most."""
+        recent = self.recent(feature, over_s)
+        return sum(count.requests for count in recent), sum(count.caller_errors for count in recent)
+
     def rate(self, feature: str, over_s: float = 10.0) -> float:
         """Requests per second of a feature over the last seconds."""
-        now = self._clock()
-        return sum(n for at, n in self._rates.get(feature, ()) if now - at <= over_s) / over_s
+        return sum(count.requests for count in self.recent(feature, over_s)) / over_s
 
     async def wait(self, timeout_s: float) -> None:
         """Return at the next report, or after the timeout."""

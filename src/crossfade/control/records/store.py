@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import json
 import logging
@@ -56,6 +57,7 @@ class RecordStore:
         self._root = root
         self._clock = clock
         self._files = RecordFiles(root)
+        self._listeners: list[Callable[[AttemptRecord], None]] = []
         self._intake = threading.Lock()
         self._converting = threading.Lock()
         self._converted_s = clock()
@@ -70,13 +72,20 @@ class RecordStore:
         with self._intake:
             rows, duplicates, refused = self._sort_out(lines)
             if rows:
-                self._files.append(list(rows.values()))
+                self._files.append([line for line, _ in rows.values()])
             self._remember(rows)
+            for _, record in rows.values():
+                for listener in self._listeners:
+                    listener(record)
             is_due = self._clock() - self._converted_s >= CONVERT_EVERY_S
             if is_due or self._files.pending_bytes() >= CONVERT_AT_BYTES:
                 self._files.rotate()
         self._convert_if_rotated()
         return Intake(len(rows), duplicates, refused)
+
+    def listen(self, listener: Callable[[AttemptRecord], None]) -> None:
+        """Call `listener` with each new record, once it is kept, on the thread that took it in."""
+        self._listeners.append(listener)
 
     def close(self) -> None:
         """Take no more; what was taken is kept."""
@@ -119,21 +128,37 @@ class RecordStore:
         with self._files.reader() as connection:
             return [AnsweredTwice(*row) for row in connection.execute(sql, given).fetchall()]
 
-    def _sort_out(self, lines: list[str]) -> tuple[dict[str, str], int, int]:
-        rows: dict[str, str] = {}
+    def busiest_quarter(self, features: tuple[str, ...], days: float = 7.0) -> float | None:
+        """Requests per second of the busiest quarter of an hour of the last days.
+
+        Null while less than a whole day is on record.
+        """
+        now = dt.datetime.now(dt.UTC).timestamp()
+        sql = (
+            "SELECT min(started_unix_ms) AS first, started_unix_ms // 900000 AS quarter, count(*) AS n "
+            "FROM attempts WHERE index = 0 AND arm NOT IN ('shadow', 'pin') AND started_unix_ms >= ? "
+            "AND list_contains(?, feature) GROUP BY quarter"
+        )
+        rows = self.query(sql, [int((now - days * 86400) * 1000), list(features)])
+        if not rows or now - min(row["first"] for row in rows) / 1000 < 86400:
+            return None
+        return max(int(row["n"]) for row in rows) / 900.0
+
+    def _sort_out(self, lines: list[str]) -> tuple[dict[str, tuple[str, AttemptRecord]], int, int]:
+        rows: dict[str, tuple[str, AttemptRecord]] = {}
         duplicates = refused = 0
         for line in lines:
             try:
-                attempt_id = _RECORD.validate_json(line).attempt_id
+                record = _RECORD.validate_json(line)
             except ValidationError as error:
                 refused += 1
                 with (self._root / "refused.ndjson").open("a") as file:
                     file.write(json.dumps({"error": str(error)[:500], "line": line[:20_000]}) + "\n")
                 continue
-            if attempt_id in self._seen or attempt_id in rows:
+            if record.attempt_id in self._seen or record.attempt_id in rows:
                 duplicates += 1
             else:
-                rows[attempt_id] = line
+                rows[record.attempt_id] = (line, record)
         return rows, duplicates, refused
 
     def _convert_if_rotated(self) -> None:

@@ -132,25 +132,39 @@ class EventLog:
             rows = (await connection.execute(query)).mappings().all()
         return [Event(**{**row, "payload": json.loads(row["payload"])}) for row in rows]
 
+    async def last(self) -> Event | None:
+        """The newest line, if there is one."""
+        query = sa.select(EVENTS).order_by(EVENTS.c.seq.desc()).limit(1)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).mappings().first()
+        return Event(**{**row, "payload": json.loads(row["payload"])}) if row is not None else None
+
     async def verify(self) -> str | None:
         """None if the chain holds, else what is wrong with the first bad row."""
+        return (await self.check_chain())[1]
+
+    async def check_chain(self) -> tuple[list[str], str | None]:
+        """Every row's hash in order, and what is wrong with the first bad row (None: nothing)."""
         previous, expected = FIRST_HASH, 1
         async with self._engine.connect() as connection:
             rows = (await connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq))).mappings().all()
+        hashes = [str(row["hash"]) for row in rows]
         for row in rows:
             if row["seq"] != expected:
-                return f"row {expected} is missing (row {row['seq']} stands in its place)"
-            if row["previous_hash"] != previous:
-                return f"row {row['seq']} does not follow the row before it"
+                return hashes, f"row {expected} is missing (row {row['seq']} stands in its place)"
             if hash_event(dict(row)) != row["hash"]:
-                return f"row {row['seq']} was changed"
+                return hashes, f"row {row['seq']} was changed"
+            if row["previous_hash"] != previous:
+                return hashes, f"row {row['seq']} does not follow the row before it"
             previous, expected = row["hash"], expected + 1
-        return None
+        return hashes, None
 
     async def acquire_lease(self, name: str, holder: str, ttl_s: float) -> bool:
         """Whether `holder` has the lease for the next `ttl_s`: taken when free, expired or its own."""
         now = self._clock()
-        free = sa.or_(LEASES.c.holder == holder, LEASES.c.until_unix_s <= now)
+        # Nobody may hold for longer than he can ask for: such a lease is from before the clock was set back.
+        impossible = LEASES.c.until_unix_s > now + 2 * ttl_s
+        free = sa.or_(LEASES.c.holder == holder, LEASES.c.until_unix_s <= now, impossible)
         take = (
             LEASES.update().where(LEASES.c.name == name, free).values(holder=holder, until_unix_s=now + ttl_s)
         )

@@ -7,7 +7,7 @@ import hmac
 import secrets
 
 from crossfade.control.store.state_dir import StateDir
-from crossfade.domain.snapshot import Key
+from crossfade.domain.snapshot import Key, Snapshot
 
 
 def hash_key(text: str, pepper: str) -> str:
@@ -26,3 +26,11 @@ def measure_key(folder: StateDir) -> Key:
     """Control's own key for load tests and judges."""
     digest = hash_key(folder.measure_key(), folder.pepper())
     return Key(id="measure", hmac=digest, features=("*",), measure=True)
+
+
+def is_caller(bearer: str, snapshot: Snapshot, folder: StateDir) -> bool:
+    """Whether the gateways would take this bearer in: one of the snapshot's keys, or anybody on loopback."""
+    if snapshot.edge.open_access:
+        return True
+    digest = hash_key(bearer, folder.pepper())
+    return any(hmac.compare_digest(key.hmac, digest) for key in snapshot.keys)

@@ -38,6 +38,10 @@ class StateDir:
         """Signing keys of people and collectors."""
         return self.root / "signing"
 
+    def checkpoints(self) -> Path:
+        """The second place of the log's checkpoints; set the variable to a mount the database is not on."""
+        return Path(os.environ.get("CROSSFADE_CHECKPOINTS") or self.root / "checkpoints")
+
     def gateway(self, name: str) -> Path:
         """A gateway's own folder: last snapshot, record spool."""
         return self.root / f"gateway-{name}"

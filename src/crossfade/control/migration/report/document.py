@@ -111,6 +111,7 @@ def evidence_row(signed: SignedEvidence) -> dict[str, Any]:
         "subject": record.subject,
         "verdict": record.verdict.value,
         "valid": signed.valid,
+        "problem": signed.problem,
         "method": record.method,
         "collector": record.collector,
         "signer": record.signer,

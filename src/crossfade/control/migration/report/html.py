@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from crossfade.control.migration.guard import ALPHA
-
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 180, 48, 24
 STYLE = """
 :root{color-scheme:light dark;--line:#2563eb;--harm:#dc2626;--quiet:#6b7280;--rule:#d1d5db}
@@ -34,8 +32,8 @@ def render_report(report: dict[str, Any]) -> str:
         _facts(report["facts"]),
         "<h2>Share of the candidate over time</h2>",
         _share_plot(report["timeline"], report["log"]),
-        "<h2>E-value of harm over time</h2>",
-        f"<p class=quiet>Logarithmic; the red line, {1 / ALPHA:g}, is where it rolls back.</p>",
+        "<h2>Evidence of harm over time</h2>",
+        "<p class=quiet>E-value of the nearest guard over its limit, logarithmic; at 1 it rolls back.</p>",
         _harm_plot(report["harm"]),
         "<h2>Gates</h2>",
         _gates(report["steps"]),
@@ -120,18 +118,21 @@ def _share_plot(points: Sequence[dict[str, Any]], log: Sequence[dict[str, Any]])
 def _harm_plot(points: Sequence[dict[str, float]]) -> str:
     if len(points) < 2:
         return "<p>Too few counts to plot.</p>"
-    low, high = -3.0, 6.0  # powers of ten shown
+    low, high = -6.0, 3.0  # powers of ten shown
     scaled = [
-        (p["unix_s"], (min(high, max(low, math.log10(max(p["e_value"], 1e-300)))) - low) / (high - low))
+        (
+            p["unix_s"],
+            (min(high, max(low, math.log10(max(p["e_value"] / p["limit"], 1e-300)))) - low) / (high - low),
+        )
         for p in points
     ]
-    limit = (-math.log10(ALPHA) - low) / (high - low)
+    limit = (0.0 - low) / (high - low)
     y = _place(0.0, limit, 0.0, 1.0)[1]
     line = (
         f"<line x1={LEFT} x2={WIDTH} y1='{y:.1f}' y2='{y:.1f}' stroke='var(--harm)' stroke-dasharray='4 3'/>"
     )
-    ticks = [((power - low) / (high - low), f"1e{power}") for power in (-3, 0, 3, 6)]
-    return _svg(scaled, ticks, "e-value of harm over time", line)
+    ticks = [((power - low) / (high - low), f"1e{power}") for power in (-6, -3, 0, 3)]
+    return _svg(scaled, ticks, "evidence of harm over time", line)
 
 
 def _svg(

@@ -1,0 +1,11 @@
+import { expect, test } from "vitest";
+import { migration } from "../state/example";
+import { commandFor } from "./wording";
+
+test("a command is offered only where a person is needed", () => {
+  expect(commandFor(migration)).toBeNull();
+  expect(commandFor({ ...migration, next_action: "ask" })).toContain("sign move");
+  expect(commandFor({ ...migration, state: "rolled_back" })).toContain("resume move");
+  expect(commandFor({ ...migration, next_reason: "weak evidence, needs a person's `advance`" })).toContain("advance move");
+  expect(commandFor({ ...migration, state: "closed", next_action: "none" })).toContain("report move");
+});

@@ -1,0 +1,39 @@
+import { expect, test } from "vitest";
+import { endpoint, feature, quiet } from "./example";
+import { partsOf, poolHealth, targetsOf } from "./serving";
+
+const down = { ...quiet, endpoints: quiet.endpoints.map((one) => (one.name === "haiku" ? { ...one, state: "open", share: 0 } as const : one)) };
+
+test("the first pool serves while it is up", () => {
+  const targets = targetsOf(feature, quiet);
+
+  expect(targets.map((target) => target.isServing)).toEqual([true, false]);
+  expect(partsOf(feature, targets)).toEqual([{ pool: "main", share: 1, role: "incumbent" }]);
+});
+
+test("a backup serves when the first pool is down", () => {
+  expect(partsOf(feature, targetsOf(feature, down))).toEqual([{ pool: "spare", share: 1, role: "backup" }]);
+});
+
+test("a candidate takes its share from whoever serves", () => {
+  const moving = { ...feature, candidate: "new", candidate_share: 0.25, migration: "move" };
+
+  expect(partsOf(moving, targetsOf(moving, down))).toEqual([
+    { pool: "new", share: 0.25, role: "candidate" },
+    { pool: "spare", share: 0.75, role: "backup" },
+  ]);
+  const whole = { ...moving, candidate_share: 1 };
+  expect(partsOf(whole, targetsOf(whole, quiet)).map((part) => part.pool)).toEqual(["new"]);
+});
+
+test("nothing is claimed of what no gateway reports", () => {
+  const unseen = { ...quiet, endpoints: quiet.endpoints.map((one) => ({ ...one, state: "unknown", share: 0 }) as const) };
+
+  expect(targetsOf(feature, unseen).map((target) => target.health)).toEqual(["unknown", "unknown"]);
+  expect(partsOf(feature, targetsOf(feature, unseen))).toEqual([]);
+});
+
+test("a pool is partly down while one member is", () => {
+  expect(poolHealth([endpoint, { ...endpoint, state: "open", share: 0 }])).toBe("partly");
+  expect(poolHealth([{ ...endpoint, state: "half_open", share: 0.05 }])).toBe("partly");
+});

@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import type { Overview } from "./api";
+import { endpoint, feature, migration, quiet } from "./example";
+import { titleOf, troubles } from "./troubles";
+
+const texts = (news: Overview) => troubles(news).map((one) => one.text);
+
+test("a healthy deployment has no troubles", () => {
+  expect(troubles(quiet)).toEqual([]);
+  expect(titleOf(quiet, false)).toMatch(/^All well/);
+});
+
+test("a silent gateway, an open breaker and dropped records are each named, the worst first", () => {
+  const found = troubles({
+    ...quiet,
+    gateways: [{ name: "g1", snapshot_version: 6, age_s: 31, records_dropped: 3, in_flight: 0 }],
+    endpoints: [{ ...endpoint, state: "half_open", share: 0.05, reason: "5 consecutive hard failures" }],
+  });
+
+  expect(found.map((one) => one.severity)).toEqual(["bad", "warn", "warn"]);
+  expect(found[0]?.text).toContain("31 s ago");
+  expect(found[1]?.text).toContain("3 records");
+  expect(found[2]?.text).toBe("Endpoint haiku: recovering, takes 5 % of its requests. 5 consecutive hard failures.");
+  expect(found[2]?.place).toBe("endpoint-haiku");
+});
+
+test("an open breaker is bad, a recovering one is to be looked at", () => {
+  const severity = (state: "open" | "half_open") => troubles({ ...quiet, endpoints: [{ ...endpoint, state }] })[0]?.severity;
+
+  expect([severity("open"), severity("half_open")]).toEqual(["bad", "warn"]);
+});
+
+test("an old snapshot is told of a gateway that reports, not of a silent one", () => {
+  const gateway = { name: "g1", snapshot_version: 6, age_s: 0.4, records_dropped: 0, in_flight: 0 };
+
+  expect(texts({ ...quiet, gateways: [gateway] })).toEqual(["Gateway g1 serves snapshot 6; the newest is 7."]);
+  expect(texts({ ...quiet, gateways: [{ ...gateway, age_s: 9 }] })).toEqual(["Gateway g1 is silent; it was last heard 9 s ago."]);
+});
+
+test("errors count while callers see them, not for ever", () => {
+  const failing = { arm: "main", requests: 100, caller_errors: 1, first_hard: 1 } as const;
+
+  expect(texts({ ...quiet, features: [{ ...feature, caller_errors: 40 }] })).toEqual([]);
+  expect(texts({ ...quiet, features: [{ ...feature, last_minute: [failing] }] })).toEqual([
+    "Feature recap: callers saw 1 error in the last minute.",
+  ]);
+});
+
+test("a migration that waits for a person, stands still or cannot measure says so", () => {
+  const asking = { ...migration, next_action: "ask", next_reason: "compliance needs the sign-off of legal" };
+  const back = { ...migration, state: "rolled_back", next_reason: "rolled back: errors guard" };
+  const failure = { kind: "capacity_mapping", subject: "new", error: "no route", count: 2, unix_s: 0 };
+
+  expect(texts({ ...quiet, migrations: [asking] })[0]).toContain("waits for a person");
+  expect(texts({ ...quiet, migrations: [back] })[0]).toBe("Migration move stands still. Rolled back: errors guard.");
+  expect(texts({ ...quiet, migrations: [{ ...migration, failures: [failure] }] })[0]).toContain("capacity mapping of new. No route.");
+});
+
+test("no gateway, a refused config and a missing credential are troubles", () => {
+  expect(troubles({ ...quiet, gateways: [] })[0]?.severity).toBe("bad");
+  expect(texts({ ...quiet, config_error: "features: unknown key" })[0]).toContain("Features: unknown key.");
+  expect(texts({ ...quiet, credentials: { "bedrock-prod": "expired" } })[0]).toContain("bedrock-prod");
+});
+
+test("the title's first word is the state", () => {
+  expect(titleOf(quiet, true)).toMatch(/^Control lost/);
+  expect(titleOf({ ...quiet, gateways: [] }, false)).toMatch(/^1 wrong/);
+  expect(titleOf({ ...quiet, config_error: "x" }, false)).toMatch(/^1 to look at/);
+});

@@ -1,0 +1,112 @@
+// The first question a page must answer: is anything wrong now? Pure, so that it is tested without a browser.
+
+import type { Overview } from "./api";
+import { breakerText } from "./serving";
+import { count, plain, readable } from "./words";
+
+/** `id` stays while the trouble lasts; `place`: the anchor of the part of the page that shows it. */
+export interface Trouble {
+  readonly id: string;
+  readonly severity: "bad" | "warn";
+  readonly text: string;
+  readonly place: string;
+}
+
+const STALE_AFTER_S = 5;
+
+/** Everything wrong now, the worst first. */
+export function troubles(news: Overview): Trouble[] {
+  const found = [...ofGateways(news), ...ofEndpoints(news), ...ofFeatures(news), ...ofMigrations(news), ...ofControl(news)];
+  return [...found.filter((one) => one.severity === "bad"), ...found.filter((one) => one.severity === "warn")];
+}
+
+function* ofGateways(news: Overview): Iterable<Trouble> {
+  const place = "gateways";
+  if (news.gateways.length === 0) {
+    yield { id: "no-gateway", severity: "bad", place, text: "No gateway has reported since control started." };
+  }
+  for (const { name, age_s, snapshot_version, records_dropped } of news.gateways) {
+    const silent = age_s > STALE_AFTER_S;
+    if (silent) {
+      yield { id: `silent ${name}`, severity: "bad", place, text: `Gateway ${name} is silent; it was last heard ${Math.round(age_s)} s ago.` };
+    }
+    if (!silent && snapshot_version < news.version) {
+      const text = `Gateway ${name} serves snapshot ${snapshot_version}; the newest is ${news.version}.`;
+      yield { id: `old ${name}`, severity: "warn", place, text };
+    }
+    if (records_dropped > 0) {
+      yield { id: `dropped ${name}`, severity: "warn", place, text: `Gateway ${name} dropped ${count(records_dropped)} records.` };
+    }
+  }
+}
+
+function* ofEndpoints(news: Overview): Iterable<Trouble> {
+  for (const endpoint of news.endpoints) {
+    if (endpoint.state === "closed" || endpoint.state === "unknown") continue; // unknown: its gateways are silent
+    const text = `Endpoint ${endpoint.name}: ${breakerText(endpoint)}. ${sentence(endpoint.reason)}`;
+    const severity = endpoint.state === "half_open" ? "warn" : "bad";
+    yield { id: `endpoint ${endpoint.name}`, severity, place: `endpoint-${endpoint.name}`, text };
+  }
+}
+
+function* ofFeatures(news: Overview): Iterable<Trouble> {
+  for (const feature of news.features) {
+    const place = `feature-${feature.name}`;
+    const errors = feature.last_minute.reduce((sum, arm) => sum + arm.caller_errors, 0);
+    if (errors > 0) {
+      const text = `Feature ${feature.name}: callers saw ${count(errors)} ${errors === 1 ? "error" : "errors"} in the last minute.`;
+      yield { id: `errors ${feature.name}`, severity: "bad", place, text };
+    }
+    if (feature.local_rollback) {
+      const text = `Feature ${feature.name} was rolled back by the gateway itself. ${sentence(feature.local_rollback)}`;
+      yield { id: `local ${feature.name}`, severity: "bad", place, text };
+    }
+    if (feature.killed) {
+      yield { id: `killed ${feature.name}`, severity: "warn", place, text: `Feature ${feature.name}: the local kill switch is on.` };
+    }
+  }
+}
+
+function* ofMigrations(news: Overview): Iterable<Trouble> {
+  for (const migration of news.migrations) {
+    const place = `migration-${migration.name}`;
+    const of = `Migration ${migration.name}`;
+    if (migration.state === "rolled_back" || migration.state === "held") {
+      yield { id: `state ${of}`, severity: "warn", place, text: `${of} stands still. ${sentence(migration.next_reason)}` };
+    } else if (migration.next_action === "ask") {
+      yield { id: `ask ${of}`, severity: "warn", place, text: `${of} waits for a person: ${readable(migration.next_reason)}.` };
+    } else if (migration.next_action === "roll_back") {
+      yield { id: `back ${of}`, severity: "bad", place, text: `${of} is rolling back. ${sentence(migration.next_reason)}` };
+    } else if (migration.steps.some((step) => step.state === "failed")) {
+      yield { id: `gate ${of}`, severity: "warn", place, text: `${of}: a gate fails. ${sentence(migration.next_reason)}` };
+    }
+    for (const failure of migration.failures) {
+      const text = `${of} could not collect ${plain(failure.kind)} of ${failure.subject}. ${sentence(failure.error)}`;
+      yield { id: `failure ${of} ${failure.kind} ${failure.subject}`, severity: "warn", place, text };
+    }
+  }
+}
+
+function* ofControl(news: Overview): Iterable<Trouble> {
+  if (news.config_error) {
+    yield { id: "config", severity: "warn", place: "now", text: `The changed config was not applied. ${sentence(news.config_error)}` };
+  }
+  for (const [provider, why] of Object.entries(news.credentials)) {
+    yield { id: `credential ${provider}`, severity: "bad", place: "endpoints", text: `The credential of ${provider} cannot be fetched. ${sentence(why)}` };
+  }
+}
+
+function sentence(text: string): string {
+  const whole = readable(text.trim());
+  return whole && `${whole[0]?.toUpperCase() ?? ""}${whole.slice(1)}${/[.!?)]$/.test(whole) ? "" : "."}`;
+}
+
+/** The page's title: the state in its first word, as a tab shows no more. */
+export function titleOf(news: Overview | null, isLost: boolean): string {
+  if (isLost) return "Control lost · Crossfade";
+  if (!news) return "Crossfade";
+  const found = troubles(news);
+  const bad = found.filter((one) => one.severity === "bad").length;
+  if (bad) return `${bad} wrong · Crossfade`;
+  return found.length ? `${found.length} to look at · Crossfade` : "All well · Crossfade";
+}

@@ -1,0 +1,48 @@
+"""What came of what the controller did: on the gateways, in a rollback, in a collection."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from crossfade.control.migration.ports import CollectError
+from crossfade.domain.evidence import SignedEvidence
+from crossfade.domain.migration import GatewayView
+
+
+@dataclass(frozen=True, slots=True)
+class RollBackResult:
+    """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended."""
+
+    is_zero: bool
+    seconds: float
+    gateways: tuple[str, ...]
+    missing: tuple[str, ...]
+    version: int
+
+
+def is_shown(view: GatewayView, share: float, epoch: int) -> bool:
+    """Whether a gateway really does what was published, asked of its engine."""
+    for effect in view.effects:
+        if share == 0.0 and effect.candidate_share == 0.0:
+            continue
+        is_lowered = effect.local_rollback is not None or effect.killed
+        if effect.rollout_epoch != epoch or (effect.candidate_share != share and not is_lowered):
+            return False
+    return True
+
+
+def outcome_of(task: asyncio.Task[SignedEvidence]) -> dict[str, Any]:
+    """What a finished collection came to, as a payload.
+
+    A collector's bug must not stop the guards, so any error of its task ends up in the log.
+    """
+    if task.cancelled():
+        return {"error": "cancelled"}
+    error = task.exception()
+    if error is None:
+        record = task.result().evidence
+        return {"evidence_id": record.evidence_id, "verdict": record.verdict.value}
+    text = str(error) if isinstance(error, CollectError) else f"{type(error).__name__}: {error}"
+    return {"error": text}

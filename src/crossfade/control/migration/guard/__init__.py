@@ -1,0 +1,1 @@
+"""Guards: when live counts say that the candidate harms, and whether the counts can be trusted."""

@@ -1,0 +1,162 @@
+"""What single requests say to the guards, as records come in: one bounded queue for all migrations.
+
+A sample is a number for each guard: milliseconds, dollars, or 1 for a bad event and 0 for none. What
+makes a number bad is decided later, by the migration's frozen limits. Content is looked at where it
+was captured, which the engine draws by request id and so equally in both arms.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from crossfade.control.evidence.scorers import not_refused, well_formed
+from crossfade.control.migration.guard.plans import LIMIT_QUANTILES
+from crossfade.domain.attempt import ArmKind, AttemptRecord, ErrorKind, OutcomeClass
+from crossfade.domain.migration import Frozen
+
+KEPT = 200_000  # samples a slow turn may be behind by: an hour at 50 requests a second
+REMEMBERED = 200_000  # requests that feedback can still be about without asking the records
+CONTROL_KEPT = 5_000  # of the incumbent, by feature, for the frozen limits
+CONTROL_LEAST = 200  # a p95 of fewer is a guess
+FEW_TOKENS = 8  # below it the time per token is the network's
+_REFUSED_STOPS = frozenset(
+    {"content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety"}
+)
+
+Price = Callable[[AttemptRecord], float | None]  # USD of an attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request's numbers by guard. `share`: the candidate's when the request was assigned."""
+
+    feature: str
+    arm: ArmKind
+    arm_name: str | None
+    share: float | None
+    unit: str
+    unix_s: float
+    values: dict[str, float]
+
+
+@dataclass(slots=True)
+class SampleBoard:
+    """Holds what came in. All in memory: totals are logged by the controller."""
+
+    price: Price
+    queue: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    cursor: int = 0
+    asked: OrderedDict[str, Sample] = field(default_factory=OrderedDict)
+    control: dict[str, deque[Sample]] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)  # records come in on other threads
+
+    def observe(self, record: AttemptRecord) -> None:
+        """Take in an attempt: the arm's own first one."""
+        if record.index != 0 or record.arm in {ArmKind.SHADOW, ArmKind.PIN}:
+            return
+        usd = self.price(record) if record.usage is not None else None
+        sample = Sample(
+            feature=record.feature,
+            arm=record.arm,
+            arm_name=record.arm_name,
+            share=record.share,
+            unit=record.unit,
+            unix_s=record.started_unix_ms / 1000,
+            values=values_of(record, usd),
+        )
+        with self.lock:
+            self.asked[record.request_id] = replace(sample, values={})
+            if len(self.asked) > REMEMBERED:
+                self.asked.popitem(last=False)
+            if record.arm in {ArmKind.MAIN, ArmKind.BASELINE}:
+                kept = self.control.setdefault(record.feature, deque(maxlen=CONTROL_KEPT))
+                kept.append(sample)
+            self.add(sample)
+
+    def add(self, sample: Sample) -> None:
+        """Take in numbers that are about a rollout's arm; others guard nothing."""
+        if sample.arm in {ArmKind.CANDIDATE, ArmKind.BASELINE} and sample.values:
+            with self.lock:
+                self.cursor += 1
+                self.queue.append((self.cursor, sample))
+
+    def since(self, cursor: int) -> tuple[int, list[Sample]]:
+        """Samples after `cursor` and the new cursor; -1 = from now on."""
+        if cursor < 0:
+            return self.cursor, []
+        fresh: list[Sample] = []
+        with self.lock:
+            for number, sample in reversed(self.queue):
+                if number <= cursor:
+                    break
+                fresh.append(sample)
+            return self.cursor, fresh[::-1]
+
+    def freeze(self, features: tuple[str, ...]) -> Frozen | None:
+        """Limits from the incumbent's latest requests; null while a feature has too few."""
+        limits: dict[str, dict[str, float]] = {}
+        for feature in features:
+            with self.lock:
+                kept = tuple(self.control.get(feature, ()))
+            if len(kept) < CONTROL_LEAST:
+                return None
+            limits[feature] = {}
+            for name, quantile in LIMIT_QUANTILES.items():
+                values = [sample.values[name] for sample in kept if name in sample.values]
+                if len(values) >= CONTROL_LEAST / 2:
+                    limits[feature][name] = float(np.quantile(np.array(values), quantile))
+        return Frozen(limits)
+
+
+def values_of(record: AttemptRecord, usd: float | None) -> dict[str, float]:
+    """The guards' numbers of one attempt. Failed attempts are the errors guard's, from the counters."""
+    filtered = record.error_kind is ErrorKind.CONTENT_FILTERED
+    malformed = record.error_kind is ErrorKind.MALFORMED_OUTPUT
+    if record.outcome is not OutcomeClass.OK:
+        values = {"guardrail": 1.0} if filtered else {}
+        return {**values, "schema": 1.0} if malformed else values
+    values = {"guardrail": 0.0}
+    timings, usage = record.timings, record.usage
+    first_ms = timings.first_content_ms
+    if first_ms is not None:
+        values["ttft"] = timings.queue_ms + first_ms
+        if record.stream and usage is not None and usage.output >= FEW_TOKENS:
+            values["tpot"] = max(0.0, timings.total_ms - first_ms) / (usage.output - 1)
+    if usd is not None:
+        values["cost"] = usd
+    refused = (record.stop_reason or "").lower() in _REFUSED_STOPS
+    values["refusals"] = float(refused)
+    if record.content is not None:
+        answer = record.content.response
+        values["refusals"] = float(refused or not not_refused(answer))
+        values["schema"] = float(not _keeps_schema(record.content.request, answer))
+    return values
+
+
+def _keeps_schema(request: str, answer: str) -> bool:
+    """Well-formed text, and JSON where the caller asked for JSON."""
+    if not well_formed(answer):
+        return False
+    if not _wants_json(request):
+        return True
+    try:
+        json.loads(answer)
+    except ValueError:
+        return False
+    return True
+
+
+def _wants_json(request: str) -> bool:
+    try:
+        asked: Any = json.loads(request)
+    except ValueError:
+        return False
+    form = asked.get("response_format") if isinstance(asked, dict) else None
+    return isinstance(form, dict) and form.get("type") in {"json_object", "json_schema"}

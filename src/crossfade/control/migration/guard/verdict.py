@@ -1,0 +1,90 @@
+"""All guards of a migration together: who says roll back, and is there enough to go on?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crossfade.control.migration.guard.plans import LIMITED, SPARSE, plans_of
+from crossfade.domain.migration import GuardCount, MigrationState, StageCounts
+from crossfade.stats.canary import ArmTotals, GuardVerdict, judge_guard
+
+
+@dataclass(frozen=True, slots=True)
+class GuardsVerdict:
+    """Every guard's verdict, in the file's order."""
+
+    each: tuple[GuardVerdict, ...]
+
+    @property
+    def crossed(self) -> GuardVerdict | None:
+        """The guard that says roll back, if one does."""
+        return next((verdict for verdict in self.each if verdict.is_crossed), None)
+
+    @property
+    def is_strong(self) -> bool:
+        """Every hard guard is shown to be within its margin, and none leans to harm."""
+        hard = all(verdict.is_strong for verdict in self.each if verdict.plan.is_hard)
+        return hard and not self.doubtful
+
+    @property
+    def doubtful(self) -> tuple[str, ...]:
+        """Guards that neither prove nor rule out harm, by name."""
+        return tuple(
+            verdict.plan.name for verdict in self.each if not (verdict.is_strong or verdict.is_weakly_fine)
+        )
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Guards without one measured request in the present stage, those seen on few requests apart."""
+        return tuple(
+            verdict.plan.name
+            for verdict in self.each
+            if not verdict.measured and verdict.plan.name not in SPARSE
+        )
+
+    @property
+    def nearest(self) -> GuardVerdict:
+        """The guard that is nearest to rolling back."""
+        return max(self.each, key=lambda verdict: verdict.e_value * verdict.plan.alpha)
+
+    @property
+    def e_value(self) -> float:
+        """The largest e-value of harm."""
+        return max((verdict.e_value for verdict in self.each), default=1.0)
+
+
+def decide_guards(state: MigrationState) -> GuardsVerdict:
+    """The guards over all stages since the epoch began."""
+    return GuardsVerdict(
+        tuple(
+            judge_guard(plan, [totals_of(counts, plan.name) for counts in state.counts])
+            for plan in plans_of(state.spec)
+        )
+    )
+
+
+def totals_of(counts: StageCounts, guard: str) -> ArmTotals:
+    """One guard's totals in one stage."""
+    count = next((count for count in counts.guards if count.guard == guard), GuardCount(guard))
+    return ArmTotals(
+        weight=weight_of(counts),
+        candidate_measured=count.candidate_measured,
+        candidate_bad=count.candidate_bad,
+        control_measured=count.control_measured,
+        control_bad=count.control_bad,
+    )
+
+
+def weight_of(counts: StageCounts) -> float:
+    """The candidate's part of both arms' traffic; 1 = no concurrent control."""
+    total = counts.share + counts.baseline_share
+    return counts.share / total if total else 0.0
+
+
+def unfrozen(state: MigrationState) -> tuple[str, ...]:
+    """Guards that still lack the limit that makes an event bad."""
+    wanted = [name for name in state.spec.rollout.guards if name in LIMITED]
+    limits = state.frozen.limits if state.frozen is not None else {}
+    return tuple(
+        name for name in wanted if any(name not in limits.get(feature, {}) for feature in state.spec.features)
+    )

@@ -1,0 +1,1 @@
+"""What people give to a migration: sign-offs, waivers, labels."""

@@ -1,0 +1,131 @@
+"""Applications read the engine's own split through OFREP, with the official OpenFeature SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from openfeature import api
+from openfeature.contrib.provider.ofrep import OFREPProvider
+from openfeature.evaluation_context import EvaluationContext
+
+from crossfade import _engine
+from crossfade.app.arms import EngineArms
+from crossfade.control.api.feedback import create_feedback_router
+from crossfade.control.api.flags import create_flags_router
+from crossfade.domain.attempt import FeatureEffect
+from crossfade.domain.snapshot import Snapshot
+
+GOLDEN = Path(__file__).parents[3] / "spec" / "golden" / "snapshot-migration.json"
+UNITS = int(os.environ.get("CROSSFADE_UNITS", "150"))  # 100,000 by hand: some minutes of HTTP
+
+
+@pytest.fixture
+def control():
+    """Control's flag and feedback routes over a snapshot with a rollout, on a real socket."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 - only here
+
+    snapshot = TypeAdapter(Snapshot).validate_json(GOLDEN.read_bytes())
+    board = SimpleNamespace(live=tuple)
+    arms = EngineArms(SimpleNamespace(snapshot=snapshot), board)
+    said = []
+
+    def take(request_id, score, event, comment):
+        if request_id == "nobody":
+            raise LookupError("no record of request 'nobody'")
+        said.append((request_id, score, event, comment))
+        return "accepted"
+
+    parts = SimpleNamespace(
+        publisher=SimpleNamespace(snapshot=snapshot),
+        arm_of=arms.arm_of,
+        is_caller=lambda bearer: bearer == "key",
+        feedback=SimpleNamespace(take=take),
+    )
+    app = FastAPI()
+    app.include_router(create_flags_router(parts))
+    app.include_router(create_feedback_router(parts))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    server.install_signal_handlers = lambda: None
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+    yield SimpleNamespace(
+        url=f"http://127.0.0.1:{listener.getsockname()[1]}", snapshot=snapshot, board=board, said=said
+    )
+    server.should_exit = True
+    thread.join()
+
+
+def feature_with_rollout(snapshot):
+    return next((n, f.rollout) for n, f in snapshot.features.items() if f.rollout and f.rollout.share > 0)
+
+
+def test_the_openfeature_sdk_sees_the_arm_the_engine_splits_to(control):
+    name, rollout = feature_with_rollout(control.snapshot)
+    api.set_provider(OFREPProvider(control.url))
+    client = api.get_client()
+    seen = set()
+    for number in range(UNITS):
+        unit = f"unit-{number}"
+        point = _engine.split_point(rollout.salt, unit)
+        wanted = "candidate" if point < rollout.share else None
+        if wanted is None:
+            wanted = "baseline" if point < rollout.share + rollout.baseline_share else "main"
+        details = client.get_string_details(name, "none", EvaluationContext(unit))
+        assert (details.value, details.error_code) == (wanted, None), unit
+        seen.add(wanted)
+        if number % 20 == 0:
+            is_candidate = client.get_boolean_value(
+                f"{name}.candidate", default_value=False, evaluation_context=EvaluationContext(unit)
+            )
+            assert is_candidate is (wanted == "candidate")
+    assert seen >= {"candidate", "main"} or rollout.share + rollout.baseline_share >= 1.0
+    assert client.get_string_value("no-such-feature", "fallback", EvaluationContext("u")) == "fallback"
+    api.shutdown()
+
+
+def test_all_flags_of_a_unit_come_at_once_and_again_only_when_they_changed(control):
+    body = {"context": {"targetingKey": "unit-1"}}
+    with httpx2.Client(base_url=control.url) as http:
+        first = http.post("/ofrep/v1/evaluate/flags", json=body)
+        assert {flag["key"].removesuffix(".candidate") for flag in first.json()["flags"]} == set(
+            control.snapshot.features
+        )
+        again = http.post(
+            "/ofrep/v1/evaluate/flags", json=body, headers={"if-none-match": first.headers["etag"]}
+        )
+        assert again.status_code == 304
+        unsaid = http.post("/ofrep/v1/evaluate/flags", json={"context": {}})
+        assert unsaid.json()["errorCode"] == "TARGETING_KEY_MISSING"
+
+
+def test_what_every_gateway_rolled_back_by_itself_is_not_the_candidate(control):
+    name, rollout = feature_with_rollout(control.snapshot)
+    unit = next(f"u{n}" for n in range(10_000) if _engine.split_point(rollout.salt, f"u{n}") < rollout.share)
+    effect = FeatureEffect(name, 0.0, rollout.epoch, "5 of the first 20 failed", False)
+    control.board.live = lambda: (SimpleNamespace(effects={name: effect}),)
+    with httpx2.Client(base_url=control.url) as http:
+        answer = http.post(f"/ofrep/v1/evaluate/flags/{name}", json={"context": {"targetingKey": unit}})
+    assert answer.json()["value"] == "main"
+
+
+def test_feedback_needs_a_callers_key_and_a_known_request(control):
+    with httpx2.Client(base_url=control.url, headers={"authorization": "Bearer key"}) as http:
+        assert http.post("/v1/feedback", json={"request_id": "r", "score": -1}).status_code == 202
+        assert http.post("/v1/feedback", json={"request_id": "nobody", "score": 1}).status_code == 404
+        assert http.post("/v1/feedback", json={"request_id": "r"}).status_code == 422
+        assert http.post("/v1/feedback", json={"request_id": "r", "score": 5}).status_code == 422
+        refused = http.post(
+            "/v1/feedback", json={"request_id": "r", "score": 1}, headers={"authorization": "Bearer no"}
+        )
+        assert refused.status_code == 401
+    assert control.said == [("r", -1.0, None, None)]
