@@ -9,7 +9,7 @@ use crossfade_core::domain::decision::{Next, Role};
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::domain::snapshot::Hold;
 use crossfade_core::domain::stream::StreamEvent;
-use crossfade_core::wire::openai_chat::{StreamEncoder, encode_error_event};
+use crossfade_core::wire::openai_chat::{StreamEncoder, encode_answer, encode_error_event};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::{Bytes, Frame};
@@ -137,11 +137,8 @@ fn commit(job: &Arc<Job>, mut commit: Commit, headers: Vec<(&'static str, String
         } else {
             let model =
                 headers.iter().find(|(name, _)| *name == "x-crossfade-model").map_or("", |(_, value)| value);
-            commit.attempt.answer.encode(
-                &format!("chatcmpl-{}", job.facts.request_id),
-                unix_ms() / 1000,
-                model,
-            )
+            let id = format!("chatcmpl-{}", job.facts.request_id);
+            encode_answer(&commit.attempt.answer, &id, unix_ms() / 1000, model)
         };
         commit.attempt.close(None, Ending::Served, None);
         full_body(bytes)

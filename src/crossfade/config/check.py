@@ -10,7 +10,7 @@ from crossfade.config.check_auth import find_auth_problems
 from crossfade.config.features import Config, FeatureSection
 from crossfade.config.load import Marks, Problem, place_of
 from crossfade.config.regions import regions_of
-from crossfade.config.schema import AWS_KINDS, ProviderSection
+from crossfade.config.schema import AWS_KINDS, DIALECT_OF_KIND, ProviderSection
 from crossfade.domain.snapshot import Dialect, ProviderKind
 
 
@@ -84,7 +84,9 @@ def _check_endpoints(found: _Check) -> None:
         kind = ProviderKind(found.config.providers[endpoint.provider].kind)
         if kind in AWS_KINDS and not endpoint.region:
             found.problem(path, f"an endpoint of kind {kind.value} needs a region", "region: us-east-1")
-        if endpoint.dialect is not None and endpoint.dialect not in set(Dialect):
+        if endpoint.dialect not in {None, *set(Dialect)}:
+            found.problem((*path, "dialect"), f"there is no dialect {endpoint.dialect}", ", ".join(Dialect))
+        elif endpoint.dialect not in {None, DIALECT_OF_KIND[kind]}:
             found.problem((*path, "dialect"), f"not available yet: dialect {endpoint.dialect}")
         if endpoint.capacity.class_ == "provisioned" and endpoint.capacity.units is None:
             found.warn((*path, "capacity"), "provisioned capacity without units", "units: 6 MU")

@@ -1,5 +1,6 @@
 //! The words of the engine: plain values, shared by every other module.
 
+pub mod answer;
 pub mod attempt;
 pub mod decision;
 pub mod outcome;

@@ -21,6 +21,30 @@ pub struct Usage {
     pub source: UsageSource,
 }
 
+impl Usage {
+    /// From a provider that counts `read` and `written` inside `input`. What exceeds `input` was
+    /// counted twice over there, and is cut here.
+    #[must_use]
+    pub fn inclusive(input: u64, read: u64, written: u64, output: u64, reasoning: u64) -> Self {
+        let cache_read = read.min(input);
+        let cache_write = written.min(input - cache_read);
+        Self {
+            input_uncached: input - cache_read - cache_write,
+            cache_read,
+            cache_write,
+            output,
+            reasoning,
+            source: UsageSource::Provider,
+        }
+    }
+
+    /// All that went in, wherever it was read from.
+    #[must_use]
+    pub fn input(&self) -> u64 {
+        self.input_uncached + self.cache_read + self.cache_write
+    }
+}
+
 /// What `choose` looks at. `unit`: the sticky unit (session header, else `user`, else request id).
 /// `unix_s`: wall time, only for end dates. `pin`: serve from exactly this endpoint (measuring keys only; the shell has checked the right).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,10 +4,11 @@ use serde_json::{Map, Value};
 
 use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::domain::request::ChatRequest;
-use crate::domain::snapshot::{Endpoint, Provider};
-use crate::wire::bedrock_converse::{encode_request, error_kind};
+use crate::domain::snapshot::{Dialect, Endpoint, Provider};
+use crate::wire::aws_errors::{error_kind, validation};
+use crate::wire::bedrock_converse::encode_request;
 use crate::wire::closing::upstream_error;
-use crate::wire::{DecodeAs, openai_chat};
+use crate::wire::{DecodeAs, Framing, openai_chat};
 
 use super::amazon::{encode_segment, envelope};
 use super::{UpstreamCall, config_error, json_headers, sign, split_base};
@@ -32,7 +33,7 @@ pub(super) fn call(
         headers: json_headers(),
         body,
         sign: sign(provider, "bedrock", region),
-        decode: if stream { DecodeAs::ConverseStream } else { DecodeAs::ConverseUnary },
+        decode: DecodeAs::new(Dialect::BedrockConverse, stream, Framing::AwsEvents),
         warnings,
     })
 }
@@ -44,7 +45,9 @@ pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -
     let kind = match (error_kind(&name, &message), original) {
         (Some(ErrorKind::ServerError), Some(original)) => openai_chat::by_status(original),
         (Some(kind), _) => kind,
+        (None, Some(original)) if status == 424 => openai_chat::by_status(original),
         (None, _) if status == 424 => ErrorKind::ServerError,
+        (None, _) if status == 400 => validation(&message.to_ascii_lowercase()),
         (None, _) => openai_chat::by_status(status),
     };
     upstream_error(kind, Some(status), &format!("{name}: {message}"))

@@ -2,7 +2,9 @@
 //! each; the dialect they speak is `wire`'s.
 
 mod amazon;
+mod anthropic;
 mod bedrock;
+mod google;
 mod openai;
 mod pushback;
 mod sagemaker;
@@ -53,6 +55,11 @@ pub fn call(
         ProviderKind::Openai | ProviderKind::OpenaiCompatible => {
             openai::call(provider, endpoint, request, set, stream)
         }
+        ProviderKind::Vertex
+        | ProviderKind::Gemini
+        | ProviderKind::Anthropic
+        | ProviderKind::AzureOpenai
+        | ProviderKind::Cohere => Err(config_error("not available yet")),
     }
 }
 
@@ -68,10 +75,15 @@ pub fn classify(
     let mut error = match kind {
         ProviderKind::Bedrock => bedrock::classify(status, headers, body),
         ProviderKind::Sagemaker => sagemaker::classify(status, headers, body),
-        ProviderKind::Openai | ProviderKind::OpenaiCompatible => openai::classify(status, body),
+        ProviderKind::Vertex | ProviderKind::Gemini => google::classify(status, body),
+        ProviderKind::Anthropic => anthropic::classify(status, body),
+        ProviderKind::Openai
+        | ProviderKind::AzureOpenai
+        | ProviderKind::Cohere
+        | ProviderKind::OpenaiCompatible => openai::classify(status, headers, body),
     };
     error.http_status = Some(status);
-    error.pushback_ms = pushback::pushback_ms(headers);
+    error.pushback_ms = pushback::pushback_ms(headers).or(error.pushback_ms);
     // On capacity we bought, "too many" means that it is full: the rest of the quota is no help.
     if error.kind == ErrorKind::RateLimited && capacity == CapacityClass::Provisioned {
         error.kind = ErrorKind::ProvisionedFull;
@@ -95,7 +107,7 @@ fn split_base(base_url: &str) -> (String, String) {
 fn sign(provider: &Provider, service: &'static str, region: &str) -> Sign {
     match provider.auth.scheme {
         AuthScheme::None => Sign::None,
-        AuthScheme::Bearer => Sign::Bearer,
+        AuthScheme::Bearer | AuthScheme::ApiKey => Sign::Bearer,
         AuthScheme::Sigv4 => Sign::SigV4 { service, region: region.to_owned() },
     }
 }

@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::domain::request::ChatRequest;
-use crate::domain::snapshot::{Endpoint, Provider};
+use crate::domain::snapshot::{Dialect, Endpoint, Provider};
 use crate::wire::closing::upstream_error;
-use crate::wire::{DecodeAs, openai_chat};
+use crate::wire::{DecodeAs, Framing, openai_chat};
 
 use super::amazon::{encode_segment, envelope};
 use super::{UpstreamCall, config_error, json_headers, sign, split_base};
@@ -39,7 +39,7 @@ pub(super) fn call(
         headers: json_headers(),
         body,
         sign: sign(provider, "sagemaker", region),
-        decode: if stream { DecodeAs::SagemakerStream } else { DecodeAs::SagemakerUnary },
+        decode: DecodeAs::new(Dialect::OpenaiChat, stream, Framing::AwsBytes),
         warnings: Vec::new(),
     })
 }
@@ -55,7 +55,7 @@ pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -
         "ServiceUnavailable" => ErrorKind::Capacity,
         "InternalFailure" | "InternalDependencyException" => ErrorKind::ServerError,
         "ThrottlingException" => ErrorKind::RateLimited,
-        _ => crate::wire::bedrock_converse::error_kind(&name, &message)
+        _ => crate::wire::aws_errors::error_kind(&name, &message)
             .unwrap_or_else(|| openai_chat::by_status(status)),
     };
     upstream_error(kind, Some(status), &format!("{name}: {message}"))

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossfade_core::decide::Observation;
+use crossfade_core::domain::answer::Answer;
 use crossfade_core::domain::decision::{AssignedArm, Candidate, Decision, Role};
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 use crossfade_core::domain::request::{ChatRequest, RequestFacts, Usage};
-use crossfade_core::domain::snapshot::Snapshot;
+use crossfade_core::domain::snapshot::{Dialect, Snapshot};
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers;
-use crossfade_core::wire::openai_chat::AnswerBuilder;
 use crossfade_core::wire::{Decoder, RawMode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -69,7 +69,7 @@ pub struct Attempt {
     decoder: Option<Decoder>,
     pub passthrough: bool,
     pub warnings: Vec<String>,
-    pub answer: AnswerBuilder,
+    pub answer: Answer,
     pub(super) header_ms: Option<f64>,
     pub(super) first_content_ms: Option<f64>,
     last_content: Option<Instant>,
@@ -102,7 +102,7 @@ impl Attempt {
     pub fn new(job: Arc<Job>, ticket: Ticket) -> Self {
         let now = Instant::now();
         Self {
-            answer: AnswerBuilder::new(),
+            answer: Answer::new(),
             job,
             ticket,
             started: now,
@@ -186,7 +186,11 @@ impl Attempt {
         if !answer.status().is_success() {
             return Err(self.read_refusal(answer).await);
         }
-        let raw = RawMode::Keep { strip_usage: job.facts.stream && !job.include_usage };
+        let raw = if call.decode.dialect == Dialect::OpenaiChat {
+            RawMode::Keep { strip_usage: job.facts.stream && !job.include_usage }
+        } else {
+            RawMode::Off
+        };
         let decoder = Decoder::new(call.decode, raw);
         self.passthrough = decoder.keeps_raw();
         self.decoder = Some(decoder);

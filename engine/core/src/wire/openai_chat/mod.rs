@@ -6,10 +6,10 @@ mod errors;
 mod read;
 mod request;
 
-pub use answer::AnswerBuilder;
+pub use answer::encode_answer;
 pub use encode::StreamEncoder;
 pub use errors::{by_status, encode_error, encode_error_event, error_in};
-pub(crate) use read::{ChunkKind, read_answer, read_chunk};
+pub(crate) use read::ChatReader;
 pub use request::{Facts, RequestError, decode_request, encode_request, facts};
 
 use crate::domain::stream::StopReason;

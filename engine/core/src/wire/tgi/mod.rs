@@ -1,0 +1,18 @@
+//! Text Generation Inference and the containers that copy it: one text in, one text out.
+
+mod read;
+
+pub(crate) use read::TgiReader;
+
+use crate::domain::stream::StopReason;
+
+/// What a finish reason means.
+#[must_use]
+pub fn stop_reason(word: &str) -> StopReason {
+    match word {
+        "eos_token" | "stop" => StopReason::End,
+        "stop_sequence" => StopReason::StopSequence,
+        "length" => StopReason::Length,
+        _ => StopReason::Unknown,
+    }
+}
