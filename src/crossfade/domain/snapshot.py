@@ -102,10 +102,14 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """`base_url` null = the provider's public address for the endpoint's region."""
+    """`base_url` null = the provider's public address for the endpoint's region.
+
+    `project`: where a provider bills the calls, if its addresses name it.
+    """
 
     kind: ProviderKind
     base_url: str | None
+    project: str | None
     auth: Auth
 
 

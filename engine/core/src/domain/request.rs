@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::snapshot::Dialect;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsageSource {
@@ -61,9 +63,10 @@ pub struct RequestFacts {
     pub pin: Option<String>,
 }
 
-/// An OpenAI Chat request as the caller sent it: the whole body as a map, so that a same-dialect
+/// A request as the caller sent it, in its dialect: the whole body as a map, so that a same-dialect
 /// upstream gets every field, known to us or not, and other dialects translate from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
+    pub dialect: Dialect,
     pub body: Map<String, Value>,
 }

@@ -135,6 +135,8 @@ pub struct Provider {
     pub kind: ProviderKind,
     #[serde(deserialize_with = "required")]
     pub base_url: Option<String>,
+    #[serde(deserialize_with = "required")]
+    pub project: Option<String>,
     pub auth: Auth,
 }
 

@@ -3,7 +3,9 @@
 
 mod amazon;
 mod anthropic;
+mod azure;
 mod bedrock;
+mod cohere;
 mod google;
 mod openai;
 mod pushback;
@@ -16,13 +18,21 @@ use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::{AuthScheme, CapacityClass, Endpoint, Provider, ProviderKind};
 use crate::wire::DecodeAs;
 use crate::wire::closing::upstream_error;
+use crate::wire::translate::Place;
 
 /// How the shell must authenticate a call; the secrets are the shell's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sign {
     None,
     Bearer,
-    SigV4 { service: &'static str, region: String },
+    /// The key alone, in the provider's own header.
+    Key {
+        header: &'static str,
+    },
+    SigV4 {
+        service: &'static str,
+        region: String,
+    },
 }
 
 /// A call, ready but for its signature. `base`: `scheme://authority`; `path`: encoded.
@@ -37,30 +47,37 @@ pub struct UpstreamCall {
     pub warnings: Vec<String>,
 }
 
+/// A request and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub provider: &'a Provider,
+    pub endpoint: &'a Endpoint,
+    pub request: &'a ChatRequest,
+    /// The target's overrides, in the words of OpenAI Chat.
+    pub set: &'a Map<String, Value>,
+    pub stream: bool,
+}
+
 /// Prepares a request for an endpoint.
 ///
 /// # Errors
 /// `InvalidRequest` for what the endpoint's dialect cannot carry, `Config` for an endpoint that
 /// lacks what its provider needs.
-pub fn call(
-    provider: &Provider,
-    endpoint: &Endpoint,
-    request: &ChatRequest,
-    set: &Map<String, Value>,
-    stream: bool,
-) -> Result<UpstreamCall, UpstreamError> {
-    match provider.kind {
-        ProviderKind::Bedrock => bedrock::call(provider, endpoint, request, set, stream),
-        ProviderKind::Sagemaker => sagemaker::call(provider, endpoint, request, set, stream),
-        ProviderKind::Openai | ProviderKind::OpenaiCompatible => {
-            openai::call(provider, endpoint, request, set, stream)
-        }
-        ProviderKind::Vertex
-        | ProviderKind::Gemini
-        | ProviderKind::Anthropic
-        | ProviderKind::AzureOpenai
-        | ProviderKind::Cohere => Err(config_error("not available yet")),
+pub fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
+    match asked.provider.kind {
+        ProviderKind::Bedrock => bedrock::call(asked),
+        ProviderKind::Sagemaker => sagemaker::call(asked),
+        ProviderKind::Vertex | ProviderKind::Gemini => google::call(asked),
+        ProviderKind::Anthropic => anthropic::call(asked),
+        ProviderKind::AzureOpenai => azure::call(asked),
+        ProviderKind::Cohere => cohere::call(asked),
+        ProviderKind::Openai | ProviderKind::OpenaiCompatible => openai::call(asked),
     }
+}
+
+/// What most addresses leave to the body.
+fn place(endpoint: &Endpoint) -> Place<'_> {
+    Place { dialect: endpoint.dialect, model: &endpoint.model, named: true, limit: "max_completion_tokens" }
 }
 
 /// What a status of 400 or more means. Header names are lower-case.

@@ -15,5 +15,6 @@ pub mod openai_responses;
 mod reader;
 pub mod redact;
 pub mod tgi;
+pub mod translate;
 
 pub use decoder::{DecodeAs, Decoder, Framing, RawMode};

@@ -42,3 +42,32 @@ fn named(word: &str, code: &str, message: &str) -> Option<ErrorKind> {
         _ => return None,
     })
 }
+
+/// An error document (or the data of an error event) to a caller of this dialect.
+#[must_use]
+pub fn error_body(status: u16, kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> Value {
+    let id = if request_id.is_empty() { Value::Null } else { Value::from(request_id) };
+    serde_json::json!({
+        "type": "error",
+        "error": {"type": word_of(status, kind), "message": message, "code": kind.as_str(), "hint": hint},
+        "request_id": id,
+    })
+}
+
+/// Our own failures are `api_error`: a caller's client must not take them for its own mistake.
+fn word_of(status: u16, kind: ErrorKind) -> &'static str {
+    match kind {
+        // Only the edge itself answers with these, and then it is about the caller.
+        _ if status == 401 => "authentication_error",
+        _ if status == 403 => "permission_error",
+        _ if status == 404 => "not_found_error",
+        ErrorKind::RateLimited | ErrorKind::ProvisionedFull | ErrorKind::QuotaExhausted => "rate_limit_error",
+        ErrorKind::Capacity | ErrorKind::CapacityWarming => "overloaded_error",
+        ErrorKind::Timeout => "timeout_error",
+        ErrorKind::InvalidRequest | ErrorKind::ContextLength | ErrorKind::ContentFiltered => {
+            "invalid_request_error"
+        }
+        ErrorKind::Conflict => "conflict_error",
+        _ => "api_error",
+    }
+}

@@ -1,9 +1,16 @@
 //! Anthropic Messages.
 
+mod decode;
+mod encode;
 mod errors;
+mod from_chat;
 mod read;
 
-pub use errors::error_in;
+pub use decode::decode_chat;
+pub use encode::{StreamEncoder, encode_answer};
+pub use errors::{error_body, error_in};
+pub use from_chat::{as_hosted, encode_chat};
+pub(crate) use from_chat::{drop_unsigned, safe_id, thinking};
 pub(crate) use read::MessagesReader;
 
 use crate::domain::stream::StopReason;

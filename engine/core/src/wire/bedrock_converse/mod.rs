@@ -4,4 +4,4 @@ mod read;
 mod request;
 
 pub(crate) use read::ConverseReader;
-pub use request::encode_request;
+pub use request::encode_chat;

@@ -1,7 +1,9 @@
 //! Cohere chat, version 2.
 
+mod from_chat;
 mod read;
 
+pub use from_chat::encode_chat;
 pub(crate) use read::CohereReader;
 
 use crate::domain::stream::StopReason;

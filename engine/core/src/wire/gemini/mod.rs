@@ -1,9 +1,11 @@
 //! Google's generateContent and streamGenerateContent.
 
 mod errors;
+mod from_chat;
 mod read;
 
 pub use errors::{error_in, retry_delay_ms};
+pub use from_chat::encode_chat;
 pub(crate) use read::GeminiReader;
 
 use crate::domain::stream::StopReason;

@@ -1,7 +1,13 @@
 //! OpenAI Responses.
 
+mod decode;
+mod encode;
+mod from_chat;
 mod read;
 
+pub use decode::decode_chat;
+pub use encode::{Identity, StreamEncoder, encode_answer};
+pub use from_chat::encode_chat;
 pub(crate) use read::ResponsesReader;
 
 use crate::domain::stream::StopReason;

@@ -1,7 +1,10 @@
 //! Text Generation Inference and the containers that copy it: one text in, one text out.
 
+mod from_chat;
 mod read;
 
+pub use from_chat::encode_chat;
+pub(crate) use from_chat::{prompt, words};
 pub(crate) use read::TgiReader;
 
 use crate::domain::stream::StopReason;
