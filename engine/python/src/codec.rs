@@ -4,11 +4,15 @@ use crossfade_core::domain::answer::{Answer, Block};
 use crossfade_core::domain::snapshot::{CapacityClass, Dialect, ProviderKind};
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers;
-use crossfade_core::wire::{DecodeAs, Decoder, Framing, RawMode};
+use crossfade_core::wire::translate::{Place, outbound};
+use crossfade_core::wire::{DecodeAs, Decoder, Framing, RawMode, openai_chat};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+/// Nesting of a body that is read by hand: the gateway's own limit comes from the config.
+const MAX_DEPTH: u32 = 64;
 
 /// A word of the config as the engine's value.
 fn word<T: DeserializeOwned>(text: &str) -> PyResult<T> {
@@ -100,4 +104,25 @@ pub(crate) fn classify(
         "pushback_ms": error.pushback_ms,
     });
     Ok(document.to_string())
+}
+
+/// A caller's body as the body its upstream would get, with the warnings, as one JSON document.
+#[pyfunction]
+#[pyo3(signature = (caller, upstream, model, body, stream = false))]
+pub(crate) fn translate_request(
+    caller: &str,
+    upstream: &str,
+    model: &str,
+    body: &[u8],
+    stream: bool,
+) -> PyResult<String> {
+    let refused = |detail: String| PyValueError::new_err(detail);
+    let request = openai_chat::decode_request(word::<Dialect>(caller)?, body, MAX_DEPTH)
+        .map_err(|error| refused(error.to_string()))?;
+    let place =
+        Place { dialect: word::<Dialect>(upstream)?, model, named: true, limit: "max_completion_tokens" };
+    let sent = outbound(&request, &serde_json::Map::new(), place, stream)
+        .map_err(|error| refused(format!("{}: {}", error.kind.as_str(), error.detail)))?;
+    let body: Value = serde_json::from_slice(&sent.body).map_err(|error| refused(error.to_string()))?;
+    Ok(json!({"body": body, "warnings": sent.warnings}).to_string())
 }
