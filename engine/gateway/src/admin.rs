@@ -23,6 +23,7 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
             Some(feature) if method == Method::PUT => kill(&shared, feature, true),
             Some(feature) if method == Method::DELETE => kill(&shared, feature, false),
             _ => crate::ingress::error_answer(
+                crossfade_core::domain::snapshot::Dialect::OpenaiChat,
                 ErrorKind::NotFound,
                 &format!("there is no {path} here"),
                 ROUTES_HINT,

@@ -9,8 +9,9 @@ use crossfade_core::decide::split::split_point;
 use crossfade_core::domain::decision::{ArmKind, Refusal};
 use crossfade_core::domain::outcome::ErrorKind;
 use crossfade_core::domain::request::{ChatRequest, RequestFacts};
-use crossfade_core::domain::snapshot::Snapshot;
+use crossfade_core::domain::snapshot::{Dialect, Snapshot};
 use crossfade_core::wire::openai_chat;
+use crossfade_core::wire::translate::{Said, dialect_of_route, encode_error, error_status};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
@@ -25,24 +26,31 @@ use crate::upstream::attempt::Job;
 /// Answers one request of the data port.
 pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
     let in_flight = InFlight::enter(&shared);
-    let response = match (request.method(), request.uri().path()) {
-        (&Method::POST, "/v1/chat/completions") => chat(&shared, request).await,
+    let dialect = dialect_of_route(request.uri().path());
+    let routed = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/v1/chat/completions" | "/v1/responses" | "/v1/messages") => {
+            chat(&shared, dialect, request).await
+        }
+        (&Method::POST, "/v1/messages/count_tokens") => count_tokens(&shared, dialect, request).await,
         (&Method::GET, "/v1/models") => models(&shared, request.headers()),
-        (&Method::GET, "/health/liveliness") => plain(StatusCode::OK, "alive"),
-        (&Method::GET, "/health/readiness") => readiness(&shared),
-        (_, "/v1/chat/completions" | "/v1/models") => refuse(
+        (&Method::GET, "/health/liveliness") => Ok(plain(StatusCode::OK, "alive")),
+        (&Method::GET, "/health/readiness") => Ok(readiness(&shared)),
+        (_, path) if ROUTES.contains(&path) => Err(refuse(
             405,
             ErrorKind::InvalidRequest,
             "the method is not allowed here",
-            "chat is POST, models is GET",
-        ),
-        (_, path) => refuse(404, ErrorKind::NotFound, &format!("there is no {path} here"), ROUTES_HINT),
+            "chat, responses and messages are POST, models is GET",
+        )),
+        (_, path) => Err(refuse(404, ErrorKind::NotFound, &format!("there is no {path} here"), ROUTES_HINT)),
     };
     drop(in_flight);
-    response
+    routed.unwrap_or_else(|refused| refused.answer(dialect))
 }
 
-const ROUTES_HINT: &str = "routes: POST /v1/chat/completions, GET /v1/models, GET /health/readiness";
+const ROUTES: [&str; 5] =
+    ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v1/models"];
+const ROUTES_HINT: &str =
+    "routes: POST /v1/chat/completions, /v1/responses, /v1/messages; GET /v1/models, /health/readiness";
 
 /// Counts requests between accept and the head of their answer.
 struct InFlight<'a>(&'a Shared);
@@ -68,65 +76,53 @@ pub fn readiness(shared: &Shared) -> Response<AnswerBody> {
     }
 }
 
-fn models(shared: &Shared, headers: &HeaderMap) -> Response<AnswerBody> {
-    let snapshot = match shared.readiness() {
-        Ok(snapshot) => snapshot,
-        Err(reason) => return not_ready(reason),
-    };
-    let caller = match identify(&snapshot, headers, &shared.options.pepper) {
-        Ok(caller) => caller,
-        Err(stranger) => return turn_away(&stranger),
-    };
+fn models(shared: &Shared, headers: &HeaderMap) -> Routed {
+    let snapshot = shared.readiness().map_err(not_ready)?;
+    let caller =
+        identify(&snapshot, headers, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
     let data: Vec<_> = snapshot
         .features
         .keys()
         .filter(|feature| caller.may_use(feature))
         .map(|feature| {
-            serde_json::json!({"id": feature, "object": "model", "created": snapshot.issued_unix_s, "owned_by": "crossfade"})
+            serde_json::json!({"id": feature, "object": "model", "created": snapshot.issued_unix_s, "owned_by": "crossfade", "type": "model", "display_name": feature})
         })
         .collect();
-    json(StatusCode::OK, serde_json::json!({"object": "list", "data": data}).to_string().into_bytes())
+    // One document that the clients of both APIs read.
+    let list = serde_json::json!({"object": "list", "data": data, "has_more": false});
+    Ok(json(StatusCode::OK, list.to_string().into_bytes()))
 }
 
-async fn chat(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
+async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>) -> Routed {
     let began = Instant::now();
-    let snapshot = match shared.readiness() {
-        Ok(snapshot) => snapshot,
-        Err(reason) => return not_ready(reason),
-    };
+    let snapshot = shared.readiness().map_err(not_ready)?;
     let (head, body) = request.into_parts();
-    let caller = match identify(&snapshot, &head.headers, &shared.options.pepper) {
-        Ok(caller) => caller,
-        Err(stranger) => return turn_away(&stranger),
-    };
-    let bytes = match receive(&snapshot, body).await {
-        Ok(bytes) => bytes,
-        Err(response) => return *response,
-    };
-    let decoded = match openai_chat::decode_request(&bytes, snapshot.edge.json_depth) {
-        Ok(decoded) => decoded,
-        Err(error) => {
-            return refuse(
+    let caller = identify(&snapshot, &head.headers, &shared.options.pepper)
+        .map_err(|stranger| turn_away(&stranger))?;
+    let bytes = receive(&snapshot, body).await?;
+    let decoded =
+        openai_chat::decode_request(dialect, &bytes, snapshot.edge.json_depth).map_err(|error| {
+            refuse(
                 400,
                 ErrorKind::InvalidRequest,
                 &error.to_string(),
-                "see the OpenAI Chat Completions reference",
-            );
-        }
-    };
+                "see the reference of the API you call",
+            )
+        })?;
     let (facts, include_usage) = facts(shared, &caller, &head.headers, &decoded);
     if !caller.may_use(&facts.feature) {
         let text = format!("this key may not use the feature {:?}", facts.feature);
-        return refuse(403, ErrorKind::Auth, &text, "ask for a key that lists the feature");
+        return Err(refuse(403, ErrorKind::Auth, &text, "ask for a key that lists the feature"));
     }
     if facts.pin.is_some() && !caller.may_measure() {
-        return refuse(403, ErrorKind::Auth, "this key may not pin an endpoint", "leave out x-crossfade-pin");
+        let text = "this key may not pin an endpoint";
+        return Err(refuse(403, ErrorKind::Auth, text, "leave out x-crossfade-pin"));
     }
     let draw = split_point("draw", &facts.request_id);
     let decision = match shared.with_engine(|engine, now| engine.choose(&facts, now, draw)) {
         Some(Ok(decision)) => decision,
-        Some(Err(refusal)) => return refusal_answer(shared, &facts, refusal),
-        None => return not_ready("no snapshot yet"),
+        Some(Err(refusal)) => return Err(refusal_answer(shared, &facts, refusal)),
+        None => return Err(not_ready("no snapshot yet")),
     };
     // What is captured is the caller's own text, kept only where the feature's policy says so.
     let capture = decision.capture && decision.arm.kind != ArmKind::Pin;
@@ -142,30 +138,48 @@ async fn chat(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Answ
         request_text,
         snapshot: Arc::clone(&snapshot),
     };
-    relay(Arc::new(job)).await
+    Ok(relay(Arc::new(job)).await)
 }
 
-async fn receive(snapshot: &Snapshot, body: Incoming) -> Result<Bytes, Box<Response<AnswerBody>>> {
+/// An estimate, as `x-crossfade-warnings` says: which model will answer is not known before.
+async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>) -> Routed {
+    let snapshot = shared.readiness().map_err(not_ready)?;
+    let (head, body) = request.into_parts();
+    identify(&snapshot, &head.headers, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
+    let bytes = receive(&snapshot, body).await?;
+    let decoded =
+        openai_chat::decode_request(dialect, &bytes, snapshot.edge.json_depth).map_err(|error| {
+            refuse(
+                400,
+                ErrorKind::InvalidRequest,
+                &error.to_string(),
+                "send the body of the request to count",
+            )
+        })?;
+    let counted = openai_chat::facts(&decoded).input_tokens;
+    let mut answer =
+        json(StatusCode::OK, serde_json::json!({"input_tokens": counted}).to_string().into_bytes());
+    let warning = HeaderValue::from_static("input_tokens is an estimate");
+    answer.headers_mut().insert("x-crossfade-warnings", warning);
+    Ok(answer)
+}
+
+async fn receive(snapshot: &Snapshot, body: Incoming) -> Result<Bytes, Refused> {
     let edge = &snapshot.edge;
     let collect = Limited::new(body, edge.body_bytes).collect();
     match tokio::time::timeout(Duration::from_millis(edge.receive_ms), collect).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let text = format!("the body is larger than {} bytes", edge.body_bytes);
-            Err(Box::new(refuse(
-                413,
-                ErrorKind::InvalidRequest,
-                &text,
-                "send less, or raise gateway.body_limit",
-            )))
+            Err(refuse(413, ErrorKind::InvalidRequest, &text, "send less, or raise gateway.body_limit"))
         }
         Ok(Err(error)) => {
             let text = format!("the body could not be read: {error}");
-            Err(Box::new(refuse(400, ErrorKind::InvalidRequest, &text, "send the whole body")))
+            Err(refuse(400, ErrorKind::InvalidRequest, &text, "send the whole body"))
         }
         Err(_) => {
             let text = format!("the request did not arrive within {} ms", edge.receive_ms);
-            Err(Box::new(refuse(408, ErrorKind::Timeout, &text, "send the body at once")))
+            Err(refuse(408, ErrorKind::Timeout, &text, "send the body at once"))
         }
     }
 }
@@ -196,7 +210,7 @@ fn facts(
     (facts, said.include_usage)
 }
 
-fn refusal_answer(shared: &Shared, facts: &RequestFacts, refusal: Refusal) -> Response<AnswerBody> {
+fn refusal_answer(shared: &Shared, facts: &RequestFacts, refusal: Refusal) -> Refused {
     shared.reports.refused(&facts.feature);
     match refusal {
         Refusal::UnknownFeature { feature, nearest } => {
@@ -216,16 +230,15 @@ fn refusal_answer(shared: &Shared, facts: &RequestFacts, refusal: Refusal) -> Re
         }
         Refusal::AllOpen { feature, retry_after_ms } => {
             let text = format!("every endpoint of the feature {feature:?} is failing");
-            let mut answer = refuse(503, ErrorKind::Capacity, &text, "try again after retry-after-ms");
-            answer.headers_mut().insert("retry-after-ms", HeaderValue::from(retry_after_ms));
-            answer.headers_mut().insert("retry-after", HeaderValue::from(retry_after_ms.div_ceil(1000)));
-            answer.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
-            answer
+            Refused {
+                retry_after_ms: Some(retry_after_ms),
+                ..refuse(503, ErrorKind::Capacity, &text, "try again after retry-after-ms")
+            }
         }
     }
 }
 
-fn turn_away(stranger: &Stranger) -> Response<AnswerBody> {
+fn turn_away(stranger: &Stranger) -> Refused {
     match stranger {
         Stranger::NoKey => {
             refuse(401, ErrorKind::Auth, "a virtual key is needed", "send Authorization: Bearer cf-…")
@@ -239,13 +252,20 @@ fn turn_away(stranger: &Stranger) -> Response<AnswerBody> {
     }
 }
 
-fn not_ready(reason: &str) -> Response<AnswerBody> {
+fn not_ready(reason: &'static str) -> Refused {
     refuse(503, ErrorKind::Capacity, &format!("the gateway is not ready: {reason}"), "try again in a second")
 }
 
 /// An error whose status follows from its kind.
-pub fn error_answer(kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> Response<AnswerBody> {
-    let (status, body) = openai_chat::encode_error(kind, message, hint, request_id);
+pub fn error_answer(
+    dialect: Dialect,
+    kind: ErrorKind,
+    message: &str,
+    hint: &str,
+    request_id: &str,
+) -> Response<AnswerBody> {
+    let status = error_status(dialect, kind);
+    let body = encode_error(dialect, status, kind, Said { message, hint, request_id });
     let mut answer = json(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), body);
     if let Ok(value) = request_id.parse() {
         answer.headers_mut().insert("x-crossfade-request-id", value);
@@ -253,9 +273,33 @@ pub fn error_answer(kind: ErrorKind, message: &str, hint: &str, request_id: &str
     answer
 }
 
-fn refuse(status: u16, kind: ErrorKind, message: &str, hint: &str) -> Response<AnswerBody> {
-    let (_, body) = openai_chat::encode_error(kind, message, hint, "");
-    json(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), body)
+type Routed = Result<Response<AnswerBody>, Refused>;
+
+/// A request that went no further than the edge; said in its caller's dialect at the very end.
+struct Refused {
+    status: u16,
+    kind: ErrorKind,
+    message: String,
+    hint: String,
+    retry_after_ms: Option<u64>,
+}
+
+fn refuse(status: u16, kind: ErrorKind, message: &str, hint: &str) -> Refused {
+    Refused { status, kind, message: message.to_owned(), hint: hint.to_owned(), retry_after_ms: None }
+}
+
+impl Refused {
+    fn answer(&self, dialect: Dialect) -> Response<AnswerBody> {
+        let said = Said { message: &self.message, hint: &self.hint, request_id: "" };
+        let body = encode_error(dialect, self.status, self.kind, said);
+        let mut answer = json(StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST), body);
+        if let Some(wait_ms) = self.retry_after_ms {
+            answer.headers_mut().insert("retry-after-ms", HeaderValue::from(wait_ms));
+            answer.headers_mut().insert("retry-after", HeaderValue::from(wait_ms.div_ceil(1000)));
+            answer.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        answer
+    }
 }
 
 /// A JSON answer.

@@ -9,7 +9,8 @@ use crossfade_core::domain::decision::{Next, Role};
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::domain::snapshot::Hold;
 use crossfade_core::domain::stream::StreamEvent;
-use crossfade_core::wire::openai_chat::{StreamEncoder, encode_error_event};
+use crossfade_core::wire::openai_responses::Identity;
+use crossfade_core::wire::translate::{Said, StreamWriter, answer_id, encode_answer, encode_error_event};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::{Bytes, Frame};
@@ -29,8 +30,12 @@ const QUEUED_CHUNKS: usize = 16;
 struct Commit {
     attempt: Attempt,
     held: Vec<u8>,
-    encoder: StreamEncoder,
+    encoder: StreamWriter,
+    identity: Identity,
 }
+
+/// What an attempt has for its caller when it may be shown.
+type Begun = (Vec<u8>, StreamWriter, Identity);
 
 /// Answers a request that has been planned.
 pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
@@ -51,9 +56,9 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
         let role = ticket.role;
         let mut attempt = Attempt::new(Arc::clone(&job), ticket);
         match until_commit(&job, &mut attempt).await {
-            Ok((held, encoder)) => {
+            Ok((held, encoder, identity)) => {
                 let headers = truth(&job, &attempt, overhead);
-                return commit(&job, Commit { attempt, held, encoder }, headers);
+                return commit(&job, Commit { attempt, held, encoder, identity }, headers);
             }
             Err(error) => {
                 tried.push(Tried { candidate, role, error: error.clone(), took_ms: attempt.took_ms() });
@@ -90,13 +95,19 @@ fn ticket(job: &Job, candidate: usize, role: Role, reason: String, index: usize)
 
 /// Reads until the caller may see something: the first content of a stream, the end of a plain or
 /// buffered answer.
-async fn until_commit(job: &Job, attempt: &mut Attempt) -> Result<(Vec<u8>, StreamEncoder), UpstreamError> {
+async fn until_commit(job: &Job, attempt: &mut Attempt) -> Result<Begun, UpstreamError> {
     attempt.send().await?;
     let hold_all = !job.facts.stream || job.decision.hold == Hold::All;
     let model =
         job.snapshot.endpoints.get(&attempt.ticket().candidate.endpoint).map_or("", |e| e.model.as_str());
-    let id = format!("chatcmpl-{}", job.facts.request_id);
-    let mut encoder = StreamEncoder::new(&id, unix_ms() / 1000, model, job.include_usage);
+    let dialect = job.request.dialect;
+    let identity = Identity {
+        id: answer_id(dialect, &job.facts.request_id),
+        created: unix_ms() / 1000,
+        model: model.to_owned(),
+        origin: attempt.upstream_dialect,
+    };
+    let mut encoder = StreamWriter::new(dialect, &identity, job.include_usage);
     let (mut events, mut raw, mut held) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         attempt.advance(&mut events, &mut raw).await?;
@@ -106,7 +117,7 @@ async fn until_commit(job: &Job, attempt: &mut Attempt) -> Result<(Vec<u8>, Stre
             if over && attempt.answer.is_empty() {
                 return Err(failure(ErrorKind::EmptyResponse, "a success without any content".to_owned()));
             }
-            return Ok((held, encoder));
+            return Ok((held, encoder, identity));
         }
     }
 }
@@ -116,7 +127,7 @@ async fn until_commit(job: &Job, attempt: &mut Attempt) -> Result<(Vec<u8>, Stre
 fn encode(
     job: &Job,
     attempt: &Attempt,
-    encoder: &mut StreamEncoder,
+    encoder: &mut StreamWriter,
     events: &[StreamEvent],
     raw: &mut Vec<u8>,
     out: &mut Vec<u8>,
@@ -135,13 +146,7 @@ fn commit(job: &Arc<Job>, mut commit: Commit, headers: Vec<(&'static str, String
         let bytes = if stream || commit.attempt.passthrough {
             std::mem::take(&mut commit.held)
         } else {
-            let model =
-                headers.iter().find(|(name, _)| *name == "x-crossfade-model").map_or("", |(_, value)| value);
-            commit.attempt.answer.encode(
-                &format!("chatcmpl-{}", job.facts.request_id),
-                unix_ms() / 1000,
-                model,
-            )
+            encode_answer(job.request.dialect, &commit.attempt.answer, &commit.identity)
         };
         commit.attempt.close(None, Ending::Served, None);
         full_body(bytes)
@@ -188,7 +193,9 @@ async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
         };
         encode(&job, &commit.attempt, &mut commit.encoder, &events, &mut raw, &mut out);
         if let Err(error) = advanced {
-            out.extend(encode_error_event(error.kind, &error.detail, MID_STREAM_HINT, &job.facts.request_id));
+            let request_id = job.facts.request_id.as_str();
+            let said = Said { message: &error.detail, hint: MID_STREAM_HINT, request_id };
+            out.extend(encode_error_event(job.request.dialect, error.kind, said));
             // The caller may be gone as well; the record below says what happened either way.
             let written = Written::default();
             let _ = sender.send(Ok(Frame::data(written.watched(out)))).await;
@@ -219,7 +226,8 @@ fn give_up(job: &Job, tried: &[Tried]) -> Response<AnswerBody> {
     let last = tried.last().map(|tried| tried.error.clone());
     let error = last
         .unwrap_or_else(|| failure(ErrorKind::Timeout, "the deadline was over before an attempt".to_owned()));
-    let mut answer = error_answer(error.kind, &error.detail, hint(error.kind), &job.facts.request_id);
+    let mut answer =
+        error_answer(job.request.dialect, error.kind, &error.detail, hint(error.kind), &job.facts.request_id);
     let headers = answer.headers_mut();
     for (name, value) in [
         ("x-crossfade-attempts", tried.len().to_string()),

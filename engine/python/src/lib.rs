@@ -2,11 +2,12 @@
 //! runs per request.
 #![forbid(unsafe_code)]
 
+mod codec;
+
 use crossfade_core::decide::split::split_point as point;
 use crossfade_core::decide::{Engine, Observation, Tried};
 use crossfade_core::domain::request::RequestFacts;
-use crossfade_core::domain::snapshot::{CapacityClass, ProviderKind, Snapshot};
-use crossfade_core::providers;
+use crossfade_core::domain::snapshot::Snapshot;
 use crossfade_gateway::{GatewayOptions, Stop, run};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -132,15 +133,6 @@ fn check_snapshot(snapshot: &[u8]) -> PyResult<()> {
     parse_snapshot(snapshot).map(|_| ())
 }
 
-/// What a provider's refusal means, as JSON. `headers`: `[[name, value], …]`, names lower-case.
-#[pyfunction]
-fn classify(kind: &str, capacity: &str, status: u16, headers: &str, body: &[u8]) -> PyResult<String> {
-    let kind: ProviderKind = read(&format!("\"{kind}\""))?;
-    let capacity: CapacityClass = read(&format!("\"{capacity}\""))?;
-    let headers: Vec<(String, String)> = read(headers)?;
-    write(&providers::classify(kind, capacity, status, &headers, body))
-}
-
 /// `split-v1`: a unit's fixed place in [0, 1).
 #[pyfunction]
 fn split_point(salt: &str, unit: &str) -> f64 {
@@ -151,7 +143,9 @@ fn split_point(salt: &str, unit: &str) -> f64 {
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Server>()?;
     module.add_class::<Decider>()?;
+    module.add_function(wrap_pyfunction!(codec::decode_answer, module)?)?;
+    module.add_function(wrap_pyfunction!(codec::classify, module)?)?;
+    module.add_function(wrap_pyfunction!(codec::translate_request, module)?)?;
     module.add_function(wrap_pyfunction!(check_snapshot, module)?)?;
-    module.add_function(wrap_pyfunction!(classify, module)?)?;
     module.add_function(wrap_pyfunction!(split_point, module)?)
 }

@@ -10,8 +10,8 @@ from crossfade.config.check_auth import find_auth_problems
 from crossfade.config.features import Config, FeatureSection
 from crossfade.config.load import Marks, Problem, place_of
 from crossfade.config.regions import regions_of
-from crossfade.config.schema import AWS_KINDS, ProviderSection
-from crossfade.domain.snapshot import Dialect, ProviderKind
+from crossfade.config.schema import AWS_KINDS, DIALECTS_OF_KIND, ProviderSection
+from crossfade.domain.snapshot import ProviderKind
 
 
 @dataclass(slots=True)
@@ -72,6 +72,10 @@ def _check_provider(found: _Check, name: str, provider: ProviderSection) -> None
         found.problem(place, what, hint)
     if kind is ProviderKind.OPENAI_COMPATIBLE and not provider.base_url:
         found.problem(path, "base_url is missing", "such as http://127.0.0.1:8000/v1")
+    if kind is ProviderKind.AZURE_OPENAI and not provider.base_url:
+        found.problem(path, "base_url is missing", "such as https://NAME.openai.azure.com")
+    if kind is ProviderKind.VERTEX and not provider.project:
+        found.problem(path, "project is missing", "project: my-project")
     if provider.base_url and not provider.base_url.startswith(("http://", "https://")):
         found.problem((*path, "base_url"), "must start with http:// or https://")
 
@@ -84,8 +88,9 @@ def _check_endpoints(found: _Check) -> None:
         kind = ProviderKind(found.config.providers[endpoint.provider].kind)
         if kind in AWS_KINDS and not endpoint.region:
             found.problem(path, f"an endpoint of kind {kind.value} needs a region", "region: us-east-1")
-        if endpoint.dialect is not None and endpoint.dialect not in set(Dialect):
-            found.problem((*path, "dialect"), f"not available yet: dialect {endpoint.dialect}")
+        if endpoint.dialect not in {None, *DIALECTS_OF_KIND[kind]}:
+            hint = f"one of {', '.join(DIALECTS_OF_KIND[kind])}"
+            found.problem((*path, "dialect"), f"kind {kind.value} does not speak {endpoint.dialect}", hint)
         if endpoint.capacity.class_ == "provisioned" and endpoint.capacity.units is None:
             found.warn((*path, "capacity"), "provisioned capacity without units", "units: 6 MU")
 

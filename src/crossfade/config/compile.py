@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from crossfade.config.features import Config, ExperimentSection, FeatureSection, TargetSection
 from crossfade.config.schema import (
     AWS_KINDS,
-    DIALECT_OF_KIND,
+    DIALECTS_OF_KIND,
+    KEYED_KINDS,
     AuthSection,
     EndpointSection,
     ProviderSection,
@@ -115,13 +116,28 @@ def _key(hashed: str, features: tuple[str, ...]) -> Key:
 def _scheme(provider: ProviderSection) -> AuthScheme:
     if provider.auth.method == "none":
         return AuthScheme.NONE
-    return AuthScheme.SIGV4 if ProviderKind(provider.kind) in AWS_KINDS else AuthScheme.BEARER
+    kind = ProviderKind(provider.kind)
+    if kind in AWS_KINDS:
+        return AuthScheme.SIGV4
+    keyed = kind in KEYED_KINDS and provider.auth.method == "api-key"
+    return AuthScheme.API_KEY if keyed else AuthScheme.BEARER
 
 
 def _provider(name: str, provider: ProviderSection) -> Provider:
     scheme = _scheme(provider)
     auth = Auth(scheme=scheme, credential=None if scheme is AuthScheme.NONE else name)
-    return Provider(kind=ProviderKind(provider.kind), base_url=provider.base_url, auth=auth)
+    return Provider(
+        kind=ProviderKind(provider.kind), base_url=provider.base_url, project=provider.project, auth=auth
+    )
+
+
+def _dialect(kind: ProviderKind, model: str) -> Dialect:
+    """A kind's usual dialect; partner models of Vertex keep their own."""
+    if kind is ProviderKind.VERTEX and model.startswith("claude"):
+        return Dialect.ANTHROPIC_MESSAGES
+    if kind is ProviderKind.VERTEX and "/" in model:
+        return Dialect.OPENAI_CHAT
+    return DIALECTS_OF_KIND[kind][0]
 
 
 def _endpoint(config: Config, endpoint: EndpointSection) -> Endpoint:
@@ -131,7 +147,7 @@ def _endpoint(config: Config, endpoint: EndpointSection) -> Endpoint:
         provider=endpoint.provider,
         region=endpoint.region,
         model=endpoint.model,
-        dialect=Dialect(endpoint.dialect) if endpoint.dialect else DIALECT_OF_KIND[kind],
+        dialect=Dialect(endpoint.dialect) if endpoint.dialect else _dialect(kind, endpoint.model),
         capacity=Capacity(capacity_class=CapacityClass(endpoint.capacity.class_), units=units, unit=unit),
         weight=endpoint.weight,
         breaker=endpoint.breaker.policy(),

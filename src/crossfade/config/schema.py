@@ -105,38 +105,39 @@ class AuthSection(Section):
     sts_region: str = Field("us-east-1", description="Region of the token service.")
 
 
-KINDS_LATER = ("vertex", "gemini", "anthropic", "azure-openai", "cohere")
-
-
-def _kind(value: str) -> str:
-    if value in KINDS_LATER:
-        raise ValueError(f"not available yet: provider kind {value}")
-    return value
-
-
-Kind = Annotated[
-    Literal[
-        "bedrock",
-        "sagemaker",
-        "vertex",
-        "gemini",
-        "openai",
-        "anthropic",
-        "azure-openai",
-        "cohere",
-        "openai-compatible",
-    ],
-    AfterValidator(_kind),
+Kind = Literal[
+    "bedrock",
+    "sagemaker",
+    "vertex",
+    "gemini",
+    "openai",
+    "anthropic",
+    "azure-openai",
+    "cohere",
+    "openai-compatible",
 ]
 
-DIALECT_OF_KIND: dict[ProviderKind, Dialect] = {
-    ProviderKind.BEDROCK: Dialect.BEDROCK_CONVERSE,
-    ProviderKind.SAGEMAKER: Dialect.OPENAI_CHAT,
-    ProviderKind.OPENAI: Dialect.OPENAI_CHAT,
-    ProviderKind.OPENAI_COMPATIBLE: Dialect.OPENAI_CHAT,
+# A kind's dialects, the usual one first.
+DIALECTS_OF_KIND: dict[ProviderKind, tuple[Dialect, ...]] = {
+    ProviderKind.BEDROCK: (Dialect.BEDROCK_CONVERSE, Dialect.BEDROCK_INVOKE),
+    ProviderKind.SAGEMAKER: (Dialect.OPENAI_CHAT, Dialect.TGI),
+    ProviderKind.VERTEX: (Dialect.GEMINI, Dialect.ANTHROPIC_MESSAGES, Dialect.OPENAI_CHAT),
+    ProviderKind.GEMINI: (Dialect.GEMINI,),
+    ProviderKind.OPENAI: (Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES),
+    ProviderKind.ANTHROPIC: (Dialect.ANTHROPIC_MESSAGES,),
+    ProviderKind.AZURE_OPENAI: (Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES),
+    ProviderKind.COHERE: (Dialect.COHERE_CHAT,),
+    ProviderKind.OPENAI_COMPATIBLE: (Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES),
 }
 AWS_KINDS = (ProviderKind.BEDROCK, ProviderKind.SAGEMAKER)
-CONVENTIONAL_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+# Kinds whose keys travel in a header of their own.
+KEYED_KINDS = (ProviderKind.VERTEX, ProviderKind.GEMINI, ProviderKind.ANTHROPIC, ProviderKind.AZURE_OPENAI)
+CONVENTIONAL_KEYS = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "cohere": "CO_API_KEY",
+}
 
 
 class ProviderSection(Section):

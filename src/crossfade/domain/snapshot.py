@@ -22,7 +22,12 @@ class ProviderKind(StrEnum):
 
     BEDROCK = "bedrock"
     SAGEMAKER = "sagemaker"
+    VERTEX = "vertex"
+    GEMINI = "gemini"
     OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    AZURE_OPENAI = "azure-openai"
+    COHERE = "cohere"
     OPENAI_COMPATIBLE = "openai-compatible"
 
 
@@ -30,14 +35,21 @@ class Dialect(StrEnum):
     """A wire format of requests and answers."""
 
     OPENAI_CHAT = "openai_chat"
+    OPENAI_RESPONSES = "openai_responses"
+    ANTHROPIC_MESSAGES = "anthropic_messages"
+    GEMINI = "gemini"
     BEDROCK_CONVERSE = "bedrock_converse"
+    BEDROCK_INVOKE = "bedrock_invoke"
+    COHERE_CHAT = "cohere_chat"
+    TGI = "tgi"
 
 
 class AuthScheme(StrEnum):
-    """How a call to a provider proves who we are."""
+    """How a call to a provider proves who we are (`api-key`: in the provider's own key header)."""
 
     NONE = "none"
     BEARER = "bearer"
+    API_KEY = "api-key"
     SIGV4 = "sigv4"
 
 
@@ -90,10 +102,14 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """`base_url` null = the provider's public address for the endpoint's region."""
+    """`base_url` null = the provider's public address for the endpoint's region.
+
+    `project`: where a provider bills the calls, if its addresses name it.
+    """
 
     kind: ProviderKind
     base_url: str | None
+    project: str | None
     auth: Auth
 
 

@@ -43,7 +43,7 @@ def test_the_smallest_config_expands_to_a_whole_snapshot():
         (GOOD.replace("features:", "feetures:"), "did you mean features?"),
         (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], deadline: 4}"), "write a unit"),
         (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], rules: []}"), "not available yet"),
-        (GOOD.replace("openai/gpt-5-mini", "anthropic/claude"), "not available yet: provider kind anthropic"),
+        (GOOD.replace("openai/gpt-5-mini", "vertex/gemini-x"), "project is missing"),
         (GOOD + "  summary: [gpt]\n", "the key stands twice"),
         (GOOD + "gateway: {listen: 0.0.0.0:4000}\n", "without keys only loopback is served"),
         (GOOD + "gateway: {listen: 127.0.0.1:4100}\n", "is used twice"),

@@ -1,6 +1,8 @@
 //! The words of the engine: plain values, shared by every other module.
 
+pub mod answer;
 pub mod attempt;
+pub mod chat;
 pub mod decision;
 pub mod outcome;
 pub mod request;

@@ -91,6 +91,44 @@ impl ErrorKind {
     }
 }
 
+impl ErrorKind {
+    /// Whether the same request may pass at the same endpoint later.
+    #[must_use]
+    pub fn may_pass_here(self) -> bool {
+        match self {
+            Self::RateLimited
+            | Self::ProvisionedFull
+            | Self::Capacity
+            | Self::CapacityWarming
+            | Self::Timeout
+            | Self::Connection
+            | Self::ServerError
+            | Self::StreamInterrupted
+            | Self::EmptyResponse
+            | Self::MalformedOutput
+            | Self::Conflict => true,
+            Self::QuotaExhausted
+            | Self::Auth
+            | Self::Config
+            | Self::NotFound
+            | Self::InvalidRequest
+            | Self::ContextLength
+            | Self::ContentFiltered
+            | Self::ClientCancelled => false,
+        }
+    }
+
+    /// Whether the same request may pass at another endpoint now.
+    #[must_use]
+    pub fn may_pass_elsewhere(self) -> bool {
+        match self.class() {
+            OutcomeClass::Hard | OutcomeClass::Overload | OutcomeClass::Config => true,
+            OutcomeClass::Caller => matches!(self, Self::Conflict | Self::ContextLength),
+            OutcomeClass::Ok | OutcomeClass::Cancelled => false,
+        }
+    }
+}
+
 /// A provider's refusal or failure, normalised. `detail` is safe to show: redacted and bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamError {

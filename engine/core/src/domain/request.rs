@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::snapshot::Dialect;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsageSource {
@@ -21,6 +23,30 @@ pub struct Usage {
     pub source: UsageSource,
 }
 
+impl Usage {
+    /// From a provider that counts `read` and `written` inside `input`. What exceeds `input` was
+    /// counted twice over there, and is cut here.
+    #[must_use]
+    pub fn inclusive(input: u64, read: u64, written: u64, output: u64, reasoning: u64) -> Self {
+        let cache_read = read.min(input);
+        let cache_write = written.min(input - cache_read);
+        Self {
+            input_uncached: input - cache_read - cache_write,
+            cache_read,
+            cache_write,
+            output,
+            reasoning,
+            source: UsageSource::Provider,
+        }
+    }
+
+    /// All that went in, wherever it was read from.
+    #[must_use]
+    pub fn input(&self) -> u64 {
+        self.input_uncached + self.cache_read + self.cache_write
+    }
+}
+
 /// What `choose` looks at. `unit`: the sticky unit (session header, else `user`, else request id).
 /// `unix_s`: wall time, only for end dates. `pin`: serve from exactly this endpoint (measuring keys only; the shell has checked the right).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,9 +63,10 @@ pub struct RequestFacts {
     pub pin: Option<String>,
 }
 
-/// An OpenAI Chat request as the caller sent it: the whole body as a map, so that a same-dialect
+/// A request as the caller sent it, in its dialect: the whole body as a map, so that a same-dialect
 /// upstream gets every field, known to us or not, and other dialects translate from it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
+    pub dialect: Dialect,
     pub body: Map<String, Value>,
 }

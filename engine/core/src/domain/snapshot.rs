@@ -24,7 +24,12 @@ where
 pub enum ProviderKind {
     Bedrock,
     Sagemaker,
+    Vertex,
+    Gemini,
     Openai,
+    Anthropic,
+    AzureOpenai,
+    Cohere,
     OpenaiCompatible,
 }
 
@@ -35,7 +40,12 @@ impl ProviderKind {
         match self {
             Self::Bedrock => "bedrock",
             Self::Sagemaker => "sagemaker",
+            Self::Vertex => "vertex",
+            Self::Gemini => "gemini",
             Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+            Self::AzureOpenai => "azure-openai",
+            Self::Cohere => "cohere",
             Self::OpenaiCompatible => "openai-compatible",
         }
     }
@@ -45,7 +55,13 @@ impl ProviderKind {
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
     OpenaiChat,
+    OpenaiResponses,
+    AnthropicMessages,
+    Gemini,
     BedrockConverse,
+    BedrockInvoke,
+    CohereChat,
+    Tgi,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +69,7 @@ pub enum Dialect {
 pub enum AuthScheme {
     None,
     Bearer,
+    ApiKey,
     Sigv4,
 }
 
@@ -118,6 +135,8 @@ pub struct Provider {
     pub kind: ProviderKind,
     #[serde(deserialize_with = "required")]
     pub base_url: Option<String>,
+    #[serde(deserialize_with = "required")]
+    pub project: Option<String>,
     pub auth: Auth,
 }
 

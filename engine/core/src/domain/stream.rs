@@ -29,6 +29,10 @@ pub enum StreamEvent {
     Text(String),
     Refusal(String),
     Reasoning(String),
+    /// What binds the reasoning before it to its author: only that provider can read it.
+    ReasoningSignature(String),
+    /// Reasoning its author keeps unreadable, to be returned as it is.
+    RedactedReasoning(String),
     ToolStart {
         index: u32,
         id: String,
@@ -37,6 +41,11 @@ pub enum StreamEvent {
     ToolArguments {
         index: u32,
         fragment: String,
+    },
+    /// As `ReasoningSignature`, for a provider that binds it to a call.
+    ToolSignature {
+        index: u32,
+        signature: String,
     },
     /// `raw`: the provider's own word.
     Stop {
@@ -51,7 +60,8 @@ pub enum StreamEvent {
     Malformed(String),
     Error(UpstreamError),
     Terminal,
-    /// A field only the caller's own dialect knows (logprobs and the like), kept for translation.
+    /// Content without a common form (audio, a provider's own tools at work): it reaches a caller
+    /// of the same dialect as bytes, and nobody else.
     Extra(Value),
 }
 
@@ -69,6 +79,15 @@ impl StreamEvent {
     /// Whether the model moved: content, reasoning or the end; keep-alives are no progress.
     #[must_use]
     pub fn is_progress(&self) -> bool {
-        self.is_content() || matches!(self, Self::Reasoning(_) | Self::Stop { .. } | Self::Terminal)
+        self.is_content()
+            || matches!(
+                self,
+                Self::Reasoning(_)
+                    | Self::ReasoningSignature(_)
+                    | Self::RedactedReasoning(_)
+                    | Self::Extra(_)
+                    | Self::Stop { .. }
+                    | Self::Terminal
+            )
     }
 }

@@ -1,38 +1,50 @@
-//! Amazon Bedrock runtime: Converse and ConverseStream.
+//! Amazon Bedrock runtime: Converse and InvokeModel, plain and streamed.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::domain::outcome::{ErrorKind, UpstreamError};
-use crate::domain::request::ChatRequest;
-use crate::domain::snapshot::{Endpoint, Provider};
-use crate::wire::bedrock_converse::{encode_request, error_kind};
+use crate::domain::snapshot::Dialect;
+use crate::wire::anthropic_messages::as_hosted;
+use crate::wire::aws_errors::{error_kind, validation};
+use crate::wire::bedrock_invoke::is_messages;
 use crate::wire::closing::upstream_error;
-use crate::wire::{DecodeAs, openai_chat};
+use crate::wire::translate::{Encoded, outbound};
+use crate::wire::{DecodeAs, Framing, openai_chat};
 
 use super::amazon::{encode_segment, envelope};
-use super::{UpstreamCall, config_error, json_headers, sign, split_base};
+use super::{Asked, UpstreamCall, config_error, json_headers, place, sign, split_base};
 
-pub(super) fn call(
-    provider: &Provider,
-    endpoint: &Endpoint,
-    request: &ChatRequest,
-    set: &Map<String, Value>,
-    stream: bool,
-) -> Result<UpstreamCall, UpstreamError> {
+/// The version every region accepts for Messages bodies.
+const MESSAGES_VERSION: &str = "bedrock-2023-05-31";
+
+pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
+    let (provider, endpoint) = (asked.provider, asked.endpoint);
     let region = endpoint.region.as_deref().ok_or_else(|| config_error("the endpoint needs a region"))?;
     let (base, prefix) = match &provider.base_url {
         Some(url) => split_base(url),
         None => (format!("https://bedrock-runtime.{region}.amazonaws.com"), String::new()),
     };
-    let (body, warnings) = encode_request(&request.body, set)?;
-    let operation = if stream { "converse-stream" } else { "converse" };
+    let invoke = endpoint.dialect == Dialect::BedrockInvoke;
+    let messages = invoke && is_messages(&endpoint.model);
+    let mut place = place(endpoint);
+    if messages {
+        place.dialect = Dialect::AnthropicMessages;
+    }
+    let Encoded { body, warnings } = outbound(asked.request, asked.set, place, asked.stream)?;
+    let body = if messages { as_hosted(&body, MESSAGES_VERSION, false) } else { body };
+    let (operation, framing) = match (invoke, asked.stream) {
+        (true, true) => ("invoke-with-response-stream", Framing::AwsChunks),
+        (true, false) => ("invoke", Framing::AwsChunks),
+        (false, true) => ("converse-stream", Framing::AwsEvents),
+        (false, false) => ("converse", Framing::AwsEvents),
+    };
     Ok(UpstreamCall {
         base,
         path: format!("{prefix}/model/{}/{operation}", encode_segment(&endpoint.model)),
         headers: json_headers(),
         body,
         sign: sign(provider, "bedrock", region),
-        decode: if stream { DecodeAs::ConverseStream } else { DecodeAs::ConverseUnary },
+        decode: DecodeAs::new(place.dialect, asked.stream, framing),
         warnings,
     })
 }
@@ -44,7 +56,9 @@ pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -
     let kind = match (error_kind(&name, &message), original) {
         (Some(ErrorKind::ServerError), Some(original)) => openai_chat::by_status(original),
         (Some(kind), _) => kind,
+        (None, Some(original)) if status == 424 => openai_chat::by_status(original),
         (None, _) if status == 424 => ErrorKind::ServerError,
+        (None, _) if status == 400 => validation(&message.to_ascii_lowercase()),
         (None, _) => openai_chat::by_status(status),
     };
     upstream_error(kind, Some(status), &format!("{name}: {message}"))

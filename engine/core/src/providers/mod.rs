@@ -2,7 +2,11 @@
 //! each; the dialect they speak is `wire`'s.
 
 mod amazon;
+mod anthropic;
+mod azure;
 mod bedrock;
+mod cohere;
+mod google;
 mod openai;
 mod pushback;
 mod sagemaker;
@@ -14,13 +18,21 @@ use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::{AuthScheme, CapacityClass, Endpoint, Provider, ProviderKind};
 use crate::wire::DecodeAs;
 use crate::wire::closing::upstream_error;
+use crate::wire::translate::Place;
 
 /// How the shell must authenticate a call; the secrets are the shell's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sign {
     None,
     Bearer,
-    SigV4 { service: &'static str, region: String },
+    /// The key alone, in the provider's own header.
+    Key {
+        header: &'static str,
+    },
+    SigV4 {
+        service: &'static str,
+        region: String,
+    },
 }
 
 /// A call, ready but for its signature. `base`: `scheme://authority`; `path`: encoded.
@@ -35,25 +47,37 @@ pub struct UpstreamCall {
     pub warnings: Vec<String>,
 }
 
+/// A request and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub provider: &'a Provider,
+    pub endpoint: &'a Endpoint,
+    pub request: &'a ChatRequest,
+    /// The target's overrides, in the words of OpenAI Chat.
+    pub set: &'a Map<String, Value>,
+    pub stream: bool,
+}
+
 /// Prepares a request for an endpoint.
 ///
 /// # Errors
 /// `InvalidRequest` for what the endpoint's dialect cannot carry, `Config` for an endpoint that
 /// lacks what its provider needs.
-pub fn call(
-    provider: &Provider,
-    endpoint: &Endpoint,
-    request: &ChatRequest,
-    set: &Map<String, Value>,
-    stream: bool,
-) -> Result<UpstreamCall, UpstreamError> {
-    match provider.kind {
-        ProviderKind::Bedrock => bedrock::call(provider, endpoint, request, set, stream),
-        ProviderKind::Sagemaker => sagemaker::call(provider, endpoint, request, set, stream),
-        ProviderKind::Openai | ProviderKind::OpenaiCompatible => {
-            openai::call(provider, endpoint, request, set, stream)
-        }
+pub fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
+    match asked.provider.kind {
+        ProviderKind::Bedrock => bedrock::call(asked),
+        ProviderKind::Sagemaker => sagemaker::call(asked),
+        ProviderKind::Vertex | ProviderKind::Gemini => google::call(asked),
+        ProviderKind::Anthropic => anthropic::call(asked),
+        ProviderKind::AzureOpenai => azure::call(asked),
+        ProviderKind::Cohere => cohere::call(asked),
+        ProviderKind::Openai | ProviderKind::OpenaiCompatible => openai::call(asked),
     }
+}
+
+/// What most addresses leave to the body.
+fn place(endpoint: &Endpoint) -> Place<'_> {
+    Place { dialect: endpoint.dialect, model: &endpoint.model, named: true, limit: "max_completion_tokens" }
 }
 
 /// What a status of 400 or more means. Header names are lower-case.
@@ -68,10 +92,15 @@ pub fn classify(
     let mut error = match kind {
         ProviderKind::Bedrock => bedrock::classify(status, headers, body),
         ProviderKind::Sagemaker => sagemaker::classify(status, headers, body),
-        ProviderKind::Openai | ProviderKind::OpenaiCompatible => openai::classify(status, body),
+        ProviderKind::Vertex | ProviderKind::Gemini => google::classify(status, body),
+        ProviderKind::Anthropic => anthropic::classify(status, body),
+        ProviderKind::Openai
+        | ProviderKind::AzureOpenai
+        | ProviderKind::Cohere
+        | ProviderKind::OpenaiCompatible => openai::classify(status, headers, body),
     };
     error.http_status = Some(status);
-    error.pushback_ms = pushback::pushback_ms(headers);
+    error.pushback_ms = pushback::pushback_ms(headers).or(error.pushback_ms);
     // On capacity we bought, "too many" means that it is full: the rest of the quota is no help.
     if error.kind == ErrorKind::RateLimited && capacity == CapacityClass::Provisioned {
         error.kind = ErrorKind::ProvisionedFull;
@@ -95,7 +124,7 @@ fn split_base(base_url: &str) -> (String, String) {
 fn sign(provider: &Provider, service: &'static str, region: &str) -> Sign {
     match provider.auth.scheme {
         AuthScheme::None => Sign::None,
-        AuthScheme::Bearer => Sign::Bearer,
+        AuthScheme::Bearer | AuthScheme::ApiKey => Sign::Bearer,
         AuthScheme::Sigv4 => Sign::SigV4 { service, region: region.to_owned() },
     }
 }

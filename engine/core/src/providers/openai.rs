@@ -1,37 +1,55 @@
-//! OpenAI, and every server that speaks its Chat Completions.
-
-use serde_json::{Map, Value};
+//! OpenAI, and every server that speaks its Chat Completions or Responses.
 
 use crate::domain::outcome::UpstreamError;
-use crate::domain::request::ChatRequest;
-use crate::domain::snapshot::{Endpoint, Provider, ProviderKind};
-use crate::wire::{DecodeAs, openai_chat};
+use crate::domain::snapshot::{Dialect, ProviderKind};
+use crate::wire::aws_errors::error_kind;
+use crate::wire::closing::upstream_error;
+use crate::wire::translate::{Encoded, Place, outbound};
+use crate::wire::{DecodeAs, Framing, openai_chat};
 
-use super::{UpstreamCall, config_error, json_headers, sign, split_base};
+use super::amazon::envelope;
+use super::{Asked, UpstreamCall, config_error, json_headers, place, sign, split_base};
 
-pub(super) fn call(
-    provider: &Provider,
-    endpoint: &Endpoint,
-    request: &ChatRequest,
-    set: &Map<String, Value>,
-    stream: bool,
-) -> Result<UpstreamCall, UpstreamError> {
-    let (base, prefix) = match (&provider.base_url, provider.kind) {
+pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
+    let (base, prefix) = match (&asked.provider.base_url, asked.provider.kind) {
         (Some(url), _) => split_base(url),
         (None, ProviderKind::Openai) => split_base("https://api.openai.com/v1"),
         (None, _) => return Err(config_error("the provider needs a base_url")),
     };
+    at(asked, base, &prefix, "")
+}
+
+/// A call below `prefix`; `query` with its question mark.
+pub(super) fn at(
+    asked: &Asked<'_>,
+    base: String,
+    prefix: &str,
+    query: &str,
+) -> Result<UpstreamCall, UpstreamError> {
+    let endpoint = asked.endpoint;
+    // Servers that copied the API before the newer name know only the older one.
+    let compatible = asked.provider.kind == ProviderKind::OpenaiCompatible;
+    let limit = if compatible { "max_tokens" } else { "max_completion_tokens" };
+    let Encoded { body, warnings } =
+        outbound(asked.request, asked.set, Place { limit, ..place(endpoint) }, asked.stream)?;
+    let operation =
+        if endpoint.dialect == Dialect::OpenaiResponses { "responses" } else { "chat/completions" };
     Ok(UpstreamCall {
         base,
-        path: format!("{prefix}/chat/completions"),
+        path: format!("{prefix}/{operation}{query}"),
         headers: json_headers(),
-        body: openai_chat::encode_request(request, Some(&endpoint.model), set, stream),
-        sign: sign(provider, "", endpoint.region.as_deref().unwrap_or("")),
-        decode: if stream { DecodeAs::OpenaiSse } else { DecodeAs::OpenaiUnary },
-        warnings: Vec::new(),
+        body,
+        sign: sign(asked.provider, "", endpoint.region.as_deref().unwrap_or("")),
+        decode: DecodeAs::new(endpoint.dialect, asked.stream, Framing::Sse),
+        warnings,
     })
 }
 
-pub(super) fn classify(status: u16, body: &[u8]) -> UpstreamError {
-    openai_chat::error_in(status, body)
+/// A compatible surface of a cloud may still answer in the cloud's own words at its front door.
+pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -> UpstreamError {
+    let (name, message, _) = envelope(headers, body);
+    match error_kind(&name, &message) {
+        Some(kind) if !name.is_empty() => upstream_error(kind, Some(status), &format!("{name}: {message}")),
+        _ => openai_chat::error_in(status, body),
+    }
 }

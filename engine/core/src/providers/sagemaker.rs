@@ -1,46 +1,50 @@
 //! Amazon SageMaker runtime: a container's OpenAI-compatible bodies behind InvokeEndpoint.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::domain::outcome::{ErrorKind, UpstreamError};
-use crate::domain::request::ChatRequest;
-use crate::domain::snapshot::{Endpoint, Provider};
 use crate::wire::closing::upstream_error;
-use crate::wire::{DecodeAs, openai_chat};
+use crate::wire::translate::{Encoded, Place, outbound};
+use crate::wire::{DecodeAs, Framing, openai_chat};
 
 use super::amazon::{encode_segment, envelope};
-use super::{UpstreamCall, config_error, json_headers, sign, split_base};
+use super::{Asked, UpstreamCall, config_error, json_headers, place, sign, split_base};
 
 /// The platform's own limit on a request body.
 const MAX_BODY_BYTES: usize = 6_291_456;
 
-pub(super) fn call(
-    provider: &Provider,
-    endpoint: &Endpoint,
-    request: &ChatRequest,
-    set: &Map<String, Value>,
-    stream: bool,
-) -> Result<UpstreamCall, UpstreamError> {
+pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
+    let (provider, endpoint) = (asked.provider, asked.endpoint);
     let region = endpoint.region.as_deref().ok_or_else(|| config_error("the endpoint needs a region"))?;
     let (base, prefix) = match &provider.base_url {
         Some(url) => split_base(url),
         None => (format!("https://runtime.sagemaker.{region}.amazonaws.com"), String::new()),
     };
-    // The path routes; containers refuse a model name they were not started with.
-    let body = openai_chat::encode_request(request, None, set, stream);
+    // The path routes; containers refuse a model name they were not started with. A component of
+    // an endpoint is written after a slash.
+    let (name, component) = match endpoint.model.split_once('/') {
+        Some((name, component)) if !endpoint.model.starts_with("arn:") => (name, Some(component)),
+        _ => (endpoint.model.as_str(), None),
+    };
+    let place = Place { named: false, limit: "max_tokens", ..place(endpoint) };
+    let Encoded { body, warnings } = outbound(asked.request, asked.set, place, asked.stream)?;
     if body.len() > MAX_BODY_BYTES {
         let detail = format!("the request is larger than the {MAX_BODY_BYTES} bytes this endpoint takes");
         return Err(upstream_error(ErrorKind::ContextLength, None, &detail));
     }
-    let operation = if stream { "invocations-response-stream" } else { "invocations" };
+    let mut headers = json_headers();
+    if let Some(component) = component {
+        headers.push(("x-amzn-sagemaker-inference-component".to_owned(), component.to_owned()));
+    }
+    let operation = if asked.stream { "invocations-response-stream" } else { "invocations" };
     Ok(UpstreamCall {
         base,
-        path: format!("{prefix}/endpoints/{}/{operation}", encode_segment(&endpoint.model)),
-        headers: json_headers(),
+        path: format!("{prefix}/endpoints/{}/{operation}", encode_segment(name)),
+        headers,
         body,
         sign: sign(provider, "sagemaker", region),
-        decode: if stream { DecodeAs::SagemakerStream } else { DecodeAs::SagemakerUnary },
-        warnings: Vec::new(),
+        decode: DecodeAs::new(endpoint.dialect, asked.stream, Framing::AwsBytes),
+        warnings,
     })
 }
 
@@ -55,7 +59,7 @@ pub(super) fn classify(status: u16, headers: &[(String, String)], body: &[u8]) -
         "ServiceUnavailable" => ErrorKind::Capacity,
         "InternalFailure" | "InternalDependencyException" => ErrorKind::ServerError,
         "ThrottlingException" => ErrorKind::RateLimited,
-        _ => crate::wire::bedrock_converse::error_kind(&name, &message)
+        _ => crate::wire::aws_errors::error_kind(&name, &message)
             .unwrap_or_else(|| openai_chat::by_status(status)),
     };
     upstream_error(kind, Some(status), &format!("{name}: {message}"))

@@ -4,7 +4,12 @@ use super::*;
 use crate::domain::snapshot::{Auth, BreakerPolicy, Capacity, Dialect};
 
 fn provider(kind: ProviderKind, base_url: Option<&str>, scheme: AuthScheme) -> Provider {
-    Provider { kind, base_url: base_url.map(str::to_owned), auth: Auth { scheme, credential: None } }
+    Provider {
+        kind,
+        base_url: base_url.map(str::to_owned),
+        project: Some("acme".to_owned()),
+        auth: Auth { scheme, credential: None },
+    }
 }
 
 fn endpoint(model: &str) -> Endpoint {
@@ -45,13 +50,115 @@ fn request() -> ChatRequest {
         {"role": "tool", "tool_call_id": "a", "content": "42"},
         {"role": "tool", "tool_call_id": "b", "content": "43"},
     ]});
-    ChatRequest { body: body.as_object().unwrap().clone() }
+    ChatRequest { dialect: Dialect::OpenaiChat, body: body.as_object().unwrap().clone() }
+}
+
+fn ask(
+    provider: &Provider,
+    endpoint: &Endpoint,
+    request: &ChatRequest,
+    stream: bool,
+) -> Result<UpstreamCall, UpstreamError> {
+    call(&Asked { provider, endpoint, request, set: &Map::new(), stream })
+}
+
+/// `(kind, dialect, model, streamed path, proof)` of every place a call can go.
+#[test]
+fn every_provider_has_its_address_its_proof_and_a_body_in_its_dialect() {
+    use crate::domain::snapshot::ProviderKind as Kind;
+    let key = |header| Sign::Key { header };
+    let azure = Some("https://acme.openai.azure.com");
+    for (kind, url, dialect, model, path, proof) in [
+        (Kind::Anthropic, None, Dialect::AnthropicMessages, "claude-x", "/v1/messages", key("x-api-key")),
+        (
+            Kind::Gemini,
+            None,
+            Dialect::Gemini,
+            "gemini-x",
+            "/v1beta/models/gemini-x:streamGenerateContent?alt=sse",
+            key("x-goog-api-key"),
+        ),
+        (
+            Kind::Vertex,
+            None,
+            Dialect::Gemini,
+            "gemini-x",
+            "/v1/projects/acme/locations/us-east-1/publishers/google/models/gemini-x:streamGenerateContent?alt=sse",
+            key("x-goog-api-key"),
+        ),
+        (
+            Kind::Vertex,
+            None,
+            Dialect::AnthropicMessages,
+            "claude-x@1",
+            "/v1/projects/acme/locations/us-east-1/publishers/anthropic/models/claude-x@1:streamRawPredict",
+            key("x-goog-api-key"),
+        ),
+        (Kind::AzureOpenai, azure, Dialect::OpenaiResponses, "gpt-x", "/openai/v1/responses", key("api-key")),
+        (Kind::Openai, None, Dialect::OpenaiResponses, "gpt-x", "/v1/responses", Sign::Bearer),
+        (Kind::Cohere, None, Dialect::CohereChat, "command-x", "/v2/chat", Sign::Bearer),
+        (
+            Kind::Bedrock,
+            None,
+            Dialect::BedrockInvoke,
+            "anthropic.claude-x",
+            "/model/anthropic.claude-x/invoke-with-response-stream",
+            Sign::Bearer,
+        ),
+        (
+            Kind::Sagemaker,
+            None,
+            Dialect::Tgi,
+            "falcon",
+            "/endpoints/falcon/invocations-response-stream",
+            Sign::Bearer,
+        ),
+    ] {
+        let provider = provider(kind, url, AuthScheme::ApiKey);
+        let endpoint = Endpoint { dialect, ..endpoint(model) };
+        let simple = ChatRequest {
+            dialect: Dialect::OpenaiChat,
+            body: json!({"model": "recap", "messages": [{"role": "user", "content": "Hi"}]})
+                .as_object()
+                .unwrap()
+                .clone(),
+        };
+        let call = ask(&provider, &endpoint, &simple, true).unwrap();
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+
+        assert_eq!(call.path, path);
+        assert_eq!(call.sign, proof, "{path}");
+        assert!(body.to_string().contains("Hi"), "{body}");
+        assert!(!body.to_string().contains("recap"), "the feature's name is ours: {body}");
+    }
+}
+
+#[test]
+fn a_messages_body_keeps_its_unknown_fields_on_every_host_of_its_model() {
+    let body = json!({"model": "recap", "max_tokens": 5, "stream": true, "new_field": {"a": 1},
+        "messages": [{"role": "user", "content": "Hi"}]});
+    let request =
+        ChatRequest { dialect: Dialect::AnthropicMessages, body: body.as_object().unwrap().clone() };
+    for (kind, dialect, named) in [
+        (ProviderKind::Anthropic, Dialect::AnthropicMessages, true),
+        (ProviderKind::Vertex, Dialect::AnthropicMessages, false),
+        (ProviderKind::Bedrock, Dialect::BedrockInvoke, false),
+    ] {
+        let endpoint = Endpoint { dialect, ..endpoint("anthropic.claude-x") };
+        let call = ask(&provider(kind, None, AuthScheme::ApiKey), &endpoint, &request, true).unwrap();
+        let sent: Value = serde_json::from_slice(&call.body).unwrap();
+
+        assert_eq!(sent["new_field"], json!({"a": 1}));
+        assert_eq!(sent.get("model").is_some(), named);
+        assert_eq!(call.decode.dialect, Dialect::AnthropicMessages);
+    }
 }
 
 #[test]
 fn a_model_id_is_encoded_into_the_path_and_the_conversation_translated() {
     let provider = provider(ProviderKind::Bedrock, None, AuthScheme::Sigv4);
-    let call = call(&provider, &endpoint("arn:aws:x/y-v1:0"), &request(), &Map::new(), true).unwrap();
+    let endpoint = Endpoint { dialect: Dialect::BedrockConverse, ..endpoint("arn:aws:x/y-v1:0") };
+    let call = ask(&provider, &endpoint, &request(), true).unwrap();
     let body: Value = serde_json::from_slice(&call.body).unwrap();
 
     assert_eq!(call.base, "https://bedrock-runtime.us-east-1.amazonaws.com");
@@ -64,13 +171,13 @@ fn a_model_id_is_encoded_into_the_path_and_the_conversation_translated() {
         2,
         "one turn's results in one message"
     );
-    assert_eq!(call.warnings, ["seed has no form at this provider and was left out"]);
+    assert_eq!(call.warnings, ["seed has no form at this endpoint and was left out"]);
 }
 
 #[test]
 fn the_container_gets_the_callers_body_without_a_model() {
     let provider = provider(ProviderKind::Sagemaker, Some("http://127.0.0.1:9/"), AuthScheme::Sigv4);
-    let call = call(&provider, &endpoint("haiku"), &request(), &Map::new(), false).unwrap();
+    let call = ask(&provider, &endpoint("haiku"), &request(), false).unwrap();
     let body: Value = serde_json::from_slice(&call.body).unwrap();
 
     assert_eq!(

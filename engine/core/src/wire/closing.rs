@@ -2,6 +2,8 @@
 //! them an answer ends exactly once, usage is counted once, silence is not success and two
 //! unreadable events in a row break the stream.
 
+use serde_json::Value;
+
 use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::domain::request::Usage;
 use crate::domain::stream::{StopReason, StreamEvent};
@@ -58,7 +60,13 @@ impl Closing {
                     return;
                 }
             }
-            StreamEvent::Reasoning(text) => self.said |= !text.is_empty(),
+            StreamEvent::Text(text) | StreamEvent::Refusal(text) | StreamEvent::Reasoning(text)
+                if text.is_empty() =>
+            {
+                return;
+            }
+            StreamEvent::Reasoning(_) => self.said = true,
+            StreamEvent::Extra(_) => self.said = true,
             _ => self.said |= event.is_content(),
         }
         out.push(event);
@@ -116,5 +124,66 @@ impl Closing {
             (ErrorKind::EmptyResponse, detail)
         };
         self.fail(upstream_error(kind, None, detail), out);
+    }
+}
+
+/// Where a reader of one dialect puts what it read.
+pub(crate) struct Sink<'a> {
+    pub(crate) closing: &'a mut Closing,
+    pub(crate) out: &'a mut Vec<StreamEvent>,
+}
+
+impl Sink<'_> {
+    pub(crate) fn say(&mut self, event: StreamEvent) {
+        self.closing.push(event, self.out);
+    }
+
+    pub(crate) fn fail(&mut self, kind: ErrorKind, detail: &str) {
+        self.closing.fail(upstream_error(kind, None, detail), self.out);
+    }
+
+    pub(crate) fn error(&mut self, error: UpstreamError) {
+        self.closing.fail(error, self.out);
+    }
+
+    /// The upstream closed after saying why it stopped: whole in a dialect without an end marker.
+    pub(crate) fn end_if_stopped(&mut self) {
+        if self.closing.has_stopped() {
+            self.say(StreamEvent::Terminal);
+        }
+    }
+
+    /// A plain answer as JSON; `None` after saying what is wrong with it. Silence is left to
+    /// [`Closing::finish`].
+    pub(crate) fn answer_json(&mut self, body: &[u8]) -> Option<Value> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return None;
+        }
+        match serde_json::from_slice(body) {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                let what = match body.trim_ascii_start() {
+                    [b'<', ..] => "HTML".to_owned(),
+                    [0x1f, 0x8b, ..] => "compressed, which was not asked for".to_owned(),
+                    _ => error.to_string(),
+                };
+                self.fail(ErrorKind::MalformedOutput, &format!("the answer is not JSON: {what}"));
+                None
+            }
+        }
+    }
+
+    /// The JSON of one event; `None` after counting it as unreadable.
+    pub(crate) fn event_json(&mut self, data: &[u8]) -> Option<Value> {
+        match serde_json::from_slice(data) {
+            Ok(value) => {
+                self.closing.readable();
+                Some(value)
+            }
+            Err(error) => {
+                self.say(StreamEvent::Malformed(error.to_string()));
+                None
+            }
+        }
     }
 }

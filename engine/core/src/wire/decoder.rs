@@ -1,31 +1,49 @@
 //! One decoder for every way an answer can come: fed bytes at any border, it says `StreamEvent`s.
 //! A plain answer is a stream of one piece, so there is no second path.
 
-use serde::{Deserialize, Serialize};
-
 use crate::domain::outcome::ErrorKind;
+use crate::domain::snapshot::Dialect;
 use crate::domain::stream::StreamEvent;
 
-use super::closing::{Closing, upstream_error};
-use super::framing::{aws_eventstream, sse};
-use super::{bedrock_converse, openai_chat, sagemaker};
+use super::closing::{Closing, Sink, upstream_error};
+use super::framing::aws_eventstream::{self, Frame};
+use super::framing::{lines, sse};
+use super::reader::{Reader, Shown, reader};
+use super::{aws_errors, bedrock_invoke};
 
 /// The largest plain answer.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// How the bytes of an answer are to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DecodeAs {
-    OpenaiUnary,
-    OpenaiSse,
-    ConverseUnary,
-    ConverseStream,
-    SagemakerUnary,
-    SagemakerStream,
+/// How one event of an answer is told from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// One document.
+    Whole,
+    Sse,
+    /// Amazon's event stream; each frame is one event.
+    AwsEvents,
+    /// Amazon's event stream around a model's own events, in base64.
+    AwsChunks,
+    /// Amazon's event stream around a container's own bytes, cut at any border.
+    AwsBytes,
 }
 
-/// Whether the bytes themselves are kept for a caller of the same dialect. `strip_usage` leaves
+/// How the bytes of an answer are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeAs {
+    pub dialect: Dialect,
+    pub framing: Framing,
+}
+
+impl DecodeAs {
+    /// A plain answer, or a stream in `framing`.
+    #[must_use]
+    pub fn new(dialect: Dialect, stream: bool, framing: Framing) -> Self {
+        Self { dialect, framing: if stream { framing } else { Framing::Whole } }
+    }
+}
+
+/// Whether the bytes themselves are kept, for a caller of the same dialect. `strip_usage` leaves
 /// out the usage chunk that only we asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RawMode {
@@ -34,169 +52,230 @@ pub enum RawMode {
 }
 
 #[derive(Debug)]
-enum Framing {
+enum Splitter {
     Whole(Vec<u8>),
     Sse(sse::Splitter),
     Frames(aws_eventstream::Splitter),
-    /// Server-sent events cut into frames at any border.
-    FramedSse(aws_eventstream::Splitter, sse::Splitter),
+    FramedBytes(aws_eventstream::Splitter, Inner),
+}
+
+/// What a container's bytes turn out to be at their first byte.
+#[derive(Debug)]
+enum Inner {
+    Unknown,
+    Sse(sse::Splitter),
+    Lines(lines::Splitter),
 }
 
 /// Reads one answer. Feed it, then `finish` it when the upstream closes.
 #[derive(Debug)]
 pub struct Decoder {
     decode: DecodeAs,
-    framing: Framing,
+    splitter: Splitter,
+    state: State,
+}
+
+#[derive(Debug)]
+struct State {
+    reader: Box<dyn Reader>,
     closing: Closing,
     raw: Option<Vec<u8>>,
     strip_usage: bool,
+    frames: u64,
 }
 
 impl Decoder {
     #[must_use]
     pub fn new(decode: DecodeAs, mode: RawMode) -> Self {
-        let framing = match decode {
-            DecodeAs::OpenaiUnary | DecodeAs::ConverseUnary | DecodeAs::SagemakerUnary => {
-                Framing::Whole(Vec::new())
-            }
-            DecodeAs::OpenaiSse => Framing::Sse(sse::Splitter::default()),
-            DecodeAs::ConverseStream => Framing::Frames(aws_eventstream::Splitter::default()),
-            DecodeAs::SagemakerStream => {
-                Framing::FramedSse(aws_eventstream::Splitter::default(), sse::Splitter::default())
-            }
+        let splitter = match decode.framing {
+            Framing::Whole => Splitter::Whole(Vec::new()),
+            Framing::Sse => Splitter::Sse(sse::Splitter::default()),
+            Framing::AwsEvents | Framing::AwsChunks => Splitter::Frames(aws_eventstream::Splitter::default()),
+            Framing::AwsBytes => Splitter::FramedBytes(aws_eventstream::Splitter::default(), Inner::Unknown),
         };
-        let same_dialect = matches!(
-            decode,
-            DecodeAs::OpenaiUnary
-                | DecodeAs::OpenaiSse
-                | DecodeAs::SagemakerUnary
-                | DecodeAs::SagemakerStream
-        );
         let (raw, strip_usage) = match mode {
-            RawMode::Keep { strip_usage } if same_dialect => (Some(Vec::new()), strip_usage),
+            RawMode::Keep { strip_usage } if decode.framing != Framing::AwsEvents => {
+                (Some(Vec::new()), strip_usage)
+            }
             RawMode::Keep { .. } | RawMode::Off => (None, false),
         };
-        Self { decode, framing, closing: Closing::default(), raw, strip_usage }
+        let state = State {
+            reader: reader(decode.dialect),
+            closing: Closing::default(),
+            raw,
+            strip_usage,
+            frames: 0,
+        };
+        Self { decode, splitter, state }
     }
 
     /// Whether `take_raw` gives the answer's own bytes.
     #[must_use]
     pub fn keeps_raw(&self) -> bool {
-        self.raw.is_some()
+        self.state.raw.is_some()
     }
 
     /// The bytes of the complete pieces fed since the last call.
     pub fn take_raw(&mut self) -> Vec<u8> {
-        self.raw.as_mut().map(std::mem::take).unwrap_or_default()
+        self.state.raw.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Events with data seen so far, an end marker included.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.state.frames
     }
 
     /// Reads on. After the answer's end nothing more is looked at.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<StreamEvent>) {
-        if self.closing.is_ended() {
+        let state = &mut self.state;
+        if state.closing.is_ended() {
             return;
         }
-        let (closing, raw) = (&mut self.closing, &mut self.raw);
-        match &mut self.framing {
-            Framing::Whole(held) => {
+        let chunks = self.decode.framing == Framing::AwsChunks;
+        let broken = match &mut self.splitter {
+            Splitter::Whole(held) => {
                 held.extend_from_slice(bytes);
-                if held.len() > MAX_ANSWER_BYTES {
-                    broken(closing, "the answer is too large", out);
-                }
+                (held.len() > MAX_ANSWER_BYTES).then(|| "the answer is too large".to_owned())
             }
-            Framing::Sse(splitter) => {
-                let strip = self.strip_usage;
-                let split = splitter.feed(bytes, |event| sse_event(&event, closing, raw, strip, out));
-                if let Err(error) = split {
-                    broken(closing, &error.to_string(), out);
-                }
+            Splitter::Sse(splitter) => {
+                splitter.feed(bytes, |event| state.sse_event(&event, out)).err().map(|e| e.to_string())
             }
-            Framing::Frames(splitter) => {
-                let split = splitter.feed(bytes, |frame| bedrock_converse::read_frame(&frame, closing, out));
-                if let Err(error) = split {
-                    broken(closing, &error.to_string(), out);
-                }
-            }
-            Framing::FramedSse(frames, events) => {
-                let strip = self.strip_usage;
+            Splitter::Frames(splitter) => splitter
+                .feed(bytes, |frame| state.frame(&frame, chunks, out))
+                .err()
+                .map(|error| error.to_string()),
+            Splitter::FramedBytes(splitter, inner) => {
                 let mut too_large = None;
-                let split = frames.feed(bytes, |frame| match sagemaker::payload(&frame) {
-                    Ok(part) => {
-                        let fed = events.feed(part, |event| sse_event(&event, closing, raw, strip, out));
-                        too_large = too_large.take().or(fed.err());
-                    }
-                    Err(error) => closing.fail(error, out),
+                let split = splitter.feed(bytes, |frame| match aws_errors::payload(&frame) {
+                    Ok(part) => too_large = too_large.take().or(inner.feed(part, state, out)),
+                    Err(error) => state.closing.fail(error, out),
                 });
-                if let Some(error) = split.err().map(|e| e.to_string()).or(too_large.map(|e| e.to_string())) {
-                    broken(closing, &error, out);
-                }
+                split.err().map(|error| error.to_string()).or(too_large)
             }
+        };
+        if let Some(detail) = broken {
+            state.closing.fail(upstream_error(ErrorKind::StreamInterrupted, None, &detail), out);
         }
     }
 
     /// The upstream closed. Without a terminal event the answer has been cut.
     pub fn finish(&mut self, out: &mut Vec<StreamEvent>) {
-        if self.closing.is_ended() {
+        let state = &mut self.state;
+        if state.closing.is_ended() {
             return;
         }
-        let (closing, raw) = (&mut self.closing, &mut self.raw);
-        match &mut self.framing {
-            Framing::Whole(held) => {
+        let mut whole = true;
+        match &mut self.splitter {
+            Splitter::Whole(held) => {
                 let body = std::mem::take(held);
-                match self.decode {
-                    DecodeAs::ConverseUnary => bedrock_converse::read_answer(&body, closing, out),
-                    _ => openai_chat::read_answer(&body, closing, out),
-                }
-                if let (Some(raw), false) = (raw, closing.is_failed()) {
+                state.reader.answer(&body, &mut Sink { closing: &mut state.closing, out });
+                if let (Some(raw), false) = (&mut state.raw, state.closing.is_failed()) {
                     *raw = body;
                 }
             }
-            Framing::Sse(splitter) => {
-                let strip = self.strip_usage;
-                splitter.finish(|event| sse_event(&event, closing, raw, strip, out));
-            }
-            Framing::Frames(splitter) => {
-                if !splitter.is_inside_frame() {
-                    bedrock_converse::finish(closing, out);
-                }
-            }
-            Framing::FramedSse(_, events) => {
-                let strip = self.strip_usage;
-                events.finish(|event| sse_event(&event, closing, raw, strip, out));
+            Splitter::Sse(splitter) => splitter.finish(|event| state.sse_event(&event, out)),
+            Splitter::Frames(splitter) => whole = !splitter.is_inside_frame(),
+            Splitter::FramedBytes(splitter, inner) => {
+                inner.finish(state, out);
+                whole = !splitter.is_inside_frame();
             }
         }
-        closing.finish(out);
+        if whole && !state.closing.is_ended() {
+            state.reader.finish(&mut Sink { closing: &mut state.closing, out });
+        }
+        state.closing.finish(out);
     }
 }
 
-fn sse_event(
-    event: &sse::Event<'_>,
-    closing: &mut Closing,
-    raw: &mut Option<Vec<u8>>,
-    strip_usage: bool,
-    out: &mut Vec<StreamEvent>,
-) {
-    if closing.is_ended() {
-        return;
-    }
-    let kind = match event.data {
-        Some(data) => openai_chat::read_chunk(data, closing, out),
-        None => {
-            closing.push(StreamEvent::Ping, out);
-            openai_chat::ChunkKind::Other
+impl Inner {
+    /// Feeds on; what is wrong with the bytes, if something is.
+    fn feed(&mut self, part: &[u8], state: &mut State, out: &mut Vec<StreamEvent>) -> Option<String> {
+        if matches!(self, Self::Unknown) {
+            match part.iter().find(|byte| !byte.is_ascii_whitespace()) {
+                None => return None,
+                Some(b'{' | b'[') => *self = Self::Lines(lines::Splitter::default()),
+                Some(_) => *self = Self::Sse(sse::Splitter::default()),
+            }
         }
-    };
-    let hidden = match kind {
-        openai_chat::ChunkKind::Unusable => true,
-        openai_chat::ChunkKind::UsageOnly => strip_usage,
-        openai_chat::ChunkKind::Other => false,
-    };
-    if let (Some(raw), false) = (raw, hidden || closing.is_failed()) {
-        raw.extend_from_slice(event.raw);
+        match self {
+            Self::Unknown => None,
+            Self::Sse(splitter) => {
+                splitter.feed(part, |event| state.sse_event(&event, out)).err().map(|e| e.to_string())
+            }
+            Self::Lines(splitter) => splitter
+                .feed(part, |line| state.event(b"", line.data, line.raw, out))
+                .err()
+                .map(|error| error.to_string()),
+        }
+    }
+
+    fn finish(&mut self, state: &mut State, out: &mut Vec<StreamEvent>) {
+        match self {
+            Self::Unknown => {}
+            Self::Sse(splitter) => splitter.finish(|event| state.sse_event(&event, out)),
+            Self::Lines(splitter) => {
+                splitter.finish(|line| state.event(b"", line.data, line.raw, out));
+            }
+        }
     }
 }
 
-fn broken(closing: &mut Closing, detail: &str, out: &mut Vec<StreamEvent>) {
-    closing.fail(upstream_error(ErrorKind::StreamInterrupted, None, detail), out);
+impl State {
+    fn sse_event(&mut self, event: &sse::Event<'_>, out: &mut Vec<StreamEvent>) {
+        match event.data {
+            Some(data) => self.event(event.name, data, event.raw, out),
+            None if !self.closing.is_ended() => {
+                self.closing.push(StreamEvent::Ping, out);
+                self.keep(event.raw);
+            }
+            None => {}
+        }
+    }
+
+    fn event(&mut self, name: &[u8], data: &[u8], raw: &[u8], out: &mut Vec<StreamEvent>) {
+        if self.closing.is_ended() {
+            return;
+        }
+        self.frames += 1;
+        let mut sink = Sink { closing: &mut self.closing, out };
+        let hidden = match self.reader.event(name, data, &mut sink) {
+            Shown::Unusable => true,
+            Shown::UsageOnly => self.strip_usage,
+            Shown::Yes => false,
+        };
+        if !(hidden || self.closing.is_failed()) {
+            self.keep(raw);
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if let Some(raw) = &mut self.raw {
+            raw.extend_from_slice(bytes);
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, chunks: bool, out: &mut Vec<StreamEvent>) {
+        if self.closing.is_ended() {
+            return;
+        }
+        match frame.header(":message-type") {
+            None => return self.closing.push(StreamEvent::Ping, out), // legal, and says nothing
+            Some("event") => {}
+            Some(_) => return self.closing.fail(aws_errors::exception(frame), out),
+        }
+        if !chunks {
+            let name = frame.header(":event-type").unwrap_or("");
+            return self.event(name.as_bytes(), frame.payload, b"", out);
+        }
+        match bedrock_invoke::chunk(frame.payload) {
+            Ok(data) => {
+                let raw = if self.raw.is_some() { sse::encode_event(&data) } else { Vec::new() };
+                self.event(b"", &data, &raw, out);
+            }
+            Err(detail) => self.closing.push(StreamEvent::Malformed(detail), out),
+        }
+    }
 }
 
 #[cfg(test)]

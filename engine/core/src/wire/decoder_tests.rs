@@ -1,6 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
+
+const CHAT_WHOLE: DecodeAs = DecodeAs { dialect: Dialect::OpenaiChat, framing: Framing::Whole };
+const CHAT_SSE: DecodeAs = DecodeAs { dialect: Dialect::OpenaiChat, framing: Framing::Sse };
+const CONTAINER_STREAM: DecodeAs = DecodeAs { dialect: Dialect::OpenaiChat, framing: Framing::AwsBytes };
+const CONVERSE_WHOLE: DecodeAs = DecodeAs { dialect: Dialect::BedrockConverse, framing: Framing::Whole };
+const CONVERSE_STREAM: DecodeAs = DecodeAs { dialect: Dialect::BedrockConverse, framing: Framing::AwsEvents };
 use crate::domain::outcome::OutcomeClass;
 
 fn decode(decode: DecodeAs, pieces: &[&[u8]]) -> (Vec<StreamEvent>, Vec<u8>) {
@@ -53,7 +59,7 @@ data: [DONE]\n\n";
 
 #[test]
 fn a_whole_chat_stream_ends_once_with_its_usage_hidden_from_the_bytes() {
-    let (events, raw) = decode(DecodeAs::OpenaiSse, &[CHAT.as_bytes()]);
+    let (events, raw) = decode(CHAT_SSE, &[CHAT.as_bytes()]);
 
     assert_eq!(events.last(), Some(&StreamEvent::Terminal));
     assert!(
@@ -69,19 +75,12 @@ fn a_whole_chat_stream_ends_once_with_its_usage_hidden_from_the_bytes() {
 fn a_chat_stream_without_done_is_interrupted_even_after_its_finish_reason() {
     let cut = CHAT.replace("data: [DONE]\n\n", "");
 
-    assert_eq!(error(&decode(DecodeAs::OpenaiSse, &[cut.as_bytes()]).0), Some(ErrorKind::StreamInterrupted));
+    assert_eq!(error(&decode(CHAT_SSE, &[cut.as_bytes()]).0), Some(ErrorKind::StreamInterrupted));
 }
 
 #[test]
 fn an_empty_200_is_an_empty_response_in_every_form() {
-    for form in [
-        DecodeAs::OpenaiUnary,
-        DecodeAs::OpenaiSse,
-        DecodeAs::ConverseUnary,
-        DecodeAs::ConverseStream,
-        DecodeAs::SagemakerUnary,
-        DecodeAs::SagemakerStream,
-    ] {
+    for form in [CHAT_WHOLE, CHAT_SSE, CONVERSE_WHOLE, CONVERSE_STREAM, CONTAINER_STREAM] {
         assert_eq!(error(&decode(form, &[]).0), Some(ErrorKind::EmptyResponse), "{form:?}");
     }
 }
@@ -89,14 +88,12 @@ fn an_empty_200_is_an_empty_response_in_every_form() {
 #[test]
 fn an_error_object_inside_a_200_is_an_error_and_is_not_forwarded() {
     let text = "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\",\"code\":null}}\n\n";
-    let (events, raw) = decode(DecodeAs::OpenaiSse, &[text.as_bytes()]);
+    let (events, raw) = decode(CHAT_SSE, &[text.as_bytes()]);
 
     assert_eq!(error(&events), Some(ErrorKind::ServerError));
     assert!(raw.is_empty());
-    let unary = decode(
-        DecodeAs::OpenaiUnary,
-        &[b"{\"error\":{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}"],
-    );
+    let unary =
+        decode(CHAT_WHOLE, &[b"{\"error\":{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}"]);
     assert_eq!(error(&unary.0), Some(ErrorKind::RateLimited));
 }
 
@@ -105,11 +102,8 @@ fn one_unreadable_event_is_skipped_two_in_a_row_break_the_stream() {
     let one = format!("data: {{oops\n\n{CHAT}");
     let two = format!("data: {{oops\n\ndata: {{oops\n\n{CHAT}");
 
-    assert_eq!(error(&decode(DecodeAs::OpenaiSse, &[one.as_bytes()]).0), None);
-    assert!(
-        error(&decode(DecodeAs::OpenaiSse, &[two.as_bytes()]).0)
-            .is_some_and(|k| k.class() == OutcomeClass::Hard)
-    );
+    assert_eq!(error(&decode(CHAT_SSE, &[one.as_bytes()]).0), None);
+    assert!(error(&decode(CHAT_SSE, &[two.as_bytes()]).0).is_some_and(|k| k.class() == OutcomeClass::Hard));
 }
 
 #[test]
@@ -121,7 +115,7 @@ fn a_converse_stream_is_over_at_its_metadata() {
         event("metadata", r#"{"usage":{"inputTokens":7,"outputTokens":2}}"#),
     ]
     .concat();
-    let (events, raw) = decode(DecodeAs::ConverseStream, &[&bytes]);
+    let (events, raw) = decode(CONVERSE_STREAM, &[&bytes]);
 
     assert_eq!(events.last(), Some(&StreamEvent::Terminal));
     assert!(
@@ -135,7 +129,7 @@ fn an_exception_inside_a_stream_is_mapped_by_its_name() {
     let headers = [(":exception-type", "throttlingException"), (":message-type", "exception")];
     let bytes = frame(&headers, br#"{"message":"Too many tokens, please wait before trying again."}"#);
 
-    assert_eq!(error(&decode(DecodeAs::ConverseStream, &[&bytes]).0), Some(ErrorKind::RateLimited));
+    assert_eq!(error(&decode(CONVERSE_STREAM, &[&bytes]).0), Some(ErrorKind::RateLimited));
 }
 
 #[test]
@@ -146,7 +140,7 @@ fn a_cut_frame_and_a_wrong_checksum_are_interruptions() {
     wrong[last] ^= 1;
 
     for tail in [&wrong[..], &wrong[..20]] {
-        let (events, _) = decode(DecodeAs::ConverseStream, &[&whole, tail]);
+        let (events, _) = decode(CONVERSE_STREAM, &[&whole, tail]);
         assert_eq!(error(&events), Some(ErrorKind::StreamInterrupted));
     }
 }
@@ -156,7 +150,7 @@ fn a_framed_stream_gives_the_containers_own_bytes() {
     let (first, second) = CHAT.split_at(37);
     let part =
         |text: &str| frame(&[(":message-type", "event"), (":event-type", "PayloadPart")], text.as_bytes());
-    let (events, raw) = decode(DecodeAs::SagemakerStream, &[&part(first), &part(second)]);
+    let (events, raw) = decode(CONTAINER_STREAM, &[&part(first), &part(second)]);
 
     assert_eq!(events.last(), Some(&StreamEvent::Terminal));
     assert!(String::from_utf8(raw).unwrap().ends_with("[DONE]\n\n"));
@@ -170,7 +164,7 @@ proptest! {
             event("messageStop", r#"{"stopReason":"max_tokens"}"#),
             event("metadata", r#"{"usage":{"inputTokens":7,"outputTokens":2}}"#),
         ].concat();
-        for (form, bytes) in [(DecodeAs::OpenaiSse, CHAT.as_bytes()), (DecodeAs::ConverseStream, &converse[..])] {
+        for (form, bytes) in [(CHAT_SSE, CHAT.as_bytes()), (CONVERSE_STREAM, &converse[..])] {
             let mut pieces = Vec::new();
             let (mut rest, mut turn) = (bytes, 0);
             while !rest.is_empty() {
@@ -186,7 +180,7 @@ proptest! {
     fn no_bytes_make_a_decoder_panic_or_an_answer_out_of_nothing(
         bytes in prop::collection::vec(any::<u8>(), 0..400),
     ) {
-        for form in [DecodeAs::OpenaiSse, DecodeAs::ConverseStream, DecodeAs::SagemakerStream, DecodeAs::ConverseUnary] {
+        for form in [CHAT_SSE, CONVERSE_STREAM, CONTAINER_STREAM, CONVERSE_WHOLE] {
             let (events, _) = decode(form, &[&bytes]);
             prop_assert!(!events.contains(&StreamEvent::Terminal));
         }

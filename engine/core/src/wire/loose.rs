@@ -16,18 +16,50 @@ where
     })
 }
 
-/// A count; fractions are cut, negatives and other types read as absent.
+/// As [`as_count`]: what is not a count reads as absent.
 pub(crate) fn count<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    let Value::Number(number) = Value::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    Ok(number.as_u64().or_else(|| {
-        let float = number.as_f64().filter(|f| *f >= 0.0 && *f < 9e15)?;
+    Ok(as_count(&Value::deserialize(deserializer)?))
+}
+
+/// A count: a number, or a string that holds one; fractions are cut, all else is `None`.
+pub(crate) fn as_count(value: &Value) -> Option<u64> {
+    let whole = |float: f64| {
+        let float = Some(float).filter(|f| *f >= 0.0 && *f < 9e15)?;
         format!("{float:.0}").parse().ok()
-    }))
+    };
+    match value {
+        Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(whole)),
+        Value::String(text) => text.trim().parse::<f64>().ok().and_then(whole),
+        _ => None,
+    }
+}
+
+/// The count at a JSON pointer.
+pub(crate) fn count_at(value: &Value, pointer: &str) -> Option<u64> {
+    value.pointer(pointer).and_then(as_count)
+}
+
+/// The string field `name`, or nothing.
+pub(crate) fn text(value: &Value, name: &str) -> String {
+    text_in(value, name).unwrap_or_default().to_owned()
+}
+
+/// The string field `name`.
+pub(crate) fn text_in<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    value.get(name).and_then(Value::as_str)
+}
+
+/// The items of the array field `name`.
+pub(crate) fn items<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(name).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The index field `name`; 0 where it is missing.
+pub(crate) fn index(value: &Value, name: &str) -> u32 {
+    value.get(name).and_then(as_count).and_then(|i| u32::try_from(i).ok()).unwrap_or(0)
 }
 
 /// A string as it is, any other JSON as its text: some servers send arguments as an object.
@@ -37,4 +69,36 @@ where
 {
     let raw = <Option<Box<RawValue>>>::deserialize(deserializer)?;
     Ok(raw.map(|raw| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned())))
+}
+
+/// Text and reasoning of a `content` that is a string or a list of typed parts.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
+    pub(crate) text: String,
+    pub(crate) reasoning: String,
+}
+
+/// A `content` in either form; other types read as absent.
+pub(crate) fn words<'de, D>(deserializer: D) -> Result<Option<Words>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(Words { text, reasoning: String::new() }),
+        Value::Array(parts) => {
+            let mut words = Words::default();
+            for part in &parts {
+                match text_in(part, "type") {
+                    Some("thinking") => {
+                        let plain = text_in(part, "thinking").into_iter();
+                        let nested = items(part, "thinking").filter_map(|piece| text_in(piece, "text"));
+                        plain.chain(nested).for_each(|piece| words.reasoning.push_str(piece));
+                    }
+                    _ => words.text.push_str(text_in(part, "text").unwrap_or_default()),
+                }
+            }
+            Some(words)
+        }
+        _ => None,
+    })
 }

@@ -1,12 +1,20 @@
 //! Wire formats: a dialect's requests, answers, streams and errors, and nothing else. Sans-I/O.
 
+pub mod anthropic_messages;
+pub mod aws_errors;
 pub mod bedrock_converse;
+pub mod bedrock_invoke;
 pub mod closing;
+pub mod cohere_chat;
 mod decoder;
 pub mod framing;
+pub mod gemini;
 pub mod loose;
 pub mod openai_chat;
+pub mod openai_responses;
+mod reader;
 pub mod redact;
-pub mod sagemaker;
+pub mod tgi;
+pub mod translate;
 
-pub use decoder::{DecodeAs, Decoder, RawMode};
+pub use decoder::{DecodeAs, Decoder, Framing, RawMode};

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossfade_core::decide::Observation;
+use crossfade_core::domain::answer::Answer;
 use crossfade_core::domain::decision::{AssignedArm, Candidate, Decision, Role};
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 use crossfade_core::domain::request::{ChatRequest, RequestFacts, Usage};
-use crossfade_core::domain::snapshot::Snapshot;
+use crossfade_core::domain::snapshot::{Dialect, Snapshot};
 use crossfade_core::domain::stream::StreamEvent;
-use crossfade_core::providers;
-use crossfade_core::wire::openai_chat::AnswerBuilder;
+use crossfade_core::providers::{self, Asked};
 use crossfade_core::wire::{Decoder, RawMode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -68,8 +68,9 @@ pub struct Attempt {
     body: Option<Incoming>,
     decoder: Option<Decoder>,
     pub passthrough: bool,
+    pub upstream_dialect: Dialect,
     pub warnings: Vec<String>,
-    pub answer: AnswerBuilder,
+    pub answer: Answer,
     pub(super) header_ms: Option<f64>,
     pub(super) first_content_ms: Option<f64>,
     last_content: Option<Instant>,
@@ -102,7 +103,7 @@ impl Attempt {
     pub fn new(job: Arc<Job>, ticket: Ticket) -> Self {
         let now = Instant::now();
         Self {
-            answer: AnswerBuilder::new(),
+            answer: Answer::new(),
             job,
             ticket,
             started: now,
@@ -110,6 +111,7 @@ impl Attempt {
             body: None,
             decoder: None,
             passthrough: false,
+            upstream_dialect: Dialect::OpenaiChat,
             warnings: Vec::new(),
             header_ms: None,
             first_content_ms: None,
@@ -156,8 +158,13 @@ impl Attempt {
         let unknown = || failure(ErrorKind::Config, "the endpoint left the snapshot".to_owned());
         let endpoint = job.snapshot.endpoints.get(&self.ticket.candidate.endpoint).ok_or_else(unknown)?;
         let provider = job.snapshot.providers.get(&endpoint.provider).ok_or_else(unknown)?;
-        let call =
-            providers::call(provider, endpoint, &job.request, &self.ticket.candidate.set, job.facts.stream)?;
+        let call = providers::call(&Asked {
+            provider,
+            endpoint,
+            request: &job.request,
+            set: &self.ticket.candidate.set,
+            stream: job.facts.stream,
+        })?;
         let url = format!("{}{}", call.base, call.path);
         let credentials = job.shared.credentials.load();
         let proof = credentials.authenticate(&call, &url, provider.auth.credential.as_deref())?;
@@ -186,7 +193,12 @@ impl Attempt {
         if !answer.status().is_success() {
             return Err(self.read_refusal(answer).await);
         }
-        let raw = RawMode::Keep { strip_usage: job.facts.stream && !job.include_usage };
+        self.upstream_dialect = call.decode.dialect;
+        let raw = if call.decode.dialect == job.request.dialect {
+            RawMode::Keep { strip_usage: job.facts.stream && !job.include_usage }
+        } else {
+            RawMode::Off
+        };
         let decoder = Decoder::new(call.decode, raw);
         self.passthrough = decoder.keeps_raw();
         self.decoder = Some(decoder);

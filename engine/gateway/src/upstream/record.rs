@@ -22,7 +22,7 @@ impl Attempt {
             .job
             .request_text
             .as_ref()
-            .map(|text| Content { request: text.to_string(), response: self.answer.text().to_owned() });
+            .map(|text| Content { request: text.to_string(), response: self.answer.text() });
         AttemptRecord {
             attempt_id: format!("{}.{}{}", job.facts.request_id, prefix(&self.ticket), self.ticket.index),
             request_id: job.facts.request_id.clone(),

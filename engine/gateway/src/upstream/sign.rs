@@ -56,6 +56,11 @@ impl Credentials {
                 fresh(name, held.expires_unix_s)?;
                 Ok(vec![("authorization".to_owned(), format!("Bearer {}", held.token))])
             }
+            Sign::Key { header } => {
+                let held = self.bearer.get(name).ok_or_else(|| missing(name))?;
+                fresh(name, held.expires_unix_s)?;
+                Ok(vec![((*header).to_owned(), held.token.clone())])
+            }
             Sign::SigV4 { service, region } => {
                 let held = self.aws.get(name).ok_or_else(|| missing(name))?;
                 fresh(name, held.expires_unix_s)?;

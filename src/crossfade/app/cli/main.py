@@ -29,6 +29,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "evidence": ("evidence", "List, show, verify and export evidence."),
     "cost": ("cost", "What each feature costs."),
     "audit": ("audit", "Verify the event log."),
+    "wire": ("wire", "Check, decode and encode provider wire formats."),
     "sim": ("sim", "Simulated clouds and faults."),
 }
 

@@ -1,4 +1,5 @@
 //! Byte framings, without any meaning: where one message ends and the next begins.
 
 pub mod aws_eventstream;
+pub mod lines;
 pub mod sse;

@@ -132,6 +132,28 @@ impl Splitter {
     }
 }
 
+/// A JSON event as an SSE event, named by its own `type`: for a dialect that came in other frames.
+#[must_use]
+pub fn encode_event(data: &[u8]) -> Vec<u8> {
+    let named: Option<TypeOnly<'_>> = serde_json::from_slice(data).ok();
+    let mut event = Vec::with_capacity(data.len() + 48);
+    if let Some(kind) = named.and_then(|named| named.kind) {
+        event.extend_from_slice(b"event: ");
+        event.extend_from_slice(kind.as_bytes());
+        event.push(b'\n');
+    }
+    event.extend_from_slice(b"data: ");
+    event.extend_from_slice(data);
+    event.extend_from_slice(b"\n\n");
+    event
+}
+
+#[derive(serde::Deserialize)]
+struct TypeOnly<'a> {
+    #[serde(default, borrow, rename = "type")]
+    kind: Option<std::borrow::Cow<'a, str>>,
+}
+
 /// Length of a field's value after its one optional leading space.
 fn trimmed(value: &[u8]) -> usize {
     value.strip_prefix(b" ").unwrap_or(value).len()

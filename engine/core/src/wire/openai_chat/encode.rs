@@ -45,10 +45,16 @@ impl StreamEncoder {
                 let call = json!({"index": index, "function": {"arguments": fragment}});
                 self.delta(&json!({"tool_calls": [call]}), out);
             }
+            StreamEvent::ToolSignature { index, signature } => {
+                let call = json!({"index": index, "extra_content": call_extra(signature)});
+                self.delta(&json!({"tool_calls": [call]}), out);
+            }
             StreamEvent::Stop { reason, .. } => self.chunk(&json!({}), json!(finish_reason(*reason)), out),
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Terminal => self.end(out),
             StreamEvent::Start { .. }
+            | StreamEvent::ReasoningSignature(_)
+            | StreamEvent::RedactedReasoning(_)
             | StreamEvent::ServedTier(_)
             | StreamEvent::Ping
             | StreamEvent::Malformed(_)
@@ -91,6 +97,11 @@ impl StreamEncoder {
         out.extend_from_slice(chunk.to_string().as_bytes());
         out.extend_from_slice(b"\n\n");
     }
+}
+
+/// Where this dialect carries what binds a call to the model that made it.
+pub(super) fn call_extra(signature: &str) -> Value {
+    json!({"google": {"thought_signature": signature}})
 }
 
 /// Usage in this dialect's terms.

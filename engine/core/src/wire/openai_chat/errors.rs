@@ -5,52 +5,106 @@ use serde_json::{Value, json};
 use crate::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 use crate::wire::closing::upstream_error;
 
-/// What an error body (or an error object inside a 200) means.
+/// What an error body (or an error object inside a 200) means. Front doors and compatible servers
+/// use several shapes: `{"error": {…}}`, `{"error": "…"}`, `{"message": …}`, `{"detail": …}`.
 #[must_use]
 pub fn error_in(status: u16, body: &[u8]) -> UpstreamError {
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(&value);
+    let value = value.get(0).unwrap_or(&value);
+    let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
     let text = |name: &str| match error.get(name) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     };
-    let message = error.as_str().map_or_else(|| text("message"), str::to_owned);
+    let message = match error {
+        Value::String(message) => message.clone(),
+        _ => [text("message"), text("detail")].into_iter().find(|text| !text.is_empty()).unwrap_or_default(),
+    };
     let (kind_word, code) = (text("type"), text("code"));
+    let inner = error.pointer("/innererror/code").and_then(Value::as_str).unwrap_or("");
     let kind = named(&kind_word, &code, &message.to_ascii_lowercase())
-        .unwrap_or_else(|| by_status(code.parse().ok().filter(|_| status == 200).unwrap_or(status)));
+        .or_else(|| (inner == "ResponsibleAIPolicyViolation").then_some(ErrorKind::ContentFiltered))
+        .unwrap_or_else(|| by_status(status_inside(status, error, &code)));
     let detail = if message.is_empty() { format!("status {status} without a message") } else { message };
     upstream_error(kind, Some(status), &detail)
 }
 
-/// Words decide before the status does: servers agree more on the former.
+/// The status an error inside a 200 names for itself: a code that is a number, or a field.
+fn status_inside(status: u16, error: &Value, code: &str) -> u16 {
+    if status != 200 {
+        return status;
+    }
+    let fields = ["status_code", "statusCode", "status"];
+    let named = fields.iter().find_map(|name| error.get(*name)).and_then(crate::wire::loose::as_count);
+    code.parse().ok().or_else(|| named.and_then(|status| u16::try_from(status).ok())).unwrap_or(500)
+}
+
+/// Words decide before the status does: servers agree more on the former. The table goes from the
+/// most specific word to the least.
 fn named(kind: &str, code: &str, message: &str) -> Option<ErrorKind> {
-    let says = |words: &[&str]| words.iter().any(|word| code == *word || kind == *word);
-    if says(&["insufficient_quota", "billing_hard_limit_reached"]) {
-        return Some(ErrorKind::QuotaExhausted);
-    }
-    if says(&["rate_limit_exceeded", "rate_limit_error", "too_many_requests", "requests", "tokens"]) {
-        return Some(ErrorKind::RateLimited);
-    }
-    if says(&["context_length_exceeded"]) || message.contains("maximum context length") {
+    const WORDS: [(ErrorKind, &[&str]); 12] = [
+        (
+            ErrorKind::QuotaExhausted,
+            &[
+                "insufficient_quota",
+                "billing_hard_limit_reached",
+                "credit_balance_exhausted",
+                "organization_spend_limit_exceeded",
+                "project_spend_limit_exceeded",
+                "organization_usage_limit_exceeded",
+                "insufficient_credits",
+            ],
+        ),
+        (ErrorKind::ContextLength, &["context_length_exceeded"]),
+        (ErrorKind::ContentFiltered, &["content_filter", "content_policy_violation", "invalid_prompt"]),
+        (ErrorKind::NotFound, &["model_not_found", "unknown_model"]),
+        (ErrorKind::Config, &["DeploymentNotFound", "deployment_not_found"]),
+        (
+            ErrorKind::Auth,
+            &["invalid_api_key", "authentication_error", "permission_error", "invalid_authentication"],
+        ),
+        (
+            ErrorKind::RateLimited,
+            &[
+                "rate_limit_exceeded",
+                "rate_limit_error",
+                "too_many_requests",
+                "requests",
+                "tokens",
+                "RateLimitReached",
+                "slow_down",
+            ],
+        ),
+        (
+            ErrorKind::Capacity,
+            &["server_is_overloaded", "overloaded", "overloaded_error", "service_unavailable_error"],
+        ),
+        (ErrorKind::Timeout, &["timeout", "timeout_error"]),
+        (
+            ErrorKind::ServerError,
+            &["server_error", "internal_error", "internal_server_error", "InternalServerError"],
+        ),
+        (ErrorKind::NotFound, &["not_found_error", "NotFoundError"]),
+        (ErrorKind::InvalidRequest, &["BadRequestError", "invalid_request_error", "unsupported_parameter"]),
+    ];
+    const TOO_LONG: [&str; 3] =
+        ["maximum context length", "exceeds the context window", "prompt is too long"];
+    if TOO_LONG.iter().any(|phrase| message.contains(phrase)) {
         return Some(ErrorKind::ContextLength);
     }
-    if says(&["content_filter", "content_policy_violation"]) {
-        return Some(ErrorKind::ContentFiltered);
+    let busy = message.contains("high demand") || message.contains("temporarily unable");
+    let found = WORDS.iter().find(|(_, words)| words.iter().any(|word| code == *word || kind == *word));
+    match found {
+        Some((ErrorKind::RateLimited, _)) if busy => Some(ErrorKind::Capacity),
+        // The word says only "your request"; a status may say more.
+        Some((ErrorKind::InvalidRequest, _))
+            if kind == "invalid_request_error" && code.parse::<u16>().is_ok() =>
+        {
+            None
+        }
+        found => found.map(|(kind, _)| *kind),
     }
-    if says(&["model_not_found"]) {
-        return Some(ErrorKind::NotFound);
-    }
-    if says(&["invalid_api_key", "authentication_error", "permission_error"]) {
-        return Some(ErrorKind::Auth);
-    }
-    if says(&["server_is_overloaded", "overloaded", "overloaded_error"]) {
-        return Some(ErrorKind::Capacity);
-    }
-    if says(&["server_error", "internal_error", "InternalServerError"]) {
-        return Some(ErrorKind::ServerError);
-    }
-    says(&["BadRequestError", "invalid_request_error"]).then_some(ErrorKind::InvalidRequest)
 }
 
 /// What a bare status means, at any provider.

@@ -1,16 +1,20 @@
 //! OpenAI Chat Completions: the callers' dialect, and that of every compatible upstream.
 
 mod answer;
+mod decode;
 mod encode;
 mod errors;
+mod from_chat;
 mod read;
 mod request;
 
-pub use answer::AnswerBuilder;
+pub use answer::encode_answer;
+pub use decode::{decode_chat, settings};
 pub use encode::StreamEncoder;
 pub use errors::{by_status, encode_error, encode_error_event, error_in};
-pub(crate) use read::{ChunkKind, read_answer, read_chunk};
-pub use request::{Facts, RequestError, decode_request, encode_request, facts};
+pub use from_chat::encode_chat;
+pub(crate) use read::ChatReader;
+pub use request::{Facts, RequestError, decode_request, encode_request, facts, write_fields};
 
 use crate::domain::stream::StopReason;
 

@@ -1,24 +1,20 @@
 //! Answers and stream chunks of an OpenAI-compatible server, as events.
+//!
+//! Servers deviate in many small ways (content as parts, reasoning under two names, calls without
+//! an index or with the same index twice, usage in a vendor's own place); what is read here is
+//! the union of them.
 
 use serde::Deserialize;
 
 use crate::domain::outcome::ErrorKind;
-use crate::domain::request::{Usage, UsageSource};
+use crate::domain::request::Usage;
 use crate::domain::stream::StreamEvent;
-use crate::wire::closing::{Closing, upstream_error};
-use crate::wire::loose;
+use crate::wire::closing::Sink;
+use crate::wire::loose::{self, Words};
+use crate::wire::reader::{Reader, Shown};
 
 use super::errors::error_in;
 use super::stop_reason;
-
-/// What a chunk is to a caller of the same dialect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChunkKind {
-    UsageOnly,
-    /// Unreadable, or an error: not to be forwarded.
-    Unusable,
-    Other,
-}
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -30,6 +26,8 @@ struct Chunk<'a> {
     choices: Option<Vec<Choice>>,
     #[serde(default)]
     usage: Option<RawUsage>,
+    #[serde(default)]
+    x_groq: Option<Vendor>,
     #[serde(default, deserialize_with = "loose::string")]
     service_tier: Option<String>,
     #[serde(default, borrow)]
@@ -38,43 +36,64 @@ struct Chunk<'a> {
     object: Option<String>,
 }
 
+/// A place where a server puts its usage although the standard one is free.
+#[derive(Deserialize, Default)]
+struct Vendor {
+    #[serde(default)]
+    usage: Option<RawUsage>,
+}
+
 #[derive(Deserialize)]
 struct Choice {
+    #[serde(default, deserialize_with = "loose::count")]
+    index: Option<u64>,
     #[serde(default)]
-    index: u32,
-    #[serde(default, alias = "message")]
     delta: Option<Delta>,
+    #[serde(default)]
+    message: Option<Delta>,
+    #[serde(default, deserialize_with = "loose::string")]
+    text: Option<String>,
     #[serde(default, deserialize_with = "loose::string")]
     finish_reason: Option<String>,
+    #[serde(default, deserialize_with = "loose::string")]
+    stop_reason: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
 struct Delta {
-    #[serde(default, deserialize_with = "loose::string")]
-    content: Option<String>,
+    #[serde(default, deserialize_with = "loose::words")]
+    content: Option<Words>,
     #[serde(default, deserialize_with = "loose::string")]
     refusal: Option<String>,
-    #[serde(default, alias = "reasoning", deserialize_with = "loose::string")]
+    #[serde(default, deserialize_with = "loose::string")]
     reasoning_content: Option<String>,
+    #[serde(default, deserialize_with = "loose::string")]
+    reasoning: Option<String>,
     #[serde(default)]
     tool_calls: Option<Vec<ToolCall>>,
+    #[serde(default)]
+    audio: Option<serde_json::Value>,
+    #[serde(default)]
+    function_call: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
 struct ToolCall {
-    #[serde(default)]
-    index: Option<u32>,
+    #[serde(default, deserialize_with = "loose::count")]
+    index: Option<u64>,
     #[serde(default, deserialize_with = "loose::string")]
     id: Option<String>,
-    #[serde(default)]
+    #[serde(default, alias = "custom")]
     function: Option<Function>,
+    #[serde(default)]
+    extra_content: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
 struct Function {
     #[serde(default, deserialize_with = "loose::string")]
     name: Option<String>,
-    #[serde(default, deserialize_with = "loose::text_or_json")]
+    #[serde(default, alias = "input", deserialize_with = "loose::text_or_json")]
     arguments: Option<String>,
 }
 
@@ -84,6 +103,8 @@ struct RawUsage {
     prompt_tokens: Option<u64>,
     #[serde(default, deserialize_with = "loose::count")]
     completion_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "loose::count")]
+    prompt_cache_hit_tokens: Option<u64>,
     #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(default)]
@@ -104,111 +125,174 @@ struct CompletionDetails {
     reasoning_tokens: Option<u64>,
 }
 
-/// Reads a plain answer.
-pub(crate) fn read_answer(body: &[u8], closing: &mut Closing, out: &mut Vec<StreamEvent>) {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return; // `Closing::finish` says what an empty answer is
+/// One call of the answer: the server's index and id for it, and whether arguments came.
+#[derive(Debug)]
+struct Call {
+    theirs: u64,
+    id: String,
+    begun: bool,
+}
+
+/// Reads one answer.
+#[derive(Debug, Default)]
+pub(crate) struct ChatReader {
+    calls: Vec<Call>,
+}
+
+impl Reader for ChatReader {
+    fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return; // `Closing::finish` says what an empty answer is
+        }
+        match serde_json::from_slice::<Chunk<'_>>(body) {
+            Ok(chunk) => {
+                if chunk.choices.is_none() && chunk.error.is_none() {
+                    return sink.error(error_in(200, body));
+                }
+                if self.read(chunk, body, sink) != Shown::Unusable {
+                    sink.say(StreamEvent::Terminal);
+                }
+            }
+            Err(error) if sink.answer_json(body).is_some() => {
+                let detail = format!("the answer has not this dialect's form: {error}");
+                sink.fail(ErrorKind::MalformedOutput, &detail);
+            }
+            Err(_) => {} // `answer_json` has said it
+        }
     }
-    match serde_json::from_slice::<Chunk<'_>>(body) {
-        Ok(chunk) => {
-            if read(chunk, body, closing, out) != ChunkKind::Unusable {
-                closing.push(StreamEvent::Terminal, out);
+
+    fn event(&mut self, _name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+        if data == b"[DONE]" {
+            sink.say(StreamEvent::Terminal);
+            return Shown::Yes;
+        }
+        match serde_json::from_slice::<Chunk<'_>>(data) {
+            Ok(chunk) => {
+                sink.closing.readable();
+                self.read(chunk, data, sink)
+            }
+            Err(error) => {
+                sink.say(StreamEvent::Malformed(error.to_string()));
+                Shown::Unusable
             }
         }
-        Err(error) => {
-            let detail = format!("the answer is not JSON: {error}");
-            closing.fail(upstream_error(ErrorKind::MalformedOutput, None, &detail), out);
-        }
     }
 }
 
-/// Reads the data of one server-sent event.
-pub(crate) fn read_chunk(data: &[u8], closing: &mut Closing, out: &mut Vec<StreamEvent>) -> ChunkKind {
-    if data == b"[DONE]" {
-        closing.push(StreamEvent::Terminal, out);
-        return ChunkKind::Other;
-    }
-    match serde_json::from_slice::<Chunk<'_>>(data) {
-        Ok(chunk) => {
-            closing.readable();
-            read(chunk, data, closing, out)
+impl ChatReader {
+    fn read(&mut self, chunk: Chunk<'_>, whole: &[u8], sink: &mut Sink<'_>) -> Shown {
+        let failed = chunk.error.is_some_and(|raw| raw.get() != "null")
+            || chunk.object.as_deref() == Some("error")
+            || (chunk.choices.is_none() && chunk.usage.is_none() && is_error_shape(whole));
+        if failed {
+            sink.error(error_in(200, whole));
+            return Shown::Unusable;
         }
-        Err(error) => {
-            closing.push(StreamEvent::Malformed(error.to_string()), out);
-            ChunkKind::Unusable
+        if chunk.id.is_some() || chunk.model.is_some() {
+            sink.say(StreamEvent::Start { id: chunk.id, model: chunk.model });
+        }
+        let choices = chunk.choices.unwrap_or_default();
+        let only_usage = choices.is_empty() && chunk.usage.is_some();
+        for choice in choices {
+            self.choice(choice, sink);
+        }
+        if let Some(tier) = chunk.service_tier {
+            sink.say(StreamEvent::ServedTier(tier));
+        }
+        let usage = chunk.usage.or_else(|| chunk.x_groq.and_then(|vendor| vendor.usage));
+        if let Some(usage) = usage.as_ref().and_then(usage_of) {
+            sink.say(StreamEvent::Usage(usage));
+        }
+        if only_usage { Shown::UsageOnly } else { Shown::Yes }
+    }
+
+    /// Only the first choice feeds the canonical form; a same-dialect caller gets all of them as
+    /// bytes.
+    fn choice(&mut self, choice: Choice, sink: &mut Sink<'_>) {
+        if choice.index.unwrap_or(0) != 0 {
+            return;
+        }
+        let delta = choice.delta.or(choice.message).unwrap_or_default();
+        let words = delta.content.unwrap_or_default();
+        let aside = delta.reasoning_content.or(delta.reasoning).unwrap_or_default();
+        sink.say(StreamEvent::Reasoning(aside));
+        sink.say(StreamEvent::Reasoning(words.reasoning));
+        sink.say(StreamEvent::Text(words.text));
+        sink.say(StreamEvent::Text(choice.text.unwrap_or_default()));
+        sink.say(StreamEvent::Refusal(delta.refusal.unwrap_or_default()));
+        for (position, call) in (0u64..).zip(delta.tool_calls.unwrap_or_default()) {
+            self.call(position, call, sink);
+        }
+        // Without a common form: sound, and the calls of the API before tools.
+        for extra in [delta.audio, delta.function_call].into_iter().flatten().filter(|extra| !extra.is_null())
+        {
+            sink.say(StreamEvent::Extra(extra));
+        }
+        if let Some(raw) = choice.finish_reason.or(choice.stop_reason).filter(|raw| !raw.is_empty()) {
+            self.close_calls(sink);
+            // Some servers say `stop` after calls; the calls decide.
+            let reason = match stop_reason(&raw) {
+                crate::domain::stream::StopReason::End if !self.calls.is_empty() => {
+                    crate::domain::stream::StopReason::ToolCalls
+                }
+                reason => reason,
+            };
+            sink.say(StreamEvent::Stop { reason, raw });
         }
     }
-}
 
-fn read(chunk: Chunk<'_>, whole: &[u8], closing: &mut Closing, out: &mut Vec<StreamEvent>) -> ChunkKind {
-    let failed =
-        chunk.error.is_some_and(|raw| raw.get() != "null") || chunk.object.as_deref() == Some("error");
-    if failed {
-        closing.fail(error_in(200, whole), out);
-        return ChunkKind::Unusable;
-    }
-    if chunk.id.is_some() || chunk.model.is_some() {
-        closing.push(StreamEvent::Start { id: chunk.id, model: chunk.model }, out);
-    }
-    let choices = chunk.choices.unwrap_or_default();
-    let only_usage = choices.is_empty() && chunk.usage.is_some();
-    for choice in choices {
-        read_choice(choice, closing, out);
-    }
-    if let Some(tier) = chunk.service_tier {
-        closing.push(StreamEvent::ServedTier(tier), out);
-    }
-    if let Some(usage) = chunk.usage.as_ref().and_then(usage) {
-        closing.push(StreamEvent::Usage(usage), out);
-    }
-    if only_usage { ChunkKind::UsageOnly } else { ChunkKind::Other }
-}
-
-/// Only the first choice feeds the canonical form; a same-dialect caller gets all of them as bytes.
-fn read_choice(choice: Choice, closing: &mut Closing, out: &mut Vec<StreamEvent>) {
-    if choice.index != 0 {
-        return;
-    }
-    let delta = choice.delta.unwrap_or_default();
-    let mut say = |event| closing.push(event, out);
-    if let Some(text) = delta.reasoning_content.filter(|text| !text.is_empty()) {
-        say(StreamEvent::Reasoning(text));
-    }
-    if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
-        say(StreamEvent::Text(text));
-    }
-    if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
-        say(StreamEvent::Refusal(text));
-    }
-    for (position, call) in (0u32..).zip(delta.tool_calls.unwrap_or_default()) {
-        let index = call.index.unwrap_or(position);
+    fn call(&mut self, position: u64, call: ToolCall, sink: &mut Sink<'_>) {
         let (name, arguments) =
             call.function.map_or((None, None), |function| (function.name, function.arguments));
-        if call.id.is_some() || name.as_ref().is_some_and(|name| !name.is_empty()) {
-            let (id, name) = (call.id.unwrap_or_default(), name.unwrap_or_default());
-            say(StreamEvent::ToolStart { index, id, name });
+        let theirs = call.index.unwrap_or(position);
+        let id = call.id.filter(|id| !id.is_empty());
+        // Only some servers repeat the id in every fragment; another id at the same index is another call.
+        let known = self
+            .calls
+            .iter()
+            .rposition(|known| known.theirs == theirs && id.as_ref().is_none_or(|id| *id == known.id));
+        let at = known.unwrap_or(self.calls.len());
+        let index = u32::try_from(at).unwrap_or(u32::MAX);
+        if known.is_none() {
+            let id = id.unwrap_or_default();
+            self.calls.push(Call { theirs, id: id.clone(), begun: false });
+            sink.say(StreamEvent::ToolStart { index, id, name: name.unwrap_or_default() });
         }
-        if let Some(fragment) = arguments.filter(|text| !text.is_empty()) {
-            say(StreamEvent::ToolArguments { index, fragment });
+        if let (Some(fragment), Some(call)) =
+            (arguments.filter(|text| !text.is_empty()), self.calls.get_mut(at))
+        {
+            call.begun = true;
+            sink.say(StreamEvent::ToolArguments { index, fragment });
+        }
+        let signature =
+            call.extra_content.as_ref().and_then(|extra| extra.pointer("/google/thought_signature"));
+        if let Some(signature) = signature.and_then(serde_json::Value::as_str) {
+            sink.say(StreamEvent::ToolSignature { index, signature: signature.to_owned() });
         }
     }
-    if let Some(raw) = choice.finish_reason {
-        say(StreamEvent::Stop { reason: stop_reason(&raw), raw });
+
+    /// A call without arguments may come without a fragment.
+    fn close_calls(&mut self, sink: &mut Sink<'_>) {
+        for (index, call) in (0u32..).zip(&mut self.calls) {
+            if !std::mem::replace(&mut call.begun, true) {
+                sink.say(StreamEvent::ToolArguments { index, fragment: "{}".to_owned() });
+            }
+        }
     }
+}
+
+/// A document that says only what went wrong, in one of the forms without an `error` field.
+fn is_error_shape(whole: &[u8]) -> bool {
+    let value: serde_json::Value = serde_json::from_slice(whole).unwrap_or_default();
+    ["message", "detail", "statusCode"].iter().any(|name| value.get(name).is_some())
 }
 
 /// Cached and written tokens are inside `prompt_tokens`, reasoning inside `completion_tokens`.
-fn usage(raw: &RawUsage) -> Option<Usage> {
+fn usage_of(raw: &RawUsage) -> Option<Usage> {
     let (input, output) = (raw.prompt_tokens?, raw.completion_tokens.unwrap_or(0));
     let details = raw.prompt_tokens_details.as_ref();
-    let read = details.and_then(|d| d.cached_tokens).unwrap_or(0);
+    let read = details.and_then(|d| d.cached_tokens).or(raw.prompt_cache_hit_tokens).unwrap_or(0);
     let written = details.and_then(|d| d.cache_write_tokens).unwrap_or(0);
-    Some(Usage {
-        input_uncached: input.saturating_sub(read + written),
-        cache_read: read,
-        cache_write: written,
-        output,
-        reasoning: raw.completion_tokens_details.as_ref().and_then(|d| d.reasoning_tokens).unwrap_or(0),
-        source: UsageSource::Provider,
-    })
+    let reasoning = raw.completion_tokens_details.as_ref().and_then(|d| d.reasoning_tokens).unwrap_or(0);
+    Some(Usage::inclusive(input, read, written, output, reasoning))
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::request::ChatRequest;
+use crate::domain::snapshot::Dialect;
 
 /// Bytes of English text per token, on the safe side for an estimate before the call.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -18,11 +19,11 @@ pub enum RequestError {
     Wrong { place: &'static str, problem: &'static str },
 }
 
-/// Reads a body whose nesting is at most `max_depth`.
+/// Reads a body of `dialect` whose nesting is at most `max_depth`.
 ///
 /// # Errors
-/// Not a JSON object, too deep, or `model`, `messages`, `stream` of the wrong type.
-pub fn decode_request(body: &[u8], max_depth: u32) -> Result<ChatRequest, RequestError> {
+/// Not a JSON object, too deep, or `model`, the conversation or `stream` of the wrong type.
+pub fn decode_request(dialect: Dialect, body: &[u8], max_depth: u32) -> Result<ChatRequest, RequestError> {
     if depth(body) > max_depth {
         return Err(RequestError::TooDeep(max_depth));
     }
@@ -34,20 +35,25 @@ pub fn decode_request(body: &[u8], max_depth: u32) -> Result<ChatRequest, Reques
         Some(_) => return wrong("model", "must be a string that names a feature"),
         None => return wrong("model", "is missing; it names the feature"),
     }
-    match body.get("messages") {
+    let place = if dialect == Dialect::OpenaiResponses { "input" } else { "messages" };
+    match body.get(place) {
         Some(Value::Array(messages)) => {
-            let whole = |message: &Value| message.get("role").is_some_and(Value::is_string);
+            let whole = |message: &Value| {
+                message.get("role").is_some_and(Value::is_string)
+                    || (place == "input" && message.get("type").is_some_and(Value::is_string))
+            };
             if !messages.iter().all(whole) {
-                return wrong("messages", "each message must be an object with a role");
+                return wrong(place, "each message must be an object with a role");
             }
         }
-        Some(_) => return wrong("messages", "must be an array"),
-        None => return wrong("messages", "is missing"),
+        Some(Value::String(_)) if place == "input" => {}
+        Some(_) => return wrong(place, "must be an array"),
+        None => return wrong(place, "is missing"),
     }
     if body.get("stream").is_some_and(|stream| !stream.is_boolean() && !stream.is_null()) {
         return wrong("stream", "must be true or false");
     }
-    Ok(ChatRequest { body })
+    Ok(ChatRequest { dialect, body })
 }
 
 /// The deepest nesting of braces and brackets outside strings: one pass, no recursion.
@@ -93,16 +99,24 @@ pub struct Facts {
 pub fn facts(request: &ChatRequest) -> Facts {
     let body = &request.body;
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-    let limit = body.get("max_completion_tokens").or_else(|| body.get("max_tokens")).and_then(Value::as_u64);
+    let limit =
+        ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().find_map(|n| body.get(*n));
     let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
-    let bytes: u64 = ["messages", "tools"].iter().filter_map(|name| body.get(*name)).map(text_bytes).sum();
+    let bytes: u64 = ["messages", "input", "system", "instructions", "tools"]
+        .iter()
+        .filter_map(|name| body.get(*name))
+        .map(text_bytes)
+        .sum();
     Facts {
         model: text("model").unwrap_or_default(),
         stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
         include_usage: usage.and_then(Value::as_bool).unwrap_or(false),
-        max_output_tokens: limit,
+        max_output_tokens: limit.and_then(Value::as_u64),
         tools: body.get("tools").and_then(Value::as_array).is_some_and(|tools| !tools.is_empty()),
-        user: text("user"),
+        user: text("user").or_else(|| {
+            let metadata = body.get("metadata").and_then(|metadata| metadata.get("user_id"));
+            metadata.and_then(Value::as_str).map(str::to_owned)
+        }),
         input_tokens: bytes.div_ceil(BYTES_PER_TOKEN),
     }
 }
@@ -148,6 +162,12 @@ pub fn encode_request(
         fields.push(("stream", std::borrow::Cow::Owned(Value::Bool(true))));
         fields.push(("stream_options", std::borrow::Cow::Owned(Value::Object(options))));
     }
+    write_fields(fields)
+}
+
+/// Fields as a JSON object, in their order.
+#[must_use]
+pub fn write_fields<'a>(fields: impl IntoIterator<Item = (&'a str, std::borrow::Cow<'a, Value>)>) -> Vec<u8> {
     let mut body = vec![b'{'];
     for (name, value) in fields {
         if body.len() > 1 {
@@ -169,7 +189,7 @@ mod tests {
     #[test]
     fn unknown_fields_stay_and_ours_are_replaced() {
         let body = br#"{"model":"recap","messages":[{"role":"user","content":"hi"}],"logit_bias":{"1":2},"temperature":1}"#;
-        let request = decode_request(body, 64).unwrap();
+        let request = decode_request(Dialect::OpenaiChat, body, 64).unwrap();
         let set = json!({"temperature": 0.2});
         let sent = encode_request(&request, Some("gpt-x"), set.as_object().unwrap(), true);
         let sent: Value = serde_json::from_slice(&sent).unwrap();
@@ -184,7 +204,7 @@ mod tests {
     fn a_deep_body_is_refused_without_recursion() {
         let body = "[".repeat(1_000_000);
 
-        assert_eq!(decode_request(body.as_bytes(), 64), Err(RequestError::TooDeep(64)));
+        assert_eq!(decode_request(Dialect::OpenaiChat, body.as_bytes(), 64), Err(RequestError::TooDeep(64)));
     }
 
     #[test]
@@ -192,7 +212,7 @@ mod tests {
         let body =
             format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{}\""}}]}}"#, "[{".repeat(100));
 
-        assert!(decode_request(body.as_bytes(), 8).is_ok());
+        assert!(decode_request(Dialect::OpenaiChat, body.as_bytes(), 8).is_ok());
     }
 
     #[test]
@@ -207,7 +227,7 @@ mod tests {
             ("{nope", "not JSON"),
             ("[]", "not JSON"),
         ] {
-            let error = decode_request(body.as_bytes(), 64).unwrap_err().to_string();
+            let error = decode_request(Dialect::OpenaiChat, body.as_bytes(), 64).unwrap_err().to_string();
             assert!(error.contains(place), "{body}: {error}");
         }
     }

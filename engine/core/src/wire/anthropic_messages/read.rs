@@ -1,0 +1,230 @@
+//! Messages answers and stream events.
+//!
+//! Usage is cumulative: what a later event says replaces what an earlier one said, field by field.
+//! Tools the provider runs itself are told apart by their block type and never become calls.
+
+use serde_json::Value;
+
+use crate::domain::request::{Usage, UsageSource};
+use crate::domain::stream::StreamEvent;
+use crate::wire::closing::Sink;
+use crate::wire::loose::{as_count, count_at, index, items, text, text_in};
+use crate::wire::reader::{Reader, Shown};
+
+use super::errors::error_in;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Text,
+    Thinking,
+    /// Whether its arguments have begun.
+    Tool(bool),
+    ServersOwn,
+}
+
+/// Reads one answer.
+#[derive(Debug, Default)]
+pub(crate) struct MessagesReader {
+    blocks: Vec<(u32, Block)>,
+    usage: Option<Usage>,
+}
+
+impl Reader for MessagesReader {
+    fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
+        if let Some(answer) = sink.answer_json(body) {
+            self.document(&answer, body, sink);
+        }
+    }
+
+    fn event(&mut self, _name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+        let Some(event) = sink.event_json(data) else {
+            return Shown::Unusable;
+        };
+        match text_in(&event, "type").unwrap_or("") {
+            "message_start" => {
+                let message = event.get("message").unwrap_or(&Value::Null);
+                start(message, sink);
+                self.tally(message.get("usage"), sink);
+            }
+            "content_block_start" => self.open(&event, sink),
+            "content_block_delta" => {
+                self.delta(index(&event, "index"), event.get("delta").unwrap_or(&Value::Null), sink);
+            }
+            "content_block_stop" => self.close(index(&event, "index"), sink),
+            "message_delta" => {
+                self.tally(event.get("usage"), sink);
+                stop(event.get("delta").unwrap_or(&Value::Null), sink);
+            }
+            "message_stop" => {
+                self.metrics(&event, sink);
+                sink.say(StreamEvent::Terminal);
+            }
+            "error" => {
+                sink.error(error_in(200, data));
+                return Shown::Unusable;
+            }
+            _ => sink.say(StreamEvent::Ping),
+        }
+        Shown::Yes
+    }
+}
+
+impl MessagesReader {
+    /// A plain answer; `body` are its bytes.
+    pub(crate) fn document(&mut self, answer: &Value, body: &[u8], sink: &mut Sink<'_>) {
+        if text_in(answer, "type") == Some("error") || answer.get("error").is_some_and(|e| !e.is_null()) {
+            return sink.error(error_in(200, body));
+        }
+        start(answer, sink);
+        for (index, block) in (0u32..).zip(items(answer, "content")) {
+            match text_in(block, "type").unwrap_or("") {
+                "text" => sink.say(StreamEvent::Text(text(block, "text"))),
+                "thinking" => {
+                    sink.say(StreamEvent::Reasoning(text(block, "thinking")));
+                    signature(block, sink);
+                }
+                "redacted_thinking" => sink.say(StreamEvent::RedactedReasoning(text(block, "data"))),
+                "tool_use" => {
+                    sink.say(StreamEvent::ToolStart {
+                        index,
+                        id: text(block, "id"),
+                        name: text(block, "name"),
+                    });
+                    let fragment = block.get("input").map_or_else(|| "{}".to_owned(), Value::to_string);
+                    sink.say(StreamEvent::ToolArguments { index, fragment });
+                }
+                _ => sink.say(StreamEvent::Extra(block.clone())),
+            }
+        }
+        self.tally(answer.get("usage"), sink);
+        stop(answer, sink);
+        sink.say(StreamEvent::Terminal);
+    }
+
+    fn open(&mut self, event: &Value, sink: &mut Sink<'_>) {
+        let at = index(event, "index");
+        let block = event.get("content_block").unwrap_or(&Value::Null);
+        let kind = match text_in(block, "type").unwrap_or("") {
+            "text" => {
+                sink.say(StreamEvent::Text(text(block, "text")));
+                Block::Text
+            }
+            "thinking" => {
+                sink.say(StreamEvent::Reasoning(text(block, "thinking")));
+                signature(block, sink);
+                Block::Thinking
+            }
+            "redacted_thinking" => {
+                sink.say(StreamEvent::RedactedReasoning(text(block, "data")));
+                Block::Thinking
+            }
+            "tool_use" => {
+                sink.say(StreamEvent::ToolStart {
+                    index: at,
+                    id: text(block, "id"),
+                    name: text(block, "name"),
+                });
+                let given =
+                    block.get("input").filter(|input| input.as_object().is_some_and(|o| !o.is_empty()));
+                if let Some(input) = given {
+                    sink.say(StreamEvent::ToolArguments { index: at, fragment: input.to_string() });
+                }
+                Block::Tool(given.is_some())
+            }
+            _ => {
+                sink.say(StreamEvent::Extra(block.clone()));
+                Block::ServersOwn
+            }
+        };
+        self.blocks.retain(|(known, _)| *known != at);
+        self.blocks.push((at, kind));
+    }
+
+    fn delta(&mut self, at: u32, delta: &Value, sink: &mut Sink<'_>) {
+        let block = self.blocks.iter_mut().find(|(known, _)| *known == at).map(|(_, block)| block);
+        match text_in(delta, "type").unwrap_or("") {
+            "text_delta" => sink.say(StreamEvent::Text(text(delta, "text"))),
+            "thinking_delta" => sink.say(StreamEvent::Reasoning(text(delta, "thinking"))),
+            "signature_delta" => signature(delta, sink),
+            "input_json_delta" => {
+                let fragment = text(delta, "partial_json");
+                match block {
+                    Some(Block::Tool(begun)) if !fragment.is_empty() => {
+                        *begun = true;
+                        sink.say(StreamEvent::ToolArguments { index: at, fragment });
+                    }
+                    _ => sink.say(StreamEvent::Ping),
+                }
+            }
+            _ => sink.say(StreamEvent::Ping),
+        }
+    }
+
+    fn close(&mut self, at: u32, sink: &mut Sink<'_>) {
+        let open = self.blocks.iter_mut().find(|(known, _)| *known == at);
+        // A call without arguments comes without a fragment.
+        if let Some((_, Block::Tool(begun @ false))) = open {
+            *begun = true;
+            sink.say(StreamEvent::ToolArguments { index: at, fragment: "{}".to_owned() });
+        }
+    }
+
+    fn tally(&mut self, said: Option<&Value>, sink: &mut Sink<'_>) {
+        let Some(said) = said.filter(|said| said.is_object()) else {
+            return;
+        };
+        let usage = self.usage.get_or_insert(NOTHING);
+        for (name, field) in [
+            ("input_tokens", &mut usage.input_uncached),
+            ("cache_read_input_tokens", &mut usage.cache_read),
+            ("cache_creation_input_tokens", &mut usage.cache_write),
+            ("output_tokens", &mut usage.output),
+        ] {
+            if let Some(count) = said.get(name).and_then(as_count) {
+                *field = count;
+            }
+        }
+        if let Some(count) = count_at(said, "/output_tokens_details/thinking_tokens") {
+            usage.reasoning = count;
+        }
+        sink.say(StreamEvent::Usage(*usage));
+        if let Some(tier) = text_in(said, "service_tier") {
+            sink.say(StreamEvent::ServedTier(tier.to_owned()));
+        }
+    }
+
+    /// What another cloud's frame adds to the last event, for a stream that told no usage itself.
+    fn metrics(&mut self, event: &Value, sink: &mut Sink<'_>) {
+        if self.usage.is_none()
+            && let Some(usage) = crate::wire::bedrock_invoke::metrics_usage(event)
+        {
+            sink.say(StreamEvent::Usage(usage));
+        }
+    }
+}
+
+fn signature(holder: &Value, sink: &mut Sink<'_>) {
+    if let Some(signature) = text_in(holder, "signature").filter(|text| !text.is_empty()) {
+        sink.say(StreamEvent::ReasoningSignature(signature.to_owned()));
+    }
+}
+
+const NOTHING: Usage = Usage {
+    input_uncached: 0,
+    cache_read: 0,
+    cache_write: 0,
+    output: 0,
+    reasoning: 0,
+    source: UsageSource::Provider,
+};
+
+fn start(message: &Value, sink: &mut Sink<'_>) {
+    let (id, model) = (text_in(message, "id"), text_in(message, "model"));
+    sink.say(StreamEvent::Start { id: id.map(str::to_owned), model: model.map(str::to_owned) });
+}
+
+fn stop(holder: &Value, sink: &mut Sink<'_>) {
+    if let Some(raw) = text_in(holder, "stop_reason") {
+        sink.say(StreamEvent::Stop { reason: super::stop_reason(raw), raw: raw.to_owned() });
+    }
+}

@@ -1,0 +1,136 @@
+//! Which family an answer is of, and the frames that carry it. The first document decides; the
+//! model's id does not, because aliases, profiles and imported models do not show it.
+
+use serde_json::Value;
+
+use crate::domain::request::{Usage, UsageSource};
+use crate::domain::stream::StreamEvent;
+use crate::wire::anthropic_messages::MessagesReader;
+use crate::wire::bedrock_converse::ConverseReader;
+use crate::wire::closing::Sink;
+use crate::wire::loose::{count_at, text_in};
+use crate::wire::openai_chat::ChatReader;
+use crate::wire::reader::{Reader, Shown};
+
+use super::families::PlainReader;
+
+/// The dialect inside.
+#[derive(Debug)]
+enum Family {
+    Messages(MessagesReader),
+    Chat(ChatReader),
+    Converse(ConverseReader),
+    Plain(PlainReader),
+}
+
+/// Reads one answer.
+#[derive(Debug, Default)]
+pub(crate) struct InvokeReader {
+    family: Option<Family>,
+    metered: bool,
+}
+
+impl Reader for InvokeReader {
+    fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
+        let Some(answer) = sink.answer_json(body) else {
+            return;
+        };
+        match family(&answer) {
+            Family::Messages(mut reader) => reader.document(&answer, body, sink),
+            Family::Chat(mut reader) => reader.answer(body, sink),
+            Family::Converse(_) => ConverseReader::document(&answer, sink),
+            Family::Plain(mut reader) => {
+                reader.document(&answer, sink);
+                reader.finish(sink);
+            }
+        }
+    }
+
+    fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+        let Some(event) = sink.event_json(data) else {
+            return Shown::Unusable;
+        };
+        let family = self.family.get_or_insert_with(|| family(&event));
+        // The provider's own count is exact where the model says none.
+        if !matches!(family, Family::Messages(_) | Family::Converse(_))
+            && let Some(usage) = metrics_usage(&event)
+        {
+            self.metered = true;
+            sink.say(StreamEvent::Usage(usage));
+        }
+        match family {
+            Family::Messages(reader) => reader.event(name, data, sink),
+            Family::Chat(reader) => reader.event(name, data, sink),
+            Family::Converse(reader) => {
+                for (name, payload) in event.as_object().into_iter().flatten() {
+                    reader.payload(name, payload, sink);
+                }
+                Shown::Yes
+            }
+            Family::Plain(reader) => {
+                reader.metered = self.metered;
+                reader.document(&event, sink);
+                Shown::Yes
+            }
+        }
+    }
+
+    fn finish(&mut self, sink: &mut Sink<'_>) {
+        match &mut self.family {
+            // These models end by closing: Amazon's frames have no end marker of their own.
+            Some(Family::Chat(_) | Family::Converse(_)) => sink.end_if_stopped(),
+            Some(Family::Plain(reader)) => reader.finish(sink),
+            Some(Family::Messages(_)) | None => {}
+        }
+    }
+}
+
+fn family(document: &Value) -> Family {
+    let has = |name: &str| document.get(name).is_some();
+    let kind = text_in(document, "type").unwrap_or("");
+    let messages = matches!(kind, "message" | "error" | "ping")
+        || kind.starts_with("message_")
+        || kind.starts_with("content_block_");
+    if messages {
+        Family::Messages(MessagesReader::default())
+    } else if has("choices") {
+        Family::Chat(ChatReader::default())
+    } else if document.pointer("/output/message").is_some()
+        || ["messageStart", "contentBlockStart", "contentBlockDelta", "messageStop", "metadata"]
+            .iter()
+            .any(|name| has(name))
+    {
+        Family::Converse(ConverseReader::default())
+    } else {
+        Family::Plain(PlainReader::default())
+    }
+}
+
+/// The model's own event in one frame.
+///
+/// # Errors
+/// What is wrong with a frame that holds none.
+pub fn chunk(payload: &[u8]) -> Result<Vec<u8>, String> {
+    #[derive(serde::Deserialize)]
+    struct Chunk<'a> {
+        #[serde(borrow)]
+        bytes: std::borrow::Cow<'a, str>,
+    }
+    let chunk: Chunk<'_> = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+    base64_simd::STANDARD.decode_to_vec(chunk.bytes.as_bytes()).map_err(|error| error.to_string())
+}
+
+/// The usage in the metrics that Amazon adds to a model's last event.
+#[must_use]
+pub fn metrics_usage(event: &Value) -> Option<Usage> {
+    let metrics = event.get("amazon-bedrock-invocationMetrics")?;
+    let count = |name: &str| count_at(metrics, &format!("/{name}"));
+    Some(Usage {
+        input_uncached: count("inputTokenCount")?,
+        cache_read: count("cacheReadInputTokenCount").unwrap_or(0),
+        cache_write: count("cacheWriteInputTokenCount").unwrap_or(0),
+        output: count("outputTokenCount").unwrap_or(0),
+        reasoning: 0,
+        source: UsageSource::Provider,
+    })
+}

@@ -1,0 +1,126 @@
+//! A canonical conversation as a Cohere v2 body.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Reasoning, Speaker, ToolChoice};
+use crate::domain::outcome::UpstreamError;
+use crate::domain::snapshot::Dialect;
+use crate::wire::translate::{Encoded, Gate, as_url, put, refused};
+
+/// The body for `model`.
+///
+/// # Errors
+/// `InvalidRequest` for content without a form here.
+pub fn encode_chat(mut chat: Chat, model: &str, stream: bool) -> Result<Encoded, UpstreamError> {
+    let mut gate = Gate::new(Dialect::CohereChat);
+    gate.admit(&mut chat, model)?;
+    gate.lacks(&mut chat, &["parallel_tool_calls", "logprobs"]);
+    gate.loosen(&mut chat.tools);
+    let settings = &chat.settings;
+    let mut body = Map::new();
+    put(&mut body, "model", Some(model));
+    put(&mut body, "stream", Some(true).filter(|_| stream));
+    put(&mut body, "messages", Some(messages(&chat)?));
+    put(&mut body, "max_tokens", settings.max_output_tokens);
+    put(&mut body, "temperature", settings.temperature);
+    put(&mut body, "p", settings.top_p);
+    put(&mut body, "k", settings.top_k);
+    put(&mut body, "seed", settings.seed);
+    put(&mut body, "presence_penalty", settings.presence_penalty);
+    put(&mut body, "frequency_penalty", settings.frequency_penalty);
+    put(&mut body, "stop_sequences", Some(&settings.stop).filter(|stop| !stop.is_empty()));
+    put(
+        &mut body,
+        "response_format",
+        settings.format.as_ref().map(|format| match format {
+            Format::Json => json!({"type": "json_object"}),
+            Format::Schema { schema, .. } => json!({"type": "json_object", "json_schema": schema}),
+        }),
+    );
+    put(
+        &mut body,
+        "thinking",
+        settings.reasoning.as_ref().map(|reasoning| match reasoning {
+            Reasoning::Budget(0) => json!({"type": "disabled"}),
+            Reasoning::Budget(budget) => json!({"type": "enabled", "token_budget": budget}),
+            Reasoning::Effort(effort) if effort == "none" => json!({"type": "disabled"}),
+            Reasoning::Effort(_) => json!({"type": "enabled"}),
+        }),
+    );
+    if !chat.tools.is_empty() {
+        let tools: Vec<Value> = chat
+            .tools
+            .iter()
+            .map(|tool| {
+                let function =
+                    json!({"name": tool.name, "description": tool.description, "parameters": tool.schema});
+                json!({"type": "function", "function": function})
+            })
+            .collect();
+        put(&mut body, "tools", Some(tools));
+        match &chat.tool_choice {
+            Some(ToolChoice::Any) => put(&mut body, "tool_choice", Some("REQUIRED")),
+            Some(ToolChoice::None) => put(&mut body, "tool_choice", Some("NONE")),
+            Some(ToolChoice::Named(_)) => gate.left_out("tool_choice of one tool"),
+            Some(ToolChoice::Auto) | None => {}
+        }
+    }
+    Ok(Encoded { body: Value::Object(body).to_string().into_bytes(), warnings: gate.warnings })
+}
+
+fn messages(chat: &Chat) -> Result<Vec<Value>, UpstreamError> {
+    let mut all = Vec::new();
+    if !chat.system.is_empty() {
+        all.push(json!({"role": "system", "content": words(&chat.system)}));
+    }
+    for turn in &chat.turns {
+        if turn.speaker == Speaker::Assistant {
+            all.push(assistant(&turn.parts));
+            continue;
+        }
+        let mut said = Vec::new();
+        for part in &turn.parts {
+            match &part.content {
+                Content::Result { id, parts, .. } => {
+                    all.push(json!({"role": "tool", "tool_call_id": id, "content": words(parts)}));
+                }
+                content => said.push(block(content)?),
+            }
+        }
+        if !said.is_empty() {
+            all.push(json!({"role": "user", "content": said}));
+        }
+    }
+    Ok(all)
+}
+
+fn words(parts: &[Part]) -> String {
+    let text = |part: &Part| if let Content::Text(text) = &part.content { Some(text.clone()) } else { None };
+    parts.iter().filter_map(text).collect()
+}
+
+fn assistant(parts: &[Part]) -> Value {
+    let mut message = Map::new();
+    put(&mut message, "role", Some("assistant"));
+    put(&mut message, "content", Some(words(parts)).filter(|text| !text.is_empty()));
+    let call = |part: &Part| match &part.content {
+        Content::Call { id, name, arguments, .. } => {
+            let function = json!({"name": name, "arguments": arguments.to_string()});
+            Some(json!({"id": id, "type": "function", "function": function}))
+        }
+        _ => None,
+    };
+    let calls: Vec<Value> = parts.iter().filter_map(call).collect();
+    put(&mut message, "tool_calls", Some(calls).filter(|calls| !calls.is_empty()));
+    Value::Object(message)
+}
+
+fn block(content: &Content) -> Result<Value, UpstreamError> {
+    match content {
+        Content::Text(text) => Ok(json!({"type": "text", "text": text})),
+        Content::Media { kind: MediaKind::Image, source, .. } => {
+            Ok(json!({"type": "image_url", "image_url": {"url": as_url(source)}}))
+        }
+        _ => Err(refused("messages: only text and images have a form at this endpoint")),
+    }
+}

@@ -1,0 +1,146 @@
+//! Cohere v2 answers and stream events. `usage.tokens` is what the model saw; `billed_units` is
+//! a price, not a count.
+
+use serde_json::Value;
+
+use crate::domain::outcome::ErrorKind;
+use crate::domain::request::Usage;
+use crate::domain::stream::StreamEvent;
+use crate::wire::bedrock_invoke::PlainReader;
+use crate::wire::closing::Sink;
+use crate::wire::loose::{count_at, index, items, text, text_in};
+use crate::wire::openai_chat::error_in;
+use crate::wire::reader::{Reader, Shown};
+
+/// Reads one answer. `begun`: calls whose arguments have begun.
+#[derive(Debug, Default)]
+pub(crate) struct CohereReader {
+    begun: Vec<u32>,
+}
+
+impl Reader for CohereReader {
+    fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
+        let Some(answer) = sink.answer_json(body) else {
+            return;
+        };
+        let Some(message) = answer.get("message").filter(|message| message.is_object()) else {
+            if text_in(&answer, "generation_id").is_none() {
+                return sink.error(error_in(200, body));
+            }
+            // The version before this one, which some hosts still answer with.
+            let mut plain = PlainReader::default();
+            plain.document(&answer, sink);
+            return plain.finish(sink);
+        };
+        start(&answer, sink);
+        sink.say(StreamEvent::Reasoning(text(message, "tool_plan")));
+        for part in items(message, "content") {
+            match text_in(part, "type") {
+                Some("thinking") => sink.say(StreamEvent::Reasoning(text(part, "thinking"))),
+                _ => sink.say(StreamEvent::Text(text(part, "text"))),
+            }
+        }
+        for (index, call) in (0u32..).zip(items(message, "tool_calls")) {
+            self.call(index, call, sink);
+            self.close(index, sink);
+        }
+        end(&answer, answer.get("usage"), sink);
+    }
+
+    fn event(&mut self, _name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+        if data == b"[DONE]" {
+            return Shown::Yes;
+        }
+        let Some(event) = sink.event_json(data) else {
+            return Shown::Unusable;
+        };
+        let at = index(&event, "index");
+        let message = event.pointer("/delta/message").unwrap_or(&Value::Null);
+        match text_in(&event, "type").unwrap_or("") {
+            "message-start" => start(&event, sink),
+            "content-start" | "content-delta" => {
+                let content = message.get("content").unwrap_or(&Value::Null);
+                sink.say(StreamEvent::Reasoning(text(content, "thinking")));
+                sink.say(StreamEvent::Text(text(content, "text")));
+            }
+            "tool-plan-delta" => sink.say(StreamEvent::Reasoning(text(message, "tool_plan"))),
+            "tool-call-start" => self.call(at, message.get("tool_calls").unwrap_or(&Value::Null), sink),
+            "tool-call-delta" => {
+                let fragment = message.pointer("/tool_calls/function/arguments").and_then(Value::as_str);
+                self.arguments(at, fragment.unwrap_or(""), sink);
+            }
+            "tool-call-end" => self.close(at, sink),
+            "message-end" => {
+                let delta = event.get("delta").unwrap_or(&Value::Null);
+                end(delta, delta.get("usage"), sink);
+            }
+            "" => {
+                sink.error(error_in(200, data));
+                return Shown::Unusable;
+            }
+            _ => sink.say(StreamEvent::Ping),
+        }
+        Shown::Yes
+    }
+}
+
+impl CohereReader {
+    fn call(&mut self, at: u32, call: &Value, sink: &mut Sink<'_>) {
+        let function = call.get("function").unwrap_or(&Value::Null);
+        sink.say(StreamEvent::ToolStart { index: at, id: text(call, "id"), name: text(function, "name") });
+        self.arguments(at, text_in(function, "arguments").unwrap_or(""), sink);
+    }
+
+    fn arguments(&mut self, at: u32, fragment: &str, sink: &mut Sink<'_>) {
+        if !fragment.is_empty() {
+            self.begun.push(at);
+            sink.say(StreamEvent::ToolArguments { index: at, fragment: fragment.to_owned() });
+        }
+    }
+
+    fn close(&mut self, at: u32, sink: &mut Sink<'_>) {
+        if !self.begun.contains(&at) {
+            sink.say(StreamEvent::ToolArguments { index: at, fragment: "{}".to_owned() });
+        }
+        self.begun.retain(|begun| *begun != at);
+    }
+}
+
+fn start(holder: &Value, sink: &mut Sink<'_>) {
+    sink.say(StreamEvent::Start { id: text_in(holder, "id").map(str::to_owned), model: None });
+}
+
+fn end(holder: &Value, usage: Option<&Value>, sink: &mut Sink<'_>) {
+    if let Some(usage) = usage {
+        tally(usage, sink);
+    }
+    let raw = text(holder, "finish_reason");
+    match raw.as_str() {
+        "ERROR" => {
+            let said = text_in(holder, "error").unwrap_or("the provider ended the answer with an error");
+            sink.fail(ErrorKind::ServerError, said);
+        }
+        "TIMEOUT" => sink.fail(ErrorKind::Timeout, "the provider ended the answer by its own deadline"),
+        _ => {
+            sink.say(StreamEvent::Stop { reason: super::stop_reason(&raw), raw });
+            sink.say(StreamEvent::Terminal);
+        }
+    }
+}
+
+fn tally(usage: &Value, sink: &mut Sink<'_>) {
+    let count = |name: &str| {
+        count_at(usage, &format!("/tokens/{name}"))
+            .or_else(|| count_at(usage, &format!("/billed_units/{name}")))
+    };
+    if let Some(input) = count("input_tokens") {
+        let read = count_at(usage, "/cached_tokens").unwrap_or(0);
+        sink.say(StreamEvent::Usage(Usage::inclusive(
+            input,
+            read,
+            0,
+            count("output_tokens").unwrap_or(0),
+            0,
+        )));
+    }
+}

@@ -1,0 +1,135 @@
+//! generateContent answers and stream chunks: both are the same document.
+//!
+//! There is no end marker: a stream is whole if a finish reason came and no error after it.
+//! Thinking tokens lie outside `candidatesTokenCount` (unless the total says otherwise), cached
+//! ones inside `promptTokenCount`.
+
+use serde_json::Value;
+
+use crate::domain::request::Usage;
+use crate::domain::stream::StreamEvent;
+use crate::wire::closing::Sink;
+use crate::wire::loose::{count_at, items, text, text_in};
+use crate::wire::reader::{Reader, Shown};
+
+use super::errors::error_in;
+
+/// Reads one answer. `calls`: how many the model made so far; they have no index of their own.
+#[derive(Debug, Default)]
+pub(crate) struct GeminiReader {
+    calls: u32,
+    started: bool,
+    /// The finish reason, held until the stream ends: calls may still follow it.
+    stop: Option<(String, bool)>,
+}
+
+impl Reader for GeminiReader {
+    fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
+        let Some(answer) = sink.answer_json(body) else {
+            return;
+        };
+        match &answer {
+            Value::Array(chunks) => chunks.iter().for_each(|chunk| self.chunk(chunk, sink)),
+            one => self.chunk(one, sink),
+        }
+        self.finish(sink);
+    }
+
+    fn event(&mut self, _name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+        if data == b"[DONE]" {
+            return Shown::Yes;
+        }
+        let Some(chunk) = sink.event_json(data) else {
+            return Shown::Unusable;
+        };
+        match &chunk {
+            Value::Array(chunks) => chunks.iter().for_each(|chunk| self.chunk(chunk, sink)),
+            one => self.chunk(one, sink),
+        }
+        Shown::Yes
+    }
+
+    fn finish(&mut self, sink: &mut Sink<'_>) {
+        if let Some((raw, blocked)) = self.stop.take() {
+            let reason = match super::stop_reason(&raw, self.calls > 0) {
+                _ if blocked => crate::domain::stream::StopReason::ContentFilter,
+                reason => reason,
+            };
+            sink.say(StreamEvent::Stop { reason, raw });
+            sink.say(StreamEvent::Terminal);
+        }
+    }
+}
+
+impl GeminiReader {
+    fn chunk(&mut self, chunk: &Value, sink: &mut Sink<'_>) {
+        if chunk.get("error").is_some_and(|error| !error.is_null()) {
+            return sink.error(error_in(200, chunk));
+        }
+        if !std::mem::replace(&mut self.started, true) {
+            let (id, model) = (text_in(chunk, "responseId"), text_in(chunk, "modelVersion"));
+            sink.say(StreamEvent::Start { id: id.map(str::to_owned), model: model.map(str::to_owned) });
+        }
+        // One candidate is canonical; a caller of this dialect gets all of them as bytes.
+        if let Some(candidate) = items(chunk, "candidates").next() {
+            for part in items(candidate.get("content").unwrap_or(&Value::Null), "parts") {
+                self.part(part, sink);
+            }
+            if let Some(raw) = text_in(candidate, "finishReason") {
+                self.stop.get_or_insert((raw.to_owned(), false));
+            }
+        }
+        if let Some(raw) = chunk.pointer("/promptFeedback/blockReason").and_then(Value::as_str) {
+            self.stop.get_or_insert((raw.to_owned(), true));
+        }
+        usage(chunk, sink);
+    }
+
+    fn part(&mut self, part: &Value, sink: &mut Sink<'_>) {
+        let signature = text_in(part, "thoughtSignature");
+        if let Some(call) = part.get("functionCall").filter(|call| call.is_object()) {
+            let index = self.calls;
+            self.calls += 1;
+            let id = text_in(call, "id").map_or_else(|| format!("call_{index}"), str::to_owned);
+            sink.say(StreamEvent::ToolStart { index, id, name: text(call, "name") });
+            let fragment = call.get("args").filter(|args| !args.is_null());
+            let fragment = fragment.map_or_else(|| "{}".to_owned(), Value::to_string);
+            sink.say(StreamEvent::ToolArguments { index, fragment });
+            if let Some(signature) = signature {
+                sink.say(StreamEvent::ToolSignature { index, signature: signature.to_owned() });
+            }
+            return;
+        }
+        match text_in(part, "text") {
+            Some(words) if part.get("thought").and_then(Value::as_bool) == Some(true) => {
+                sink.say(StreamEvent::Reasoning(words.to_owned()));
+            }
+            Some(words) => sink.say(StreamEvent::Text(words.to_owned())),
+            None if signature.is_some() && part.as_object().is_some_and(|fields| fields.len() == 1) => {}
+            None => sink.say(StreamEvent::Extra(part.clone())),
+        }
+        if let Some(signature) = signature {
+            sink.say(StreamEvent::ReasoningSignature(signature.to_owned()));
+        }
+    }
+}
+
+fn usage(chunk: &Value, sink: &mut Sink<'_>) {
+    let counted = |name: &str| count_at(chunk, &format!("/usageMetadata/{name}"));
+    if let Some(tier) = chunk.pointer("/usageMetadata/trafficType").and_then(Value::as_str) {
+        sink.say(StreamEvent::ServedTier(tier.to_owned()));
+    }
+    let Some(prompt) = counted("promptTokenCount") else {
+        return;
+    };
+    let count = |name: &str| counted(name).unwrap_or(0);
+    let (read, tools) = (count("cachedContentTokenCount"), count("toolUsePromptTokenCount"));
+    let (said, thoughts) = (count("candidatesTokenCount"), count("thoughtsTokenCount"));
+    let inside = thoughts > 0 && counted("totalTokenCount") == Some(prompt + tools + said);
+    let output = if inside { said } else { said + thoughts };
+    sink.say(StreamEvent::Usage(Usage::inclusive(prompt + tools, read, 0, output, thoughts)));
+    if tools > 0 {
+        // The provider's own tools at work: counted above, and told to nobody as a call.
+        sink.say(StreamEvent::Extra(serde_json::json!({"toolUsePromptTokenCount": tools})));
+    }
+}

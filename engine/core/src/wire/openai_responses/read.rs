@@ -1,0 +1,218 @@
+//! Responses answers and stream events.
+//!
+//! Events are told by their `type`, never by the SSE name (some servers leave it out). What the
+//! deltas did not say is taken from the items and the response that end with it, so a server that
+//! sends whole items reads the same as one that sends fragments.
+
+use serde_json::Value;
+
+use crate::domain::request::Usage;
+use crate::domain::stream::StreamEvent;
+use crate::wire::closing::Sink;
+use crate::wire::loose::{count_at, index, items, text, text_in};
+use crate::wire::openai_chat::error_in;
+use crate::wire::reader::{Reader, Shown};
+
+/// What of one output item has been said.
+#[derive(Debug, Default)]
+struct Item {
+    index: u32,
+    words: bool,
+    reasoning: bool,
+    call: bool,
+    arguments: bool,
+    done: bool,
+}
+
+/// Reads one answer.
+#[derive(Debug, Default)]
+pub(crate) struct ResponsesReader {
+    items: Vec<Item>,
+    calls: bool,
+}
+
+impl Reader for ResponsesReader {
+    fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
+        let Some(answer) = sink.answer_json(body) else {
+            return;
+        };
+        if answer.get("output").is_none() && answer.get("status").is_none() {
+            return sink.error(error_in(200, body));
+        }
+        start(&answer, sink);
+        self.end(&answer, sink);
+    }
+
+    fn event(&mut self, _name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+        if data == b"[DONE]" {
+            return Shown::Yes;
+        }
+        let Some(event) = sink.event_json(data) else {
+            return Shown::Unusable;
+        };
+        let at = index(&event, "output_index");
+        match text_in(&event, "type").unwrap_or("") {
+            "response.created" => start(event.get("response").unwrap_or(&Value::Null), sink),
+            "response.output_text.delta" => self.words(at, text(&event, "delta"), sink),
+            "response.refusal.delta" => {
+                self.item(at).words = true;
+                sink.say(StreamEvent::Refusal(text(&event, "delta")));
+            }
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                self.item(at).reasoning = true;
+                sink.say(StreamEvent::Reasoning(text(&event, "delta")));
+            }
+            "response.output_item.added" => self.added(at, &event, sink),
+            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
+                self.arguments(at, text(&event, "delta"), sink);
+            }
+            "response.output_item.done" => self.done(at, event.get("item").unwrap_or(&Value::Null), sink),
+            "response.completed" | "response.incomplete" => {
+                self.end(event.get("response").unwrap_or(&Value::Null), sink);
+            }
+            "response.failed" => {
+                let failed = event.pointer("/response/error").cloned().unwrap_or(Value::Null);
+                usage(event.get("response").unwrap_or(&Value::Null), sink);
+                sink.error(error_in(200, serde_json::json!({"error": failed}).to_string().as_bytes()));
+                return Shown::Unusable;
+            }
+            "error" => {
+                sink.error(error_in(200, data));
+                return Shown::Unusable;
+            }
+            "" if event.get("error").is_some_and(|error| !error.is_null()) => {
+                sink.error(error_in(200, data));
+                return Shown::Unusable;
+            }
+            _ => sink.say(StreamEvent::Ping),
+        }
+        Shown::Yes
+    }
+}
+
+impl ResponsesReader {
+    fn item(&mut self, at: u32) -> &mut Item {
+        let found = self.items.iter().position(|item| item.index == at);
+        let position = found.unwrap_or_else(|| {
+            self.items.push(Item { index: at, ..Item::default() });
+            self.items.len() - 1
+        });
+        &mut self.items[position]
+    }
+
+    fn words(&mut self, at: u32, words: String, sink: &mut Sink<'_>) {
+        self.item(at).words = true;
+        sink.say(StreamEvent::Text(words));
+    }
+
+    fn arguments(&mut self, at: u32, fragment: String, sink: &mut Sink<'_>) {
+        let item = self.item(at);
+        if item.call && !fragment.is_empty() {
+            item.arguments = true;
+            sink.say(StreamEvent::ToolArguments { index: at, fragment });
+        }
+    }
+
+    fn added(&mut self, at: u32, event: &Value, sink: &mut Sink<'_>) {
+        let item = event.get("item").unwrap_or(&Value::Null);
+        if is_call(item) {
+            self.start_call(at, item, sink);
+        } else {
+            self.item(at);
+            sink.say(StreamEvent::Ping);
+        }
+    }
+
+    fn start_call(&mut self, at: u32, item: &Value, sink: &mut Sink<'_>) {
+        self.calls = true;
+        if !std::mem::replace(&mut self.item(at).call, true) {
+            let id = text_in(item, "call_id").or_else(|| text_in(item, "id")).unwrap_or("").to_owned();
+            sink.say(StreamEvent::ToolStart { index: at, id, name: text(item, "name") });
+        }
+    }
+
+    /// A finished item: says what its deltas have not.
+    fn done(&mut self, at: u32, item: &Value, sink: &mut Sink<'_>) {
+        if std::mem::replace(&mut self.item(at).done, true) {
+            return;
+        }
+        match text_in(item, "type").unwrap_or("") {
+            "message" if !self.item(at).words => {
+                for part in items(item, "content") {
+                    match text_in(part, "type") {
+                        Some("refusal") => sink.say(StreamEvent::Refusal(text(part, "refusal"))),
+                        _ => sink.say(StreamEvent::Text(text(part, "text"))),
+                    }
+                }
+            }
+            "message" => {}
+            "reasoning" => {
+                if !self.item(at).reasoning {
+                    let parts = items(item, "summary").chain(items(item, "content"));
+                    parts.for_each(|part| sink.say(StreamEvent::Reasoning(text(part, "text"))));
+                }
+                // Without its content sealed inside, an item is only a name at the provider.
+                if text_in(item, "encrypted_content").is_some() {
+                    sink.say(StreamEvent::RedactedReasoning(item.to_string()));
+                } else {
+                    sink.say(StreamEvent::Extra(item.clone()));
+                }
+            }
+            "function_call" | "custom_tool_call" => {
+                self.start_call(at, item, sink);
+                if !self.item(at).arguments {
+                    let given = text_in(item, "arguments").or_else(|| text_in(item, "input")).unwrap_or("");
+                    let fragment = if given.is_empty() { "{}" } else { given };
+                    self.arguments(at, fragment.to_owned(), sink);
+                }
+            }
+            _ => sink.say(StreamEvent::Extra(item.clone())),
+        }
+    }
+
+    /// The whole response, at the end of a stream or as a plain answer.
+    fn end(&mut self, response: &Value, sink: &mut Sink<'_>) {
+        for (at, item) in (0u32..).zip(items(response, "output")) {
+            self.done(at, item, sink);
+        }
+        if let Some(tier) = text_in(response, "service_tier") {
+            sink.say(StreamEvent::ServedTier(tier.to_owned()));
+        }
+        usage(response, sink);
+        let status = text(response, "status");
+        if matches!(status.as_str(), "failed" | "cancelled") {
+            let error = response.get("error").cloned().unwrap_or(Value::Null);
+            let body = serde_json::json!({"error": error}).to_string();
+            return sink.error(error_in(200, body.as_bytes()));
+        }
+        let incomplete = response.pointer("/incomplete_details/reason").and_then(Value::as_str).unwrap_or("");
+        let reason = super::stop_reason(&status, incomplete, self.calls);
+        sink.say(StreamEvent::Stop { reason, raw: status });
+        sink.say(StreamEvent::Terminal);
+    }
+}
+
+/// Calls that the caller must answer; all other tools run at the provider.
+fn is_call(item: &Value) -> bool {
+    matches!(text_in(item, "type"), Some("function_call" | "custom_tool_call"))
+}
+
+fn start(response: &Value, sink: &mut Sink<'_>) {
+    let (id, model) = (text_in(response, "id"), text_in(response, "model"));
+    sink.say(StreamEvent::Start { id: id.map(str::to_owned), model: model.map(str::to_owned) });
+}
+
+/// Cached and written tokens are inside `input_tokens`, reasoning inside `output_tokens`.
+fn usage(response: &Value, sink: &mut Sink<'_>) {
+    let Some(input) = count_at(response, "/usage/input_tokens") else {
+        return;
+    };
+    let count = |path: &str| count_at(response, path).unwrap_or(0);
+    sink.say(StreamEvent::Usage(Usage::inclusive(
+        input,
+        count("/usage/input_tokens_details/cached_tokens"),
+        count("/usage/input_tokens_details/cache_write_tokens"),
+        count("/usage/output_tokens"),
+        count("/usage/output_tokens_details/reasoning_tokens"),
+    )));
+}

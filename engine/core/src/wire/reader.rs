@@ -1,0 +1,44 @@
+//! What every dialect's reader can do: the decoder knows framings, a reader knows what one event
+//! of its dialect means.
+
+use crate::domain::snapshot::Dialect;
+
+use super::closing::Sink;
+use super::{
+    anthropic_messages, bedrock_converse, bedrock_invoke, cohere_chat, gemini, openai_chat, openai_responses,
+    tgi,
+};
+
+/// Whether an event's bytes may go to a caller of the same dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Yes,
+    /// Only usage: left out where only we asked for it.
+    UsageOnly,
+    Unusable,
+}
+
+/// Reads one answer of one dialect; it may remember what the answer said so far.
+pub(crate) trait Reader: std::fmt::Debug + Send + Sync {
+    /// A plain answer, whole.
+    fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>);
+
+    /// One event of a stream; `name` is empty where the framing has none.
+    fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown;
+
+    /// The stream's bytes ended, cleanly framed. A dialect without an end marker ends here.
+    fn finish(&mut self, _sink: &mut Sink<'_>) {}
+}
+
+pub(crate) fn reader(dialect: Dialect) -> Box<dyn Reader> {
+    match dialect {
+        Dialect::OpenaiChat => Box::<openai_chat::ChatReader>::default(),
+        Dialect::OpenaiResponses => Box::<openai_responses::ResponsesReader>::default(),
+        Dialect::AnthropicMessages => Box::<anthropic_messages::MessagesReader>::default(),
+        Dialect::Gemini => Box::<gemini::GeminiReader>::default(),
+        Dialect::BedrockConverse => Box::<bedrock_converse::ConverseReader>::default(),
+        Dialect::BedrockInvoke => Box::<bedrock_invoke::InvokeReader>::default(),
+        Dialect::CohereChat => Box::<cohere_chat::CohereReader>::default(),
+        Dialect::Tgi => Box::<tgi::TgiReader>::default(),
+    }
+}

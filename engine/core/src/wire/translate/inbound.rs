@@ -1,0 +1,125 @@
+//! An upstream's answer as its caller reads it: one writer over the callers' dialects.
+
+use crate::domain::answer::Answer;
+use crate::domain::outcome::ErrorKind;
+use crate::domain::snapshot::Dialect;
+use crate::domain::stream::StreamEvent;
+use crate::wire::openai_responses::Identity;
+use crate::wire::{anthropic_messages, openai_chat, openai_responses};
+
+/// Writes one stream for a caller.
+#[derive(Debug)]
+pub enum StreamWriter {
+    Chat(openai_chat::StreamEncoder),
+    Responses(Box<openai_responses::StreamEncoder>),
+    Messages(anthropic_messages::StreamEncoder),
+}
+
+impl StreamWriter {
+    /// A writer in the caller's `dialect`; `include_usage` only matters to chat.
+    #[must_use]
+    pub fn new(dialect: Dialect, identity: &Identity, include_usage: bool) -> Self {
+        let (id, model) = (identity.id.as_str(), identity.model.as_str());
+        match dialect {
+            Dialect::OpenaiResponses => {
+                Self::Responses(Box::new(openai_responses::StreamEncoder::new(identity.clone())))
+            }
+            Dialect::AnthropicMessages => {
+                Self::Messages(anthropic_messages::StreamEncoder::new(id, model, identity.origin))
+            }
+            _ => Self::Chat(openai_chat::StreamEncoder::new(id, identity.created, model, include_usage)),
+        }
+    }
+
+    /// Appends the event's bytes to `out`. An error writes nothing: it is the relay's to report.
+    pub fn encode(&mut self, event: &StreamEvent, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(writer) => writer.encode(event, out),
+            Self::Responses(writer) => writer.encode(event, out),
+            Self::Messages(writer) => writer.encode(event, out),
+        }
+    }
+}
+
+/// The dialect a route's callers speak; the same decides how they are told of an error.
+#[must_use]
+pub fn dialect_of_route(path: &str) -> Dialect {
+    match path {
+        "/v1/responses" => Dialect::OpenaiResponses,
+        _ if path.starts_with("/v1/messages") => Dialect::AnthropicMessages,
+        _ => Dialect::OpenaiChat,
+    }
+}
+
+/// The id an answer has in its caller's dialect.
+#[must_use]
+pub fn answer_id(dialect: Dialect, request_id: &str) -> String {
+    match dialect {
+        Dialect::OpenaiResponses => format!("resp_{request_id}"),
+        Dialect::AnthropicMessages => format!("msg_{request_id}"),
+        _ => format!("chatcmpl-{request_id}"),
+    }
+}
+
+/// A collected answer as a document in the caller's `dialect`.
+#[must_use]
+pub fn encode_answer(dialect: Dialect, answer: &Answer, identity: &Identity) -> Vec<u8> {
+    match dialect {
+        Dialect::OpenaiResponses => openai_responses::encode_answer(answer, identity),
+        Dialect::AnthropicMessages => {
+            anthropic_messages::encode_answer(answer, &identity.id, &identity.model, identity.origin)
+        }
+        _ => openai_chat::encode_answer(answer, &identity.id, identity.created, &identity.model),
+    }
+}
+
+/// The status of an error to a caller. A refusal of our own credential is a 502 in every dialect:
+/// it is not the caller's.
+#[must_use]
+pub fn error_status(dialect: Dialect, kind: ErrorKind) -> u16 {
+    match (dialect, kind) {
+        // This dialect tells a provider without room from one that is broken.
+        (Dialect::AnthropicMessages, ErrorKind::Capacity | ErrorKind::CapacityWarming) => 529,
+        _ => openai_chat::encode_error(kind, "", "", "").0,
+    }
+}
+
+/// The body of an error to a caller.
+#[must_use]
+pub fn encode_error(dialect: Dialect, status: u16, kind: ErrorKind, said: Said<'_>) -> Vec<u8> {
+    let Said { message, hint, request_id } = said;
+    match dialect {
+        Dialect::AnthropicMessages => {
+            anthropic_messages::error_body(status, kind, message, hint, request_id).to_string().into_bytes()
+        }
+        _ => openai_chat::encode_error(kind, message, hint, request_id).1,
+    }
+}
+
+/// What a caller is told of an error.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    pub message: &'a str,
+    pub hint: &'a str,
+    pub request_id: &'a str,
+}
+
+/// An error event in a stream. No closing marker follows: the answer is not finished.
+#[must_use]
+pub fn encode_error_event(dialect: Dialect, kind: ErrorKind, said: Said<'_>) -> Vec<u8> {
+    let Said { message, hint, request_id } = said;
+    match dialect {
+        Dialect::AnthropicMessages => {
+            let body = anthropic_messages::error_body(200, kind, message, hint, request_id);
+            format!("event: error\ndata: {body}\n\n").into_bytes()
+        }
+        Dialect::OpenaiResponses => {
+            let event = serde_json::json!({
+                "type": "error", "code": kind.as_str(), "message": format!("{message} (hint: {hint})"),
+                "param": null, "sequence_number": 0,
+            });
+            format!("event: error\ndata: {event}\n\n").into_bytes()
+        }
+        _ => openai_chat::encode_error_event(kind, message, hint, request_id),
+    }
+}

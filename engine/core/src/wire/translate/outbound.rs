@@ -1,0 +1,111 @@
+//! A caller's request as the body its upstream reads: the same fields where both speak one
+//! dialect, a translation where they do not.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::chat::Chat;
+use crate::domain::outcome::UpstreamError;
+use crate::domain::request::ChatRequest;
+use crate::domain::snapshot::Dialect;
+use crate::wire::{
+    anthropic_messages, bedrock_converse, bedrock_invoke, cohere_chat, gemini, openai_chat, openai_responses,
+    tgi,
+};
+
+use super::{Encoded, refused};
+
+/// What the address of a call leaves to its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub dialect: Dialect,
+    /// The model's own id, for its profile.
+    pub model: &'a str,
+    /// Whether the body names it.
+    pub named: bool,
+    /// The server's name for the most output tokens, in the chat dialect.
+    pub limit: &'a str,
+}
+
+/// The body for an upstream.
+///
+/// # Errors
+/// `InvalidRequest` for what the upstream's dialect cannot say.
+pub fn outbound(
+    request: &ChatRequest,
+    set: &Map<String, Value>,
+    place: Place<'_>,
+    stream: bool,
+) -> Result<Encoded, UpstreamError> {
+    if request.dialect == place.dialect {
+        return Ok(Encoded { body: same(request, set, place, stream), warnings: Vec::new() });
+    }
+    let mut chat = conversation(request)?;
+    chat.settings.overlay(openai_chat::settings(set));
+    let model = place.model;
+    match place.dialect {
+        Dialect::OpenaiChat => {
+            openai_chat::encode_chat(chat, Some(model).filter(|_| place.named), model, place.limit, stream)
+        }
+        Dialect::OpenaiResponses => openai_responses::encode_chat(chat, model, stream),
+        Dialect::AnthropicMessages => anthropic_messages::encode_chat(chat, model, stream),
+        Dialect::Gemini => gemini::encode_chat(chat, model),
+        Dialect::BedrockConverse => bedrock_converse::encode_chat(chat, model),
+        Dialect::BedrockInvoke => bedrock_invoke::encode_chat(chat, model),
+        Dialect::CohereChat => cohere_chat::encode_chat(chat, model, stream),
+        Dialect::Tgi => tgi::encode_chat(chat, model, stream),
+    }
+}
+
+/// A caller's request as a conversation.
+///
+/// # Errors
+/// `InvalidRequest` for what no other dialect can say.
+pub fn conversation(request: &ChatRequest) -> Result<Chat, UpstreamError> {
+    match request.dialect {
+        Dialect::OpenaiChat => openai_chat::decode_chat(&request.body),
+        Dialect::OpenaiResponses => openai_responses::decode_chat(&request.body),
+        Dialect::AnthropicMessages => anthropic_messages::decode_chat(&request.body),
+        _ => Err(refused("the gateway takes no requests in this dialect")),
+    }
+}
+
+/// Every field as the caller sent it, with the upstream's model and the target's overrides.
+fn same(request: &ChatRequest, set: &Map<String, Value>, place: Place<'_>, stream: bool) -> Vec<u8> {
+    if request.dialect == Dialect::OpenaiChat {
+        return openai_chat::encode_request(request, Some(place.model).filter(|_| place.named), set, stream);
+    }
+    let mut over: Map<String, Value> =
+        set.iter().map(|(name, value)| native(place.dialect, name, value)).collect();
+    if place.named {
+        over.insert("model".to_owned(), json!(place.model));
+    }
+    let kept = request
+        .body
+        .iter()
+        .filter(|(name, _)| name.as_str() != "model" && !over.contains_key(name.as_str()))
+        .map(|(name, value)| (name.as_str(), Cow::Borrowed(value)));
+    let ours = over.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value)));
+    openai_chat::write_fields(ours.chain(kept))
+}
+
+/// An override in the words of a dialect: overrides are written in those of OpenAI Chat.
+fn native(dialect: Dialect, name: &str, value: &Value) -> (String, Value) {
+    let renamed = match (dialect, name) {
+        (Dialect::AnthropicMessages, "max_completion_tokens") => "max_tokens",
+        (Dialect::AnthropicMessages, "stop") => {
+            let many = if value.is_string() { json!([value]) } else { value.clone() };
+            return ("stop_sequences".to_owned(), many);
+        }
+        (Dialect::AnthropicMessages, "reasoning_effort") => {
+            return ("output_config".to_owned(), json!({"effort": value}));
+        }
+        (Dialect::OpenaiResponses, "max_completion_tokens" | "max_tokens") => "max_output_tokens",
+        (Dialect::OpenaiResponses, "reasoning_effort") => {
+            return ("reasoning".to_owned(), json!({"effort": value}));
+        }
+        (_, same) => same,
+    };
+    (renamed.to_owned(), value.clone())
+}

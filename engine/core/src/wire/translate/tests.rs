@@ -1,0 +1,253 @@
+//! Between any two dialects: what is said comes out again.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::domain::answer::{Answer, Block};
+use crate::domain::chat::{Chat, Content, Speaker};
+use crate::domain::request::{ChatRequest, Usage};
+use crate::domain::stream::{StopReason, StreamEvent};
+use crate::wire::openai_responses::Identity;
+use crate::wire::{DecodeAs, Decoder, Framing, RawMode};
+
+const CALLERS: [Dialect; 3] = [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::AnthropicMessages];
+const UPSTREAMS: [Dialect; 8] = [
+    Dialect::OpenaiChat,
+    Dialect::OpenaiResponses,
+    Dialect::AnthropicMessages,
+    Dialect::Gemini,
+    Dialect::BedrockConverse,
+    Dialect::BedrockInvoke,
+    Dialect::CohereChat,
+    Dialect::Tgi,
+];
+
+fn place(dialect: Dialect, model: &str) -> Place<'_> {
+    Place { dialect, model, named: true, limit: "max_tokens" }
+}
+
+fn as_caller(dialect: Dialect, chat: Chat) -> ChatRequest {
+    let body = match dialect {
+        Dialect::OpenaiResponses => crate::wire::openai_responses::encode_chat(chat, "m", false),
+        Dialect::AnthropicMessages => crate::wire::anthropic_messages::encode_chat(chat, "m", false),
+        _ => crate::wire::openai_chat::encode_chat(chat, Some("m"), "m", "max_tokens", false),
+    }
+    .unwrap()
+    .body;
+    ChatRequest { dialect, body: serde_json::from_slice(&body).unwrap() }
+}
+
+fn conversation_with_tools() -> Chat {
+    let body = json!({"model": "recap", "max_tokens": 9, "temperature": 0.5,
+        "tools": [{"type": "function", "function": {"name": "look", "description": "Looks", "parameters": {"type": "object"}, "strict": false}}],
+        "tool_choice": "required",
+        "messages": [
+            {"role": "system", "content": "Be short."},
+            {"role": "user", "content": [
+                {"type": "text", "text": "What is it?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]},
+            {"role": "assistant", "content": "Let me see.", "tool_calls": [
+                {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{\"x\":1}"}},
+                {"id": "b", "type": "function", "function": {"name": "look", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "a", "content": "a cat"},
+            {"role": "tool", "tool_call_id": "b", "content": "a dog"}]});
+    crate::wire::openai_chat::decode_chat(body.as_object().unwrap()).unwrap()
+}
+
+#[test]
+fn a_conversation_survives_every_callers_dialect() {
+    let chat = conversation_with_tools();
+    for dialect in CALLERS {
+        assert_eq!(conversation(&as_caller(dialect, chat.clone())).unwrap(), chat, "{dialect:?}");
+    }
+}
+
+#[test]
+fn every_upstream_gets_all_that_was_said_or_the_caller_hears_of_it() {
+    for caller in CALLERS {
+        let request = as_caller(caller, conversation_with_tools());
+        for upstream in UPSTREAMS {
+            match outbound(&request, &Map::new(), place(upstream, "anything"), false) {
+                Ok(sent) => {
+                    let body = String::from_utf8(sent.body).unwrap();
+                    for word in ["What is it?", "look", "a cat", "a dog", "aGk="] {
+                        assert!(body.contains(word), "{caller:?} to {upstream:?} lost {word}: {body}");
+                    }
+                }
+                Err(error) => assert_eq!(error.kind, ErrorKind::InvalidRequest, "{caller:?} to {upstream:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_setting_without_a_form_is_named_in_the_warnings() {
+    let body =
+        json!({"model": "recap", "seed": 7, "made_up": 1, "messages": [{"role": "user", "content": "Hi"}]});
+    let request = ChatRequest { dialect: Dialect::OpenaiChat, body: body.as_object().unwrap().clone() };
+    let sent =
+        outbound(&request, &Map::new(), place(Dialect::AnthropicMessages, "claude-opus-4-8"), false).unwrap();
+
+    for name in ["seed", "made_up"] {
+        assert!(sent.warnings.iter().any(|warning| warning.starts_with(name)), "{:?}", sent.warnings);
+    }
+}
+
+#[test]
+fn a_stored_conversation_is_refused_across_dialects() {
+    let body = json!({"model": "recap", "input": "Hi", "previous_response_id": "resp_1"});
+    let request = ChatRequest { dialect: Dialect::OpenaiResponses, body: body.as_object().unwrap().clone() };
+
+    assert!(outbound(&request, &Map::new(), place(Dialect::Gemini, "m"), false).is_err());
+}
+
+#[test]
+fn reasoning_returns_only_to_its_own_author() {
+    for caller in [Dialect::AnthropicMessages, Dialect::OpenaiResponses] {
+        let mut answer = Answer::new();
+        answer.blocks.push(Block::Reasoning { text: "Hm.".to_owned(), signature: Some("c2ln".to_owned()) });
+        answer.blocks.push(Block::Text("Hi".to_owned()));
+        let said = encode_answer(caller, &answer, &identity(Dialect::AnthropicMessages));
+        let said: Value = serde_json::from_slice(&said).unwrap();
+        let body = match caller {
+            Dialect::AnthropicMessages => json!({"model": "m", "messages": [
+                {"role": "assistant", "content": said["content"]}, {"role": "user", "content": "More"}]}),
+            _ => {
+                let mut input = said["output"].as_array().unwrap().clone();
+                input.push(json!({"role": "user", "content": "More"}));
+                json!({"model": "m", "input": input})
+            }
+        };
+        let request = ChatRequest { dialect: caller, body: body.as_object().unwrap().clone() };
+        let sent = |upstream| {
+            String::from_utf8(
+                outbound(&request, &Map::new(), place(upstream, "anthropic.m"), false).unwrap().body,
+            )
+            .unwrap()
+        };
+
+        assert!(sent(Dialect::BedrockConverse).contains("c2ln"), "{caller:?}");
+        assert!(!sent(Dialect::Gemini).contains("c2ln"), "{caller:?}");
+    }
+}
+
+fn identity(origin: Dialect) -> Identity {
+    Identity { id: "x1".to_owned(), created: 1, model: "m".to_owned(), origin }
+}
+
+fn block() -> impl Strategy<Value = Vec<StreamEvent>> {
+    let words = "[a-zA-Zäß \"{}\\\\\n]{1,12}";
+    prop_oneof![
+        prop::collection::vec(words, 1..4)
+            .prop_map(|texts| texts.into_iter().map(StreamEvent::Text).collect()),
+        prop::collection::vec(words, 1..4)
+            .prop_map(|texts| texts.into_iter().map(StreamEvent::Reasoning).collect()),
+        ("[a-z]{1,8}", "[a-z]{1,8}", words).prop_map(|(id, name, value)| {
+            let text = json!({"q": value}).to_string();
+            let (first, second) = text.split_at(1);
+            vec![
+                StreamEvent::ToolStart { index: 0, id, name },
+                StreamEvent::ToolArguments { index: 0, fragment: first.to_owned() },
+                StreamEvent::ToolArguments { index: 0, fragment: second.to_owned() },
+            ]
+        }),
+    ]
+}
+
+/// An answer's events: any blocks, calls numbered in their order, then the end.
+fn events() -> impl Strategy<Value = Vec<StreamEvent>> {
+    (prop::collection::vec(block(), 1..5), 0u64..99, 0u64..9, 1u64..99).prop_map(
+        |(blocks, input, read, output)| {
+            let mut calls = 0;
+            let mut all: Vec<StreamEvent> = Vec::new();
+            for block in blocks {
+                let is_call = matches!(block.first(), Some(StreamEvent::ToolStart { .. }));
+                for mut event in block {
+                    if let StreamEvent::ToolStart { index, id, .. } = &mut event {
+                        *index = calls;
+                        id.push_str(&calls.to_string());
+                    } else if let StreamEvent::ToolArguments { index, .. } = &mut event {
+                        *index = calls;
+                    }
+                    all.push(event);
+                }
+                calls += u32::from(is_call);
+            }
+            all.insert(0, StreamEvent::Text("Hi".to_owned()));
+            let reason = if calls > 0 { StopReason::ToolCalls } else { StopReason::End };
+            all.push(StreamEvent::Stop { reason, raw: String::new() });
+            all.push(StreamEvent::Usage(Usage::inclusive(input + read, read, 0, output, 0)));
+            all.push(StreamEvent::Terminal);
+            all
+        },
+    )
+}
+
+type Gist = (String, String, Vec<(String, String)>, Option<StopReason>, Option<Usage>);
+
+/// What an answer says, whatever its dialect calls it.
+fn gist(answer: &Answer) -> Gist {
+    let call = |block: &Block| match block {
+        Block::Call { id, name, arguments, .. } => {
+            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            Some((format!("{id}/{name}"), arguments.to_string()))
+        }
+        _ => None,
+    };
+    let calls = answer.blocks.iter().filter_map(call).collect();
+    (answer.text(), answer.reasoning(), calls, answer.stop.as_ref().map(|(reason, _)| *reason), answer.usage)
+}
+
+fn read(dialect: Dialect, framing: Framing, bytes: &[u8], cut: usize) -> Answer {
+    let mut decoder = Decoder::new(DecodeAs { dialect, framing }, RawMode::Off);
+    let mut events = Vec::new();
+    bytes.chunks(cut).for_each(|piece| decoder.feed(piece, &mut events));
+    decoder.finish(&mut events);
+    let mut answer = Answer::new();
+    events.iter().for_each(|event| answer.add(event));
+    assert_eq!(events.last(), Some(&StreamEvent::Terminal), "{events:?}");
+    answer
+}
+
+proptest! {
+    #[test]
+    fn what_a_caller_is_sent_reads_as_what_was_said(events in events(), cut in 1usize..20) {
+        let mut said = Answer::new();
+        events.iter().for_each(|event| said.add(event));
+        for dialect in CALLERS {
+            let identity = identity(Dialect::Gemini);
+            let mut writer = StreamWriter::new(dialect, &identity, true);
+            let mut stream = Vec::new();
+            events.iter().for_each(|event| writer.encode(event, &mut stream));
+            prop_assert_eq!(gist(&read(dialect, Framing::Sse, &stream, cut)), gist(&said), "{:?} streamed", dialect);
+
+            let whole = encode_answer(dialect, &said, &identity);
+            prop_assert_eq!(gist(&read(dialect, Framing::Whole, &whole, cut)), gist(&said), "{:?}", dialect);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_any_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), json_like in "[\\[\\]{}:,\"a-z0-9 \n]{0,200}") {
+        for dialect in UPSTREAMS {
+            for framing in [Framing::Whole, Framing::Sse, Framing::AwsEvents, Framing::AwsChunks, Framing::AwsBytes] {
+                for input in [bytes.as_slice(), json_like.as_bytes()] {
+                    let mut decoder = Decoder::new(DecodeAs { dialect, framing }, RawMode::Off);
+                    let mut events = Vec::new();
+                    decoder.feed(input, &mut events);
+                    decoder.finish(&mut events);
+                    prop_assert!(!events.is_empty());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn speakers_take_turns() {
+    let mut chat = Chat::default();
+    chat.speak(Speaker::User, vec![crate::domain::chat::Part::plain(Content::Text("a".to_owned()))]);
+    chat.speak(Speaker::User, vec![crate::domain::chat::Part::plain(Content::Text("b".to_owned()))]);
+
+    assert_eq!(chat.turns.len(), 1);
+}

@@ -1,0 +1,128 @@
+//! The wire codecs as Python sees them: documents in, documents out, nothing remembered.
+
+use crossfade_core::domain::answer::{Answer, Block};
+use crossfade_core::domain::snapshot::{CapacityClass, Dialect, ProviderKind};
+use crossfade_core::domain::stream::StreamEvent;
+use crossfade_core::providers;
+use crossfade_core::wire::translate::{Place, outbound};
+use crossfade_core::wire::{DecodeAs, Decoder, Framing, RawMode, openai_chat};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Nesting of a body that is read by hand: the gateway's own limit comes from the config.
+const MAX_DEPTH: u32 = 64;
+
+/// A word of the config as the engine's value.
+fn word<T: DeserializeOwned>(text: &str) -> PyResult<T> {
+    serde_json::from_value(Value::from(text)).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+fn framing(text: &str) -> PyResult<Framing> {
+    Ok(match text {
+        "whole" => Framing::Whole,
+        "sse" => Framing::Sse,
+        "aws-events" => Framing::AwsEvents,
+        "aws-chunks" => Framing::AwsChunks,
+        "aws-bytes" => Framing::AwsBytes,
+        other => return Err(PyValueError::new_err(format!("no framing is called {other}"))),
+    })
+}
+
+/// Reads a recorded answer, fed in pieces of `cut` bytes (0: all at once), as one JSON document.
+#[pyfunction]
+#[pyo3(signature = (dialect, frames, body, cut = 0))]
+pub(crate) fn decode_answer(dialect: &str, frames: &str, body: &[u8], cut: usize) -> PyResult<String> {
+    let decode = DecodeAs { dialect: word::<Dialect>(dialect)?, framing: framing(frames)? };
+    let mut decoder = Decoder::new(decode, RawMode::Off);
+    let mut events = Vec::new();
+    for piece in body.chunks(if cut == 0 { body.len().max(1) } else { cut }) {
+        decoder.feed(piece, &mut events);
+    }
+    decoder.finish(&mut events);
+    let mut answer = Answer::new();
+    events.iter().for_each(|event| answer.add(event));
+    let (mut error, mut tier, mut skipped, mut extras) = (Value::Null, Value::Null, 0u64, Vec::new());
+    for event in &events {
+        match event {
+            StreamEvent::Error(said) => {
+                error =
+                    json!({"kind": said.kind.as_str(), "detail": said.detail, "status": said.http_status});
+            }
+            StreamEvent::ServedTier(said) => tier = json!(said),
+            StreamEvent::Malformed(_) => skipped += 1,
+            StreamEvent::Extra(extra) => extras.push(extra.clone()),
+            _ => {}
+        }
+    }
+    let calls: Vec<Value> = answer.blocks.iter().filter_map(call).collect();
+    let document = json!({
+        "id": answer.id, "model": answer.model, "text": answer.text(), "refusal": answer.refusal(),
+        "reasoning": answer.reasoning(), "tool_calls": calls, "extras": extras,
+        "stop": answer.stop.as_ref().map(|(reason, raw)| json!({"reason": format!("{reason:?}"), "raw": raw})),
+        "usage": answer.usage, "served_tier": tier, "frames": decoder.frames(), "skipped": skipped,
+        "hidden_reasoning": answer.blocks.iter().any(is_hidden),
+        "error": error,
+    });
+    Ok(document.to_string())
+}
+
+fn call(block: &Block) -> Option<Value> {
+    match block {
+        Block::Call { id, name, arguments, .. } => {
+            Some(json!({"id": id, "name": name, "arguments": arguments}))
+        }
+        _ => None,
+    }
+}
+
+fn is_hidden(block: &Block) -> bool {
+    matches!(block, Block::RedactedReasoning(_) | Block::Reasoning { signature: Some(_), .. })
+}
+
+/// What a refusal (a status of 400 or more) means, as one JSON document. `headers`: a JSON list of
+/// pairs with lower-case names.
+#[pyfunction]
+pub(crate) fn classify(
+    kind: &str,
+    capacity: &str,
+    status: u16,
+    headers: &str,
+    body: &[u8],
+) -> PyResult<String> {
+    let headers: Vec<(String, String)> =
+        serde_json::from_str(headers).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let (kind, capacity) = (word::<ProviderKind>(kind)?, word::<CapacityClass>(capacity)?);
+    let error = providers::classify(kind, capacity, status, &headers, body);
+    let document = json!({
+        "kind": error.kind.as_str(),
+        "retry_here": error.kind.may_pass_here(),
+        "retry_elsewhere": error.kind.may_pass_elsewhere(),
+        "detail": error.detail,
+        "http_status": error.http_status,
+        "pushback_ms": error.pushback_ms,
+    });
+    Ok(document.to_string())
+}
+
+/// A caller's body as the body its upstream would get, with the warnings, as one JSON document.
+#[pyfunction]
+#[pyo3(signature = (caller, upstream, model, body, stream = false))]
+pub(crate) fn translate_request(
+    caller: &str,
+    upstream: &str,
+    model: &str,
+    body: &[u8],
+    stream: bool,
+) -> PyResult<String> {
+    let refused = |detail: String| PyValueError::new_err(detail);
+    let request = openai_chat::decode_request(word::<Dialect>(caller)?, body, MAX_DEPTH)
+        .map_err(|error| refused(error.to_string()))?;
+    let place =
+        Place { dialect: word::<Dialect>(upstream)?, model, named: true, limit: "max_completion_tokens" };
+    let sent = outbound(&request, &serde_json::Map::new(), place, stream)
+        .map_err(|error| refused(format!("{}: {}", error.kind.as_str(), error.detail)))?;
+    let body: Value = serde_json::from_slice(&sent.body).map_err(|error| refused(error.to_string()))?;
+    Ok(json!({"body": body, "warnings": sent.warnings}).to_string())
+}
