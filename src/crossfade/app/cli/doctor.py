@@ -3,33 +3,86 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
+if TYPE_CHECKING:
+    from crossfade.app.doctor.finding import Finding
+
 app = typer.Typer(add_completion=False)
+Only = Annotated[list[str] | None, typer.Argument(help="Endpoints to look at; by default all.")]
 
 
 @app.command()
 def doctor(
-    config: ConfigPath = DEFAULT_CONFIG, state: StatePath = DEFAULT_STATE, *, as_json: Json = False
+    endpoints: Only = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    as_json: Json = False,
 ) -> None:
-    """Check the config and ask a running control. Exit 1 if anything is wrong."""
-    from crossfade.app.cli.connect import ask_or_exit, client_of  # noqa: PLC0415
+    """Check every endpoint: credential, DNS, TLS, clock, and a one-token call through the gateway.
 
-    found = ask_or_exit(client_of(config, state).overview)
+    Exit 0: nothing failed. 1: something did. 2: wrong use, or the config does not check.
+    """
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415
+    from crossfade.app.doctor.examine import Gateway, examine  # noqa: PLC0415 - heavy
+    from crossfade.app.doctor.finding import State  # noqa: PLC0415
+    from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
+
+    loaded = load_or_exit(config).config
+    unknown = sorted(set(endpoints or ()) - set(loaded.endpoints))
+    if unknown:
+        known = ", ".join(loaded.endpoints)
+        typer.echo(f"there is no endpoint {', '.join(unknown)} (hint: one of {known})", err=True)
+        raise typer.Exit(2)
+    gateway = Gateway(f"http://{loaded.gateway.listen}", StateDir(state).measure_key())
+    findings = [
+        *_deployment(f"http://{loaded.control.listen}"),
+        *examine(loaded, gateway, tuple(endpoints or ())),
+    ]
+    failed = any(finding.state is State.FAIL for finding in findings)
+    if as_json:
+        typer.echo(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            typer.echo(str(finding))
+        typer.echo("something is wrong" if failed else "all is well")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _deployment(control: str) -> list[Finding]:
+    """What a running control knows to be wrong."""
+    from crossfade.app.doctor.finding import Finding, State  # noqa: PLC0415
+    from crossfade.client import ApiError, Client  # noqa: PLC0415
+
+    try:
+        with Client(control, timeout_s=5) as client:
+            found: dict[str, Any] = client.overview()
+    except ApiError:
+        return [Finding("control", "running", State.SKIPPED, f"nothing answers at {control}", "crossfade up")]
+    fail, release = State.FAIL, "`crossfade explain` tells why; it comes back by itself on evidence"
     troubles = [
-        f"endpoint {row['name']}: {row['reason']}" for row in found["endpoints"] if row["state"] != "closed"
+        Finding(row["name"], "health", fail, row["reason"], release)
+        for row in found["endpoints"]
+        if row["state"] != "closed"
     ]
     troubles += [
-        f"gateway {row['name']}: silent for {row['age_s']} s" for row in found["gateways"] if row["age_s"] > 5
+        Finding(row["name"], "gateway", fail, f"silent for {row['age_s']} s", "look at its log")
+        for row in found["gateways"]
+        if row["age_s"] > 5
     ]
-    troubles += [f"credential {name}: {why}" for name, why in found["credentials"].items()]
-    troubles += ["no gateway has reported"] if not found["gateways"] else []
-    troubles += [f"config: {found['config_error']}"] if found["config_error"] else []
-    if as_json:
-        typer.echo(json.dumps({"ok": not troubles, "troubles": troubles}))
-    else:
-        typer.echo("\n".join(troubles) or "all is well")
-    raise typer.Exit(1 if troubles else 0)
+    troubles += [
+        Finding(name, "renewal", State.WARN, why, "see the provider's findings below")
+        for name, why in found["credentials"].items()
+    ]
+    if not found["gateways"]:
+        troubles.append(Finding("gateway", "running", fail, "no gateway has reported", "crossfade up"))
+    if found["config_error"]:
+        troubles.append(Finding("config", "applied", fail, found["config_error"], "mend the file"))
+    return troubles or [Finding("control", "running", State.OK, "control and gateways are well")]

@@ -13,6 +13,7 @@ import json
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -113,7 +114,7 @@ class Reply:
 
     def _start(self, status: int, headers: dict[str, str]) -> None:
         self.started = True
-        head = h11.Response(status_code=status, headers=list(headers.items()))
+        head = h11.Response(status_code=status, headers=[("date", formatdate(usegmt=True)), *headers.items()])
         self._writer.write(self._connection.send(head) or b"")
 
 

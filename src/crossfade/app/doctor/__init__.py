@@ -1,0 +1,1 @@
+"""What `crossfade doctor` looks at."""
