@@ -109,7 +109,12 @@ class Running:
             "region_name": "us-east-1",
             **credentials,
         }
-        name = {"bedrock-runtime": "bedrock", "sagemaker-runtime": "sagemaker", "sts": "sts"}[service]
+        name = {
+            "bedrock-runtime": "bedrock",
+            "bedrock": "bedrock",
+            "sagemaker-runtime": "sagemaker",
+            "sts": "sts",
+        }[service]
         settings = Config(retries={"total_max_attempts": 1}, read_timeout=10, connect_timeout=5)
         client = boto3.client(service, endpoint_url=self.clouds.urls[name], config=settings, **given)
         self.opened.append(client)

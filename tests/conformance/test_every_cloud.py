@@ -10,6 +10,9 @@ import openai
 import pytest
 from google.genai import errors, types
 
+from crossfade.config.schema import EndpointSection, ProviderSection
+from crossfade.control.evidence.posture import Check
+from crossfade.control.evidence.posture_aws import AwsView, see_aws
 from crossfade.sim.config import CloudsConfig, ModelConfig, QuotaConfig, ThroughputConfig
 from crossfade.sim.text import count_tokens
 
@@ -405,3 +408,19 @@ def test_azure_refuses_wrong_keys_wrong_audiences_and_unknown_deployments(runnin
         running.azure().chat.completions.create(model="none", messages=MESSAGES)
 
     assert unknown.value.code == "DeploymentNotFound"
+
+
+def test_a_cross_region_profile_tells_its_regions_and_posture_compares_them(running):
+    client = running.aws("bedrock")
+    provider = ProviderSection(kind="bedrock", auth={"method": "default-chain"})
+
+    def seen(region: str) -> Check:
+        endpoint = EndpointSection(provider="p", model="us.anthropic.claude-haiku-4-5", region=region)
+        found = see_aws(AwsView("e", provider, endpoint, lambda _: client))
+        return next(each for each in found if each.name == "regions of the profile of e")
+
+    profile = client.get_inference_profile(inferenceProfileIdentifier="us.anthropic.claude-haiku-4-5")
+
+    assert len(profile["models"]) == 3
+    assert seen("us-east-1").ok
+    assert seen("us-east-1").detail == "processes in us-east-1, us-east-2, us-west-2"

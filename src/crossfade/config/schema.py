@@ -147,6 +147,11 @@ class ProviderSection(Section):
     base_url: str | None = Field(None, description="Another address: private endpoints, simulated clouds.")
     account: str | None = Field(None, description="Account the calls are made in.")
     project: str | None = Field(None, description="Project the calls are made in.")
+    vpc: str | None = Field(
+        None,
+        pattern=r"^vpc-[0-9a-f]+$",
+        description="Network the gateways run in, read for posture evidence.",
+    )
 
 
 CLOUD_OF_KIND = {"bedrock": "aws", "sagemaker": "aws", "vertex": "gcp", "azure-openai": "azure"}

@@ -17,6 +17,14 @@ class Check:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Something no API shows: it needs a person's attestation; `detail` says why."""
+
+    name: str
+    detail: str
+
+
 def check_posture(config: Config, pool: str, features: tuple[str, ...]) -> tuple[Check, ...]:
     """Region set within every feature's policy, pinned model, no long-lived key, encrypted or local."""
     checks: list[Check] = []

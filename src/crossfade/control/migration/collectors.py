@@ -24,6 +24,7 @@ from crossfade.control.evidence.capacity import profile, search
 from crossfade.control.evidence.capacity.lever import Lever
 from crossfade.control.evidence.capacity.loadtest import Slo
 from crossfade.control.evidence.gateway_client import GatewayClient
+from crossfade.control.evidence.posture_clouds import see_pool
 from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.drill import DrillParts, run_drill
@@ -106,13 +107,20 @@ class RealCollectors:
         )
 
     async def _posture(self, task: Task) -> Evidence:
-        checks = posture.check_posture(self._parts.config(), task.spec.candidate, task.spec.features)
+        """What the config says and what the clouds' own APIs say; the rest is named for people to attest."""
+        config = self._parts.config()
+        checks = list(posture.check_posture(config, task.spec.candidate, task.spec.features))
+        seen = await asyncio.to_thread(see_pool, config, task.spec.candidate)
+        checks += [each for each in seen if isinstance(each, posture.Check)]
+        unseen = [each for each in seen if isinstance(each, posture.Unseen)]
         failed = [check for check in checks if not check.ok]
         observed = {
             "checks": [asdict(check) for check in checks],
-            "reason": f"{len(checks) - len(failed)} checks hold",
+            "attest": [asdict(each) for each in unseen],
+            "reason": f"{len(checks) - len(failed)} checks hold, {len(unseen)} things need an attestation",
         }
-        return self._record(task, Verdict.FAIL if failed else Verdict.PASS, "config posture checks", observed)
+        method = "config and cloud posture checks"
+        return self._record(task, Verdict.FAIL if failed else Verdict.PASS, method, observed)
 
     async def _mapping(self, task: Task) -> Evidence:
         wanted, feature, endpoint = task.spec.capacity, task.spec.features[0], self._metered(task)

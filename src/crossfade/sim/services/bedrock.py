@@ -25,6 +25,10 @@ MESSAGES = {
     "requests": "Too many requests, please wait before trying again.",
 }
 FAILED = "The system encountered an unexpected error during processing. Try your request again."
+PROFILE_REGIONS = {
+    "us": ("us-east-1", "us-east-2", "us-west-2"),
+    "eu": ("eu-central-1", "eu-west-1", "eu-north-1"),
+}
 CONVERSE, INVOKE = ("converse", "converse-stream"), ("invoke", "invoke-with-response-stream")
 
 
@@ -136,6 +140,9 @@ class BedrockService:
 
     async def _route(self, request: Request, reply: Reply, region: str, headers: dict[str, str]) -> None:
         parts = request.path.split("/")
+        if request.method == "GET" and parts[1] == "inference-profiles" and len(parts) == 3:
+            await reply.send_json(200, self._profile(unquote(parts[2])), headers)
+            return
         known = (*CONVERSE, *INVOKE)
         if request.method != "POST" or len(parts) != 4 or parts[1] != "model" or parts[3] not in known:
             raise AwsError(404, "UnknownOperationException", "The operation is not served here.")
@@ -146,6 +153,24 @@ class BedrockService:
         call, face = self._decode(request.body, headers["x-amzn-RequestId"], model, operation)
         serving = Serving(call, endpoint, face, reply, headers)
         await serve(serving, self._faults, self._identities.wall())
+
+    def _profile(self, name: str) -> dict[str, Any]:
+        """The control plane's answer about a cross-region profile."""
+        prefix, _, model = name.partition(".")
+        if name not in self._endpoints or prefix not in PROFILE_REGIONS:
+            raise AwsError(404, "ResourceNotFoundException", "The inference profile was not found.")
+        account = self._identities.config.account
+        return {
+            "inferenceProfileName": name,
+            "inferenceProfileId": name,
+            "inferenceProfileArn": f"arn:aws:bedrock:us-east-1:{account}:inference-profile/{name}",
+            "models": [
+                {"modelArn": f"arn:aws:bedrock:{region}::foundation-model/{model}"}
+                for region in PROFILE_REGIONS[prefix]
+            ],
+            "status": "ACTIVE",
+            "type": "SYSTEM_DEFINED",
+        }
 
     def _decode(self, body: bytes, request_id: str, model: str, operation: str) -> tuple[Call, Face]:
         if operation in CONVERSE:

@@ -1,0 +1,26 @@
+"""Posture of a pool's endpoints as the clouds themselves tell it."""
+
+from __future__ import annotations
+
+from crossfade.config.features import Config
+from crossfade.config.schema import cloud_of
+from crossfade.control.evidence.posture import Check, Unseen
+from crossfade.control.evidence.posture_aws import see_aws, view_of
+
+
+def see_pool(config: Config, pool: str) -> tuple[Check | Unseen, ...]:
+    """Checks where an API shows something, and by name everything that none shows.
+
+    A provider at an address of the config's own (a simulated cloud, a proxy) is nobody's cloud: the public
+    APIs would tell of something else.
+    """
+    found: list[Check | Unseen] = []
+    for name in config.pools[pool].endpoints:
+        endpoint = config.endpoints[name]
+        provider = config.providers[endpoint.provider]
+        if cloud_of(provider) == "aws" and provider.base_url is None:
+            found += see_aws(view_of(name, provider, endpoint))
+            continue
+        for what in ("private network", "retention", "customer-managed key"):
+            found.append(Unseen(f"{what} of {name}", f"no API of {provider.kind} is read for it"))
+    return tuple(found)
