@@ -14,7 +14,7 @@ Finding = tuple[Place, str, str]  # where, what, hint
 AWS_METHODS = ("default-chain", "assume-role", "web-identity")
 METHODS: dict[str | None, tuple[str, ...]] = {
     "aws": AWS_METHODS,
-    "gcp": ("default-chain", "workload-identity"),
+    "gcp": ("default-chain", "workload-identity", "api-key"),
     "azure": ("default-chain", "workload-identity", "managed-identity", "api-key"),
     None: ("api-key", "none"),
 }
