@@ -11,10 +11,11 @@ use crossfade_core::domain::outcome::ErrorKind;
 use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::domain::snapshot::Snapshot;
 use crossfade_core::wire::openai_chat;
+use crossfade_core::wire::shape::Limits;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::identify::{Caller, Stranger, identify};
 use crate::relay::relay;
@@ -99,11 +100,15 @@ async fn chat(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Answ
         Ok(caller) => caller,
         Err(stranger) => return turn_away(&stranger),
     };
+    if let Err((status, problem, hint)) = admissible(head.version, &head.headers) {
+        return refuse(status, ErrorKind::InvalidRequest, problem, hint);
+    }
     let bytes = match receive(&snapshot, body).await {
         Ok(bytes) => bytes,
         Err(response) => return *response,
     };
-    let decoded = match openai_chat::decode_request(&bytes, snapshot.edge.json_depth) {
+    let limits = Limits { depth: snapshot.edge.json_depth, values: snapshot.edge.json_values };
+    let decoded = match read_apart(bytes.len(), || openai_chat::decode_request(&bytes, limits)) {
         Ok(decoded) => decoded,
         Err(error) => {
             return refuse(
@@ -143,6 +148,43 @@ async fn chat(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Answ
         snapshot: Arc::clone(&snapshot),
     };
     relay(Arc::new(job)).await
+}
+
+/// What a head must not ask of us: a host it cannot agree on with itself, an encoding we do not undo,
+/// a form that is not JSON.
+fn admissible(version: Version, headers: &HeaderMap) -> Result<(), (u16, &'static str, &'static str)> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    let hosts = headers.get_all("host").iter().count();
+    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
+        return Err((400, "the request must name one Host", "send exactly one Host header"));
+    }
+    if headers
+        .get_all("transfer-encoding")
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || headers.get_all("transfer-encoding").iter().count() > 1
+    {
+        return Err((400, "the transfer encoding is not supported", "send chunked, or a Content-Length"));
+    }
+    if text("content-encoding").is_some_and(|encoding| encoding != "identity") {
+        return Err((415, "compressed requests are not accepted", "send the body without Content-Encoding"));
+    }
+    if text("expect").is_some_and(|expected| expected != "100-continue") {
+        return Err((417, "the expectation cannot be met", "leave out Expect"));
+    }
+    let form = text("content-type").unwrap_or_default();
+    let plain = ["", "application/x-www-form-urlencoded", "text/plain"];
+    if !form.contains("json") && !plain.contains(&form.split(';').next().unwrap_or_default().trim()) {
+        return Err((415, "the body's type is not supported", "send Content-Type: application/json"));
+    }
+    Ok(())
+}
+
+/// Bodies that take long to read must not hold up the other requests of their thread.
+const READ_APART_BYTES: usize = 256 * 1024;
+
+fn read_apart<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
+    if bytes > READ_APART_BYTES { tokio::task::block_in_place(read) } else { read() }
 }
 
 async fn receive(snapshot: &Snapshot, body: Incoming) -> Result<Bytes, Box<Response<AnswerBody>>> {

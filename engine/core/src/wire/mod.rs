@@ -8,5 +8,6 @@ pub mod loose;
 pub mod openai_chat;
 pub mod redact;
 pub mod sagemaker;
+pub mod shape;
 
 pub use decoder::{DecodeAs, Decoder, RawMode};

@@ -80,6 +80,7 @@ pub struct Attempt {
     pub(super) http_status: Option<u16>,
     pub(super) provider_request_id: Option<String>,
     malformed_run: u32,
+    received: usize,
     terminal: bool,
     pub committed: bool,
     closed: bool,
@@ -121,6 +122,7 @@ impl Attempt {
             http_status: None,
             provider_request_id: None,
             malformed_run: 0,
+            received: 0,
             terminal: false,
             committed: false,
             closed: false,
@@ -186,6 +188,10 @@ impl Attempt {
         if !answer.status().is_success() {
             return Err(self.read_refusal(answer).await);
         }
+        if answer.headers().get("content-encoding").is_some_and(|coding| coding != "identity") {
+            let detail = "the answer is compressed, which nobody asked for".to_owned();
+            return Err(failure(ErrorKind::MalformedOutput, detail));
+        }
         let raw = RawMode::Keep { strip_usage: job.facts.stream && !job.include_usage };
         let decoder = Decoder::new(call.decode, raw);
         self.passthrough = decoder.keeps_raw();
@@ -205,7 +211,9 @@ impl Attempt {
         raw: &mut Vec<u8>,
     ) -> Result<(), UpstreamError> {
         events.clear();
-        let (job, first_content_ms) = (&self.job, self.job.decision.deadlines.first_content_ms);
+        let job = &self.job;
+        let learnt = self.ticket.candidate.first_content_ms;
+        let first_content_ms = learnt.unwrap_or(job.decision.deadlines.first_content_ms);
         let (wait, what) =
             self.timers.next(job.remaining(), &job.decision.deadlines, first_content_ms, job.facts.stream);
         let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
@@ -221,6 +229,11 @@ impl Attempt {
             Some(Ok(frame)) => {
                 if let Some(bytes) = frame.data_ref() {
                     self.timers.byte();
+                    self.received += bytes.len();
+                    if self.received > self.job.snapshot.edge.answer_bytes {
+                        let detail = "the answer is larger than gateway.answer_limit".to_owned();
+                        return Err(failure(ErrorKind::MalformedOutput, detail));
+                    }
                     decoder.feed(bytes, events);
                 }
             }
@@ -324,6 +337,10 @@ impl Attempt {
             class,
             first_content_ms: self.first_content_ms,
             pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
+            input_tokens: self.job.facts.input_tokens,
+            output_tokens: self.usage.map_or(0, |usage| usage.output),
+            stream: self.job.facts.stream,
+            slow_ms: self.ticket.candidate.slow_ms,
         };
         self.job.shared.with_engine(|engine, now| engine.observe(&observation, now));
         let record = self.record(class, error, ending, next_reason);
