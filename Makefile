@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench simulate-guards calibrate-guards docs clean setup check-tools browser
+.PHONY: help demo test lint bench simulate simulate-health simulate-guards calibrate-guards docs clean setup check-tools browser
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -46,6 +46,12 @@ simulate-guards: setup ## Reproduce the guards' sample-size tables (a minute)
 
 calibrate-guards: setup ## 2,000 whole rollouts: false rollbacks, harm, incidents of both arms (minutes)
 	$(PY) -m crossfade.sim.canary.report null $(ARGS)
+
+simulate: ## Ten thousand seeds of random faults and config changes against the invariants
+	cargo test --quiet --profile ci -p crossfade-core --test scenarios ten_thousand_seeds -- --ignored --nocapture
+
+simulate-health: ## How fast the breaker sees an outage, and how often it errs, in virtual time
+	cargo test --quiet --profile ci -p crossfade-core --test scenarios health_tables -- --ignored --nocapture
 
 docs: setup ## Regenerate the reference pages and schemas
 	$(PY) -m crossfade.config.generate

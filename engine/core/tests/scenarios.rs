@@ -1,6 +1,8 @@
 //! What callers see, in virtual time: retry, failover, spillover, ramp, rollout, latch, kill.
 #![expect(clippy::unwrap_used, reason = "a test: the helpers fail it")]
 
+mod draws;
+mod simulate;
 mod world;
 
 use crossfade_core::domain::decision::{ArmKind, Refusal, Role};

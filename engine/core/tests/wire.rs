@@ -26,7 +26,12 @@ fn check(name: &str, seen: &str) {
 
 fn request() -> ChatRequest {
     let body = std::fs::read(golden("conversation.json")).unwrap();
-    decode_request(Dialect::OpenaiChat, &body, 64).unwrap()
+    decode_request(
+        Dialect::OpenaiChat,
+        &body,
+        crossfade_core::wire::shape::Limits { depth: 64, values: 10_000 },
+    )
+    .unwrap()
 }
 
 #[test]

@@ -3,13 +3,18 @@
 
 use std::sync::Arc;
 
+use crossfade_core::decide::Engine;
+use crossfade_core::decide::health::breaker::Force;
+use crossfade_core::decide::health::timeline::Transition;
 use crossfade_core::domain::outcome::ErrorKind;
+use crossfade_core::domain::snapshot::Dialect;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::ingress::{json, plain, readiness, typed};
 use crate::serve::AnswerBody;
-use crate::shared::Shared;
+use crate::shared::{Shared, unix_ms};
 
 /// Answers one request of the admin port.
 pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -19,6 +24,9 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
         (&Method::GET, "/health/liveliness") => plain(StatusCode::OK, "alive"),
         (&Method::GET, "/health/readiness") => readiness(&shared),
         (&Method::GET, "/admin/state") => state(&shared),
+        (&Method::PUT | &Method::DELETE, _) if path.starts_with("/admin/force/") => {
+            force(&shared, request).await
+        }
         (method, _) => match path.strip_prefix("/admin/kill/") {
             Some(feature) if method == Method::PUT => kill(&shared, feature, true),
             Some(feature) if method == Method::DELETE => kill(&shared, feature, false),
@@ -33,8 +41,7 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
     }
 }
 
-const ROUTES_HINT: &str =
-    "routes: GET /metrics, /health/*, /admin/state; PUT and DELETE /admin/kill/{feature}";
+const ROUTES_HINT: &str = "routes: GET /metrics, /health/*, /admin/state; PUT and DELETE /admin/kill/{feature}, /admin/force/{endpoint}";
 
 fn metrics(shared: &Shared) -> Response<AnswerBody> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,17 +49,82 @@ fn metrics(shared: &Shared) -> Response<AnswerBody> {
 }
 
 fn state(shared: &Shared) -> Response<AnswerBody> {
-    let read = shared.with_engine(|engine, _| {
+    let read = shared.with_engine(|engine, now| {
         serde_json::json!({
             "snapshot_version": engine.snapshot().version,
             "effects": engine.effects(),
             "health": engine.health(),
+            "timelines": timelines(engine, now),
         })
     });
     match read {
         Some(state) => json(StatusCode::OK, state.to_string().into_bytes()),
         None => plain(StatusCode::SERVICE_UNAVAILABLE, "no snapshot yet"),
     }
+}
+
+/// Each endpoint's transitions with wall times, oldest first.
+fn timelines(engine: &Engine, now: f64) -> serde_json::Value {
+    let wall_ms = unix_ms();
+    let row = |one: &Transition| {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "since the start")]
+        let ago_ms = ((now - one.at).max(0.0) * 1000.0) as u64;
+        serde_json::json!({
+            "unix_ms": wall_ms.saturating_sub(ago_ms), "from": one.from, "to": one.to, "reason": one.reason,
+        })
+    };
+    let rows = engine.timelines().map(|(name, timeline)| (name.clone(), timeline.iter().map(row).collect()));
+    serde_json::Value::Object(rows.collect())
+}
+
+/// An operator's word: `{"open": true, "for_s": 1800, "reason": "…"}`; all three are needed, so that
+/// nothing stays forced for ever and everybody can read why.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForceOrder {
+    open: bool,
+    for_s: f64,
+    reason: String,
+}
+
+const LONGEST_FORCE_S: f64 = 7.0 * 86_400.0;
+const ORDER_BYTES: usize = 4096;
+
+async fn force(shared: &Shared, request: Request<Incoming>) -> Response<AnswerBody> {
+    let endpoint = request.uri().path().trim_start_matches("/admin/force/").to_owned();
+    let released = request.method() == Method::DELETE;
+    let order = if released {
+        None
+    } else {
+        let body = http_body_util::Limited::new(request.into_body(), ORDER_BYTES).collect().await;
+        let order = body.ok().and_then(|body| serde_json::from_slice::<ForceOrder>(&body.to_bytes()).ok());
+        match order {
+            Some(order)
+                if order.for_s > 0.0 && order.for_s <= LONGEST_FORCE_S && !order.reason.is_empty() =>
+            {
+                Some(order)
+            }
+            _ => {
+                return crate::ingress::error_answer(
+                    Dialect::OpenaiChat,
+                    ErrorKind::InvalidRequest,
+                    "a force needs open, for_s (up to a week) and a reason",
+                    "PUT {\"open\": true, \"for_s\": 1800, \"reason\": \"…\"}",
+                    "",
+                );
+            }
+        }
+    };
+    let known = shared.with_engine(|engine, now| {
+        let force =
+            order.map(|order| Force { open: order.open, until: now + order.for_s, reason: order.reason });
+        engine.force(&endpoint, force, now)
+    });
+    if known == Some(true) {
+        tracing::warn!(endpoint, released, "endpoint forced");
+        return json(StatusCode::OK, serde_json::json!({"endpoint": endpoint}).to_string().into_bytes());
+    }
+    plain(StatusCode::NOT_FOUND, "there is no such endpoint")
 }
 
 fn kill(shared: &Shared, feature: &str, killed: bool) -> Response<AnswerBody> {

@@ -11,11 +11,13 @@ use crossfade_core::domain::outcome::ErrorKind;
 use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::domain::snapshot::{Dialect, Snapshot};
 use crossfade_core::wire::openai_chat;
+use crossfade_core::wire::shape::Limits;
 use crossfade_core::wire::translate::{Said, dialect_of_route, encode_error, error_status};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::identify::{Caller, Stranger, identify};
 use crate::relay::relay;
@@ -99,16 +101,17 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let (head, body) = request.into_parts();
     let caller = identify(&snapshot, &head.headers, &shared.options.pepper)
         .map_err(|stranger| turn_away(&stranger))?;
-    let bytes = receive(&snapshot, body).await?;
+    let bytes = receive(&snapshot, &head, body).await?;
     let decoded =
-        openai_chat::decode_request(dialect, &bytes, snapshot.edge.json_depth).map_err(|error| {
-            refuse(
-                400,
-                ErrorKind::InvalidRequest,
-                &error.to_string(),
-                "see the reference of the API you call",
-            )
-        })?;
+        read_apart(bytes.len(), || openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)))
+            .map_err(|error| {
+                refuse(
+                    400,
+                    ErrorKind::InvalidRequest,
+                    &error.to_string(),
+                    "see the reference of the API you call",
+                )
+            })?;
     let (facts, include_usage) = facts(shared, &caller, &head.headers, &decoded);
     if !caller.may_use(&facts.feature) {
         let text = format!("this key may not use the feature {:?}", facts.feature);
@@ -146,16 +149,10 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     let snapshot = shared.readiness().map_err(not_ready)?;
     let (head, body) = request.into_parts();
     identify(&snapshot, &head.headers, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
-    let bytes = receive(&snapshot, body).await?;
-    let decoded =
-        openai_chat::decode_request(dialect, &bytes, snapshot.edge.json_depth).map_err(|error| {
-            refuse(
-                400,
-                ErrorKind::InvalidRequest,
-                &error.to_string(),
-                "send the body of the request to count",
-            )
-        })?;
+    let bytes = receive(&snapshot, &head, body).await?;
+    let decoded = openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)).map_err(|error| {
+        refuse(400, ErrorKind::InvalidRequest, &error.to_string(), "send the body of the request to count")
+    })?;
     let counted = openai_chat::facts(&decoded).input_tokens;
     let mut answer =
         json(StatusCode::OK, serde_json::json!({"input_tokens": counted}).to_string().into_bytes());
@@ -164,7 +161,52 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     Ok(answer)
 }
 
-async fn receive(snapshot: &Snapshot, body: Incoming) -> Result<Bytes, Refused> {
+/// What a head must not ask of us: a host it cannot agree on with itself, an encoding we do not undo,
+/// a form that is not JSON.
+fn admissible(version: Version, headers: &HeaderMap) -> Result<(), (u16, &'static str, &'static str)> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    let hosts = headers.get_all("host").iter().count();
+    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
+        return Err((400, "the request must name one Host", "send exactly one Host header"));
+    }
+    if headers
+        .get_all("transfer-encoding")
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || headers.get_all("transfer-encoding").iter().count() > 1
+    {
+        return Err((400, "the transfer encoding is not supported", "send chunked, or a Content-Length"));
+    }
+    if text("content-encoding").is_some_and(|encoding| encoding != "identity") {
+        return Err((415, "compressed requests are not accepted", "send the body without Content-Encoding"));
+    }
+    if text("expect").is_some_and(|expected| expected != "100-continue") {
+        return Err((417, "the expectation cannot be met", "leave out Expect"));
+    }
+    let form = text("content-type").unwrap_or_default();
+    let plain = ["", "application/x-www-form-urlencoded", "text/plain"];
+    if !form.contains("json") && !plain.contains(&form.split(';').next().unwrap_or_default().trim()) {
+        return Err((415, "the body's type is not supported", "send Content-Type: application/json"));
+    }
+    Ok(())
+}
+
+/// Bodies that take long to read must not hold up the other requests of their thread.
+const READ_APART_BYTES: usize = 256 * 1024;
+
+fn read_apart<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
+    if bytes > READ_APART_BYTES { tokio::task::block_in_place(read) } else { read() }
+}
+
+fn limits_of(snapshot: &Snapshot) -> Limits {
+    Limits { depth: snapshot.edge.json_depth, values: snapshot.edge.json_values }
+}
+
+/// The body, once the head allows one; within its bounds of size and time.
+async fn receive(snapshot: &Snapshot, head: &Parts, body: Incoming) -> Result<Bytes, Refused> {
+    if let Err((status, problem, hint)) = admissible(head.version, &head.headers) {
+        return Err(refuse(status, ErrorKind::InvalidRequest, problem, hint));
+    }
     let edge = &snapshot.edge;
     let collect = Limited::new(body, edge.body_bytes).collect();
     match tokio::time::timeout(Duration::from_millis(edge.receive_ms), collect).await {

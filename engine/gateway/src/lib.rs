@@ -6,17 +6,18 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod edge;
 pub mod follow;
 pub mod identify;
 pub mod ingress;
 pub mod options;
+pub mod probe;
 pub mod relay;
 pub mod report;
 pub mod serve;
 pub mod shadow;
 pub mod shared;
 pub mod upstream;
-pub mod written;
 
 pub use options::{GatewayOptions, Ready, RunError, Stop};
 pub use serve::run;

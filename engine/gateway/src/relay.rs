@@ -16,12 +16,13 @@ use hyper::Response;
 use hyper::body::{Bytes, Frame};
 use tokio::sync::mpsc;
 
+use crate::edge::written::Written;
 use crate::ingress::{error_answer, full_body};
+use crate::probe::{self, Probed};
 use crate::serve::AnswerBody;
 use crate::shadow;
 use crate::shared::unix_ms;
 use crate::upstream::attempt::{Attempt, Ending, Job, Ticket, failure};
-use crate::written::Written;
 
 /// Chunks on their way to a slow caller before the upstream is read no further.
 const QUEUED_CHUNKS: usize = 16;
@@ -54,8 +55,22 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
         }
         let ticket = ticket(&job, candidate, role, reason, tried.len());
         let role = ticket.role;
-        let mut attempt = Attempt::new(Arc::clone(&job), ticket);
-        match until_commit(&job, &mut attempt).await {
+        let (mut attempt, committed) = match try_once(&job, ticket, tried.is_empty()).await {
+            Probed::Done(attempt, committed) => (*attempt, committed),
+            Probed::LeftBehind => {
+                let error =
+                    failure(ErrorKind::Timeout, "the probe takes long: its caller goes on".to_owned());
+                tried.push(Tried {
+                    candidate,
+                    role,
+                    error,
+                    took_ms: job.began.elapsed().as_secs_f64() * 1e3,
+                });
+                next = next_step(&job, &tried);
+                continue;
+            }
+        };
+        match committed {
             Ok((held, encoder, identity)) => {
                 let headers = truth(&job, &attempt, overhead);
                 return commit(&job, Commit { attempt, held, encoder, identity }, headers);
@@ -71,6 +86,23 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
             }
         }
     }
+}
+
+/// One attempt as far as its commit; a probe that has a backup does not keep its caller waiting.
+async fn try_once(job: &Arc<Job>, ticket: Ticket, first: bool) -> Probed<Begun> {
+    let protected = first && ticket.candidate.probe && job.decision.candidates.len() > 1;
+    let patience = probe::patience(job, &ticket);
+    let mut attempt = Attempt::new(Arc::clone(job), ticket);
+    if !protected {
+        let committed = until_commit(job, &mut attempt).await;
+        return Probed::Done(Box::new(attempt), committed);
+    }
+    let job = Arc::clone(job);
+    let work = async move {
+        let committed = until_commit(&job, &mut attempt).await;
+        (attempt, committed)
+    };
+    probe::hedged(work, patience).await
 }
 
 /// Asked once per step, before the failure is closed, so that the record says what followed.

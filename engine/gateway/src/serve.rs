@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::edge::polite::Polite;
 use crate::options::{GatewayOptions, Ready, RunError, Stop};
 use crate::report::Reports;
 use crate::shared::Shared;
@@ -139,5 +140,5 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(receive)
         .max_buf_size(header_bytes.max(8192))
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(Polite::new(TokioIo::new(stream)), service)
 }

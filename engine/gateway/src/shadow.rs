@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossfade_core::domain::decision::{ArmKind, AssignedArm, Role, ShadowPlan};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::probe::run_to_end;
 use crate::shared::{Shared, lock};
 use crate::upstream::attempt::{Attempt, Ending, Job, Ticket};
 
@@ -24,20 +25,14 @@ pub fn start(job: &Arc<Job>, plan: &ShadowPlan) {
     };
     let mut attempt = Attempt::new(Arc::clone(job), ticket);
     tokio::spawn(async move {
-        let result = run_to_end(&mut attempt).await;
+        let sent = attempt.send().await;
+        let result = match sent {
+            Ok(()) => run_to_end(&mut attempt).await,
+            Err(error) => Err(error),
+        };
         attempt.close(result.err(), Ending::Served, None);
         drop(permit);
     });
-}
-
-async fn run_to_end(attempt: &mut Attempt) -> Result<(), crossfade_core::domain::outcome::UpstreamError> {
-    attempt.send().await?;
-    let (mut events, mut raw) = (Vec::new(), Vec::new());
-    while !attempt.is_over() {
-        attempt.advance(&mut events, &mut raw).await?;
-        raw.clear();
-    }
-    Ok(())
 }
 
 /// A slot of the shadow's own limit; a changed limit starts a new count.

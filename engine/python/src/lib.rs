@@ -4,6 +4,9 @@
 
 mod codec;
 
+use std::collections::BTreeMap;
+
+use crossfade_core::decide::health::breaker::Force;
 use crossfade_core::decide::split::split_point as point;
 use crossfade_core::decide::{Engine, Observation, Tried};
 use crossfade_core::domain::request::RequestFacts;
@@ -112,6 +115,20 @@ impl Decider {
 
     fn tick(&mut self, now: f64) {
         self.engine.tick(now);
+    }
+
+    /// An operator's force for `for_s` seconds; 0 releases. False if there is no such endpoint.
+    fn force(&mut self, endpoint: &str, is_open: bool, for_s: f64, reason: String, now: f64) -> bool {
+        let force = (for_s > 0.0).then(|| Force { open: is_open, until: now + for_s, reason });
+        self.engine.force(endpoint, force, now)
+    }
+
+    /// Each endpoint's transitions, oldest first: `{endpoint: [{at, from, to, reason}, …]}`.
+    fn timelines(&self) -> PyResult<String> {
+        let rows = self.engine.timelines();
+        let rows: BTreeMap<&String, Vec<_>> =
+            rows.map(|(name, line)| (name, line.iter().collect())).collect();
+        write(&rows)
     }
 
     fn kill(&mut self, feature: &str, killed: bool) {

@@ -35,6 +35,8 @@ class LimitsSection(Section):
     connect: DurationS = Field(2.0, description="Connect, TLS included.")
     header: DurationS = Field(8.0, description="Response header of a stream.")
     ttft: DurationS = Field(30.0, description="First content of a stream.")
+    ttft_floor: DurationS = Field(4.0, description="A learnt deadline is never shorter than this …")
+    ttft_factor: float = Field(2.5, gt=1, description="… and is so many times the endpoint's normal p99.")
     liveness: DurationS = Field(15.0, description="Longest silence; keep-alives count as a sign of life.")
     progress: DurationS = Field(10.0, description="Longest time without content once it began.")
     ping_progress: DurationS = Field(60.0, description="The same while the provider sends keep-alives.")

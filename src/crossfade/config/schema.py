@@ -44,6 +44,10 @@ class GatewaySection(Section):
     header_limit: Bytes = Field(64 << 10, description="Largest request head.")
     receive: DurationS = Field(30.0, description="A request must have arrived within this time.")
     json_depth: int = Field(64, ge=1, le=1000, description="Deepest nesting of a request body.")
+    json_values: int = Field(
+        200_000, ge=1000, description="Most JSON values of a request body; objects count ten times."
+    )
+    answer_limit: Bytes = Field(64 << 20, description="Largest answer of an upstream, streams included.")
     drain: DurationS = Field(30.0, description="How long requests in flight may finish on stop.")
 
 
@@ -181,6 +185,15 @@ class CapacitySection(Section):
     tpm: Count | None = Field(None, description="Tokens per minute of the shared quota.")
     rpm: Count | None = Field(None, description="Requests per minute of the shared quota.")
 
+    def tokens_per_minute(self) -> int | None:
+        """Declared tokens a minute, input and output together; None where nothing is declared."""
+        if self.tpm is not None:
+            return self.tpm
+        if self.units is None or self.per_unit is None:
+            return None
+        each = (self.per_unit.input_tpm or 0) + (self.per_unit.output_tpm or 0)
+        return self.units[0] * each or None
+
 
 class BreakerSection(Section):
     """When an endpoint's breaker opens, and how it comes back."""
@@ -203,6 +216,22 @@ class BreakerSection(Section):
     ramp_patience: DurationS = Field(120.0, description="After this, little traffic is enough.")
     ramp_hard_share: float = Field(0.05, ge=0, lt=1, description="Failure share that still lets it climb.")
 
+    slow_share: float = Field(0.30, gt=0, lt=1, description="Share of slow answers whose lower bound …")
+    slow_confidence: float = Field(0.99, gt=0.5, lt=1, description="… at this confidence sheds load.")
+    min_slow: int = Field(6, ge=1, description="Answers needed at least for that.")
+    slow_windows: tuple[DurationS, ...] = Field((30.0, 120.0), description="Of `windows`, those looked at.")
+    slow_entry_share: float = Field(0.25, gt=0, lt=1, description="Level a slow endpoint drops to.")
+    ramp_slow_share: float = Field(0.15, ge=0, lt=1, description="Slow share that still lets it climb.")
+    down_slow_share: float = Field(0.30, gt=0, le=1, description="Slow share that takes it down a level.")
+    down_overload_share: float = Field(0.20, gt=0, le=1, description="Share of full answers that does.")
+    ramp_dwell_cap: DurationS = Field(80.0, description="Each step down doubles the dwell, up to this.")
+    shortage_share: float = Field(0.5, gt=0, le=1, description="Share of full answers that is a shortage …")
+    shortage_min: int = Field(20, ge=1, description="… of at least so many attempts …")
+    shortage_window: DurationS = Field(60.0, description="… within this time …")
+    shortage_used_share: float = Field(0.6, gt=0, le=1, description="… while we use less of the capacity.")
+    probe_hedge: DurationS = Field(1.0, description="A probe's caller goes on to a backup after this.")
+    canary_after: DurationS = Field(10.0, description="Without a request to probe with, one is made up.")
+
     def policy(self) -> BreakerPolicy:
         """The same as a value of the snapshot."""
         return BreakerPolicy(
@@ -223,6 +252,21 @@ class BreakerSection(Section):
             ramp_dwell_s=self.ramp_dwell,
             ramp_patience_s=self.ramp_patience,
             ramp_hard_share=self.ramp_hard_share,
+            slow_share=self.slow_share,
+            slow_confidence=self.slow_confidence,
+            min_slow=self.min_slow,
+            slow_windows_s=tuple(int(window) for window in self.slow_windows),
+            slow_entry_share=self.slow_entry_share,
+            ramp_slow_share=self.ramp_slow_share,
+            down_slow_share=self.down_slow_share,
+            down_overload_share=self.down_overload_share,
+            ramp_dwell_cap_s=self.ramp_dwell_cap,
+            shortage_share=self.shortage_share,
+            shortage_min=self.shortage_min,
+            shortage_window_s=int(self.shortage_window),
+            shortage_used_share=self.shortage_used_share,
+            probe_hedge_ms=round(self.probe_hedge * 1000),
+            canary_after_s=self.canary_after,
         )
 
 

@@ -120,6 +120,7 @@ class Capacity:
     capacity_class: CapacityClass
     units: int | None
     unit: str | None
+    tokens_per_minute: int | None  # of all units, or of the shared quota; null where not declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,21 @@ class BreakerPolicy:
     ramp_dwell_s: float
     ramp_patience_s: float
     ramp_hard_share: float
+    slow_share: float
+    slow_confidence: float
+    min_slow: int
+    slow_windows_s: tuple[int, ...]
+    slow_entry_share: float
+    ramp_slow_share: float
+    down_slow_share: float
+    down_overload_share: float
+    ramp_dwell_cap_s: float
+    shortage_share: float
+    shortage_min: int
+    shortage_window_s: int
+    shortage_used_share: float
+    probe_hedge_ms: int
+    canary_after_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +196,9 @@ class Deadlines:
 
     connect_ms: int
     header_ms: int
-    first_content_ms: int
+    first_content_ms: int  # the longest; learnt baselines shorten it to factor x p99, not below the floor
+    first_content_floor_ms: int
+    first_content_factor: float
     liveness_ms: int
     progress_ms: int
     ping_progress_ms: int  # the same while the provider sends keep-alives
@@ -279,6 +297,8 @@ class Edge:
     header_bytes: int
     receive_ms: int
     json_depth: int
+    json_values: int  # objects count ten times
+    answer_bytes: int  # of one upstream answer, plain or streamed
     drain_ms: int
 
 

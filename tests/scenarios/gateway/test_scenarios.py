@@ -31,12 +31,12 @@ def config_of(scenario: dict[str, Any], port: int) -> str:
     config = dict(scenario.get("config", {}))
     endpoints = config.get("endpoints", {"a": {}, "b": {}})
     config["providers"] = {
-        f"up-{name}": {
+        (more or {}).get("provider", f"up-{name}"): {
             "kind": "openai-compatible",
             "base_url": f"http://127.0.0.1:{port}/{name}/v1",
             "auth": {"method": "none"},
         }
-        for name in endpoints
+        for name, more in endpoints.items()
     }
     config["endpoints"] = {
         name: {"provider": f"up-{name}", "model": f"m-{name}", **more} for name, more in endpoints.items()

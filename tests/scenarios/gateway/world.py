@@ -158,6 +158,10 @@ class World:
             "class": done.detail_class,
             "first_content_ms": done.content_ms,
             "pushback_ms": done.pushback_ms,
+            "input_tokens": request["input_tokens"],
+            "output_tokens": 20,
+            "stream": request["stream"],
+            "slow_ms": candidate["slow_ms"],
         }
         self.decider.observe(json.dumps(seen), self.now)
 

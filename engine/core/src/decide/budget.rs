@@ -3,7 +3,7 @@
 
 use crate::domain::snapshot::Attempts;
 
-use super::window::Window;
+use super::health::window::Window;
 
 /// What asking the same endpoint again costs, in thirds of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,19 +9,24 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attempt::{EndpointHealth, FeatureEffect};
-use crate::domain::decision::{ArmKind, AssignedArm, Decision, Next, Refusal, Role};
+use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Next, Refusal, Role};
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Attempts, Feature, Rollout, Snapshot, Target};
 
 use super::assign::{decision, experiment_arm, nearest};
-use super::breaker::{Breaker, Seen};
 use super::budget::RetryBudget;
+use super::health::book::Book;
+use super::health::breaker::{Breaker, Force};
+use super::health::timeline::Timeline;
 use super::latch::Latch;
 use super::measured::{ShadowPlaces, choose_pinned, is_copied, next_of_pinned, serves};
 use super::next::{Situation, Standing, Tried, next};
 use super::rank::Ranking;
 use super::split::split_point;
+use super::trickle::Trickle;
+
+mod unasked;
 
 /// A closed attempt as health sees it. `index` 0 = the request's first attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,13 +42,19 @@ pub struct Observation {
     pub class: OutcomeClass,
     pub first_content_ms: Option<f64>,
     pub pushback_ms: Option<u64>,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub stream: bool,
+    /// The candidate's own mark: later than this is slow.
+    pub slow_ms: Option<f64>,
 }
 
 /// Everything the gateway knows that changes where a request goes.
 #[derive(Debug)]
 pub struct Engine {
     snapshot: Arc<Snapshot>,
-    breakers: BTreeMap<String, Breaker>,
+    book: Book,
+    trickles: BTreeMap<String, Trickle>,
     budgets: BTreeMap<(String, String), RetryBudget>,
     latches: BTreeMap<String, Latch>,
     killed: BTreeSet<String>,
@@ -54,7 +65,8 @@ impl Engine {
     pub fn new(snapshot: Snapshot, now: f64) -> Self {
         let mut engine = Self {
             snapshot: Arc::new(snapshot.clone()),
-            breakers: BTreeMap::new(),
+            book: Book::default(),
+            trickles: BTreeMap::new(),
             budgets: BTreeMap::new(),
             latches: BTreeMap::new(),
             killed: BTreeSet::new(),
@@ -71,20 +83,7 @@ impl Engine {
     /// Replaces the snapshot. Health of endpoints that stay is kept; an endpoint whose place
     /// changed starts afresh; a new rollout epoch opens a closed latch.
     pub fn apply(&mut self, snapshot: Snapshot, now: f64) {
-        let mut breakers = BTreeMap::new();
-        for (name, endpoint) in &snapshot.endpoints {
-            let same_place = self.snapshot.endpoints.get(name).is_some_and(|before| {
-                (&before.provider, &before.region, &before.model)
-                    == (&endpoint.provider, &endpoint.region, &endpoint.model)
-            });
-            let mut breaker = match self.breakers.remove(name) {
-                Some(known) if same_place => known,
-                _ => Breaker::new(endpoint.breaker.clone(), name, now),
-            };
-            breaker.adopt(&endpoint.breaker);
-            breakers.insert(name.clone(), breaker);
-        }
-        self.breakers = breakers;
+        self.book.apply(&self.snapshot, &snapshot, now);
         self.latches
             .retain(|name, latch| rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout)));
         self.budgets.retain(|(feature, _), budget| {
@@ -112,7 +111,7 @@ impl Engine {
         let mut ranking = Ranking {
             snapshot: &snapshot,
             eligible: &feature.eligible,
-            breakers: &mut self.breakers,
+            breakers: &mut self.book.breakers,
             request,
             wait_s: wait_s(&feature.attempts),
             now,
@@ -120,20 +119,36 @@ impl Engine {
         };
         let mut ranked = ranking.rank(&targets);
         if ranked.candidates.is_empty() {
-            return Err(match ranked.retry_at {
-                Some(at) => {
-                    Refusal::AllOpen { feature: request.feature.clone(), retry_after_ms: millis(at - now) }
-                }
-                None => Refusal::NoEligibleEndpoint { feature: request.feature.clone() },
-            });
+            return self.all_open(feature, request, (arm, &targets), ranked, now);
         }
+        self.set_marks(feature, request, &mut ranked.candidates);
         // What the candidate itself serves is not copied: it would be compared with its like.
         let copied = feature.shadow.as_ref().filter(|_| arm.kind != ArmKind::Candidate);
         let shadow = copied.filter(|shadow| is_copied(shadow, request)).and_then(|shadow| {
             let places = ShadowPlaces { snapshot: &snapshot, eligible: &feature.eligible, now };
-            places.plan(shadow, &self.breakers, &mut ranked.skipped)
+            places.plan(shadow, &self.book.breakers, &mut ranked.skipped)
         });
         Ok(decision(&snapshot, feature, request, arm, (ranked.candidates, ranked.skipped, shadow)))
+    }
+
+    /// The learnt first-content deadline and slow mark of each candidate; backups of a suspected
+    /// group go behind the others.
+    fn set_marks(&mut self, feature: &Feature, request: &RequestFacts, candidates: &mut [Candidate]) {
+        let deadlines = &feature.deadlines;
+        for candidate in candidates.iter_mut() {
+            let Some(normal) = self.book.normal(&candidate.endpoint, request) else {
+                continue;
+            };
+            let learnt = whole_ms(normal.p99_ms * deadlines.first_content_factor);
+            candidate.first_content_ms =
+                Some(learnt.clamp(deadlines.first_content_floor_ms, deadlines.first_content_ms));
+            candidate.slow_ms = Some(normal.p95_ms);
+        }
+        if let Some(backups) = candidates.get_mut(1..) {
+            let endpoints = &self.snapshot.endpoints;
+            backups
+                .sort_by_key(|one| endpoints.get(&one.endpoint).is_some_and(|at| self.book.is_suspect(at)));
+        }
     }
 
     /// What follows the last of `tried`. Before any attempt: the first candidate.
@@ -174,7 +189,7 @@ impl Engine {
         let feature = self.snapshot.features.get(&decision.feature);
         let allowed = decision.snapshot_version == self.snapshot.version
             || feature.is_some_and(|feature| feature.eligible.contains(endpoint));
-        let Some(breaker) = self.breakers.get(endpoint).filter(|_| allowed) else {
+        let Some(breaker) = self.book.breakers.get(endpoint).filter(|_| allowed) else {
             return Standing::Out;
         };
         match breaker.pushed_back_until(now) {
@@ -185,29 +200,11 @@ impl Engine {
         }
     }
 
-    /// Counts a closed attempt. Only a request's first attempt speaks about an endpoint's health:
-    /// retries would amplify, and shadows and measurements are not the feature's traffic. A
-    /// provider's pushback holds whichever attempt of the feature's traffic brought it.
+    /// Counts a closed attempt.
     pub fn observe(&mut self, seen: &Observation, now: f64) {
-        let measured = matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin);
-        let Some(breaker) = self.breakers.get_mut(&seen.endpoint).filter(|_| !measured) else {
-            return;
-        };
-        if seen.index == 0 || seen.probe {
-            breaker.observe(
-                &Seen {
-                    request_id: &seen.request_id,
-                    class: seen.class,
-                    level: seen.level,
-                    probe: seen.probe,
-                    pushback_ms: seen.pushback_ms,
-                },
-                now,
-            );
-        } else if seen.class == OutcomeClass::Overload {
-            breaker.push_back(seen.pushback_ms, now);
-        }
-        if seen.index == 0 {
+        let snapshot = Arc::clone(&self.snapshot);
+        self.book.observe(&snapshot, seen, now);
+        if seen.index == 0 && !matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin) {
             self.deposit(seen, now);
             self.watch_candidate(seen);
         }
@@ -215,8 +212,19 @@ impl Engine {
 
     /// Time passes: called each second.
     pub fn tick(&mut self, now: f64) {
-        self.breakers.values_mut().for_each(|breaker| breaker.tick(now));
+        let snapshot = Arc::clone(&self.snapshot);
+        self.book.tick(&snapshot, now);
         self.close_latches();
+    }
+
+    /// An operator's force (`None` releases). False if there is no such endpoint.
+    pub fn force(&mut self, endpoint: &str, force: Option<Force>, now: f64) -> bool {
+        self.book.force(endpoint, force, now)
+    }
+
+    /// Each endpoint's transitions, oldest first.
+    pub fn timelines(&self) -> impl Iterator<Item = (&String, &Timeline)> {
+        self.book.breakers.iter().map(|(name, breaker)| (name, breaker.timeline()))
     }
 
     /// The local kill switch: the candidate's share of `feature` is 0 here while it is on.
@@ -244,16 +252,7 @@ impl Engine {
     /// Every breaker as people see it.
     #[must_use]
     pub fn health(&self) -> Vec<EndpointHealth> {
-        let row = |(name, breaker): (&String, &Breaker)| {
-            let (state, share, reason) = breaker.report();
-            EndpointHealth {
-                endpoint: name.clone(),
-                state: state.to_owned(),
-                share,
-                reason: reason.to_owned(),
-            }
-        };
-        self.breakers.iter().map(row).collect()
+        self.book.rows()
     }
 
     /// The candidate's share as it really is: none when killed, rolled back here, or with no
@@ -337,7 +336,7 @@ impl Engine {
                 continue;
             };
             let mut endpoints = candidate_endpoints(&self.snapshot, feature, rollout).peekable();
-            let open = |one: &String| self.breakers.get(one).is_some_and(Breaker::is_open);
+            let open = |one: &String| self.book.breakers.get(one).is_some_and(Breaker::is_open);
             if endpoints.peek().is_some() && endpoints.all(open) {
                 self.latches.entry(name.clone()).or_insert_with(|| Latch::new(rollout)).close();
             }
@@ -365,6 +364,11 @@ fn wait_s(attempts: &Attempts) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
     let wait_ms = attempts.pushback_wait_ms as f64;
     wait_ms / 1000.0
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an hour at most")]
+fn whole_ms(ms: f64) -> u64 {
+    ms.clamp(0.0, 3_600_000.0).ceil() as u64
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded and not negative")]

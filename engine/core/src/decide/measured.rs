@@ -11,7 +11,7 @@ use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, Shadow, Snapshot, Target};
 
 use super::assign::decision;
-use super::breaker::Breaker;
+use super::health::breaker::Breaker;
 use super::next::Tried;
 use super::split::split_point;
 
@@ -34,6 +34,8 @@ pub(super) fn choose_pinned(
         set: target.map(|target| target.set.clone()).unwrap_or_default(),
         level: 1.0,
         probe: false,
+        first_content_ms: None,
+        slow_ms: None,
         reason: "pinned for measuring".to_owned(),
     };
     let arm = AssignedArm { kind: ArmKind::Pin, name: None, share: None };
@@ -92,6 +94,8 @@ fn plan(shadow: &Shadow, endpoint: &str) -> ShadowPlan {
         set: shadow.target.set.clone(),
         level: 1.0,
         probe: false,
+        first_content_ms: None,
+        slow_ms: None,
         reason: format!("shadow {}", shadow.name),
     };
     let (name, in_flight, capture) = (shadow.name.clone(), shadow.in_flight, shadow.capture);

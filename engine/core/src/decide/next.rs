@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::decision::{Decision, Next, Role};
 use crate::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 
-use super::breaker::DEFAULT_PUSHBACK_MS;
 use super::budget::Cost;
+use super::health::breaker::DEFAULT_PUSHBACK_MS;
 use super::split::split_point;
 
 /// Waits are stretched by up to this share, each request's by its own: those who were told the same

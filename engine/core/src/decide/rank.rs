@@ -6,7 +6,7 @@ use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Choose, Snapshot, Target};
 
-use super::breaker::{Admission, Breaker};
+use super::health::breaker::{Admission, Breaker};
 use super::split::split_point;
 
 use std::collections::BTreeMap;
@@ -71,7 +71,16 @@ impl Ranking<'_> {
         };
         let candidate = |level: f64, probe: bool, reason: String| {
             let (endpoint, set) = (name.to_owned(), target.set.clone());
-            Candidate { endpoint, target: index, set, level, probe, reason }
+            Candidate {
+                endpoint,
+                target: index,
+                set,
+                level,
+                probe,
+                first_content_ms: None,
+                slow_ms: None,
+                reason,
+            }
         };
         breaker.tick(self.now);
         let half_open = !breaker.is_closed() && !breaker.is_open();

@@ -45,6 +45,9 @@ pub struct Candidate {
     pub set: Map<String, Value>,
     pub level: f64,
     pub probe: bool,
+    /// Its learnt first-content deadline, and the mark above which it is slow, where known.
+    pub first_content_ms: Option<u64>,
+    pub slow_ms: Option<f64>,
     pub reason: String,
 }
 

@@ -148,6 +148,8 @@ pub struct Capacity {
     pub units: Option<u32>,
     #[serde(deserialize_with = "required")]
     pub unit: Option<String>,
+    #[serde(deserialize_with = "required")]
+    pub tokens_per_minute: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,6 +172,21 @@ pub struct BreakerPolicy {
     pub ramp_dwell_s: f64,
     pub ramp_patience_s: f64,
     pub ramp_hard_share: f64,
+    pub slow_share: f64,
+    pub slow_confidence: f64,
+    pub min_slow: u32,
+    pub slow_windows_s: Vec<u32>,
+    pub slow_entry_share: f64,
+    pub ramp_slow_share: f64,
+    pub down_slow_share: f64,
+    pub down_overload_share: f64,
+    pub ramp_dwell_cap_s: f64,
+    pub shortage_share: f64,
+    pub shortage_min: u32,
+    pub shortage_window_s: u32,
+    pub shortage_used_share: f64,
+    pub probe_hedge_ms: u64,
+    pub canary_after_s: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,12 +216,14 @@ pub struct Target {
     pub set: Map<String, Value>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deadlines {
     pub connect_ms: u64,
     pub header_ms: u64,
     pub first_content_ms: u64,
+    pub first_content_floor_ms: u64,
+    pub first_content_factor: f64,
     pub liveness_ms: u64,
     pub progress_ms: u64,
     pub ping_progress_ms: u64,
@@ -291,6 +310,8 @@ pub struct Edge {
     pub header_bytes: usize,
     pub receive_ms: u64,
     pub json_depth: u32,
+    pub json_values: u32,
+    pub answer_bytes: usize,
     pub drain_ms: u64,
 }
 

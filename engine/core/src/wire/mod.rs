@@ -14,6 +14,7 @@ pub mod openai_chat;
 pub mod openai_responses;
 mod reader;
 pub mod redact;
+pub mod shape;
 pub mod tgi;
 pub mod translate;
 

@@ -176,6 +176,10 @@ impl World {
                 class: answer.error.as_ref().map_or(OutcomeClass::Ok, |(kind, _)| kind.class()),
                 first_content_ms: None,
                 pushback_ms: answer.error.as_ref().and_then(|(_, pushback)| *pushback),
+                input_tokens: facts.input_tokens,
+                output_tokens: 20,
+                stream: facts.stream,
+                slow_ms: decision.candidates[candidate].slow_ms,
             };
             self.engine.observe(&seen, self.now + elapsed / 1000.0);
             attempts.push(Made { endpoint, role, ok: answer.error.is_none(), wait_ms });

@@ -12,6 +12,7 @@ use crossfade_core::domain::decision::ArmKind;
 
 use super::is_hard;
 use crate::follow::post;
+use crate::probe::send_canaries;
 use crate::shared::{Shared, unix_ms};
 
 /// Shares compare by their bits: they come from one snapshot, not from arithmetic.
@@ -100,6 +101,7 @@ pub async fn send_every_second(shared: Arc<Shared>) {
     loop {
         every.tick().await;
         shared.with_engine(|engine, now| engine.tick(now));
+        send_canaries(&shared);
         sequence += 1;
         send(&shared, sequence).await;
     }

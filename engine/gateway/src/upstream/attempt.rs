@@ -22,6 +22,7 @@ use hyper::{Request, Response};
 
 use crate::shared::{Shared, unix_ms};
 
+use super::connect::{connection_failure, request_id_of};
 use super::timers::Timers;
 
 /// The largest error body that is read to classify a refusal.
@@ -81,6 +82,7 @@ pub struct Attempt {
     pub(super) http_status: Option<u16>,
     pub(super) provider_request_id: Option<String>,
     malformed_run: u32,
+    received: usize,
     terminal: bool,
     pub committed: bool,
     closed: bool,
@@ -123,6 +125,7 @@ impl Attempt {
             http_status: None,
             provider_request_id: None,
             malformed_run: 0,
+            received: 0,
             terminal: false,
             committed: false,
             closed: false,
@@ -193,6 +196,10 @@ impl Attempt {
         if !answer.status().is_success() {
             return Err(self.read_refusal(answer).await);
         }
+        if answer.headers().get("content-encoding").is_some_and(|coding| coding != "identity") {
+            let detail = "the answer is compressed, which nobody asked for".to_owned();
+            return Err(failure(ErrorKind::MalformedOutput, detail));
+        }
         self.upstream_dialect = call.decode.dialect;
         let raw = if call.decode.dialect == job.request.dialect {
             RawMode::Keep { strip_usage: job.facts.stream && !job.include_usage }
@@ -217,7 +224,9 @@ impl Attempt {
         raw: &mut Vec<u8>,
     ) -> Result<(), UpstreamError> {
         events.clear();
-        let (job, first_content_ms) = (&self.job, self.job.decision.deadlines.first_content_ms);
+        let job = &self.job;
+        let learnt = self.ticket.candidate.first_content_ms;
+        let first_content_ms = learnt.unwrap_or(job.decision.deadlines.first_content_ms);
         let (wait, what) =
             self.timers.next(job.remaining(), &job.decision.deadlines, first_content_ms, job.facts.stream);
         let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
@@ -233,6 +242,11 @@ impl Attempt {
             Some(Ok(frame)) => {
                 if let Some(bytes) = frame.data_ref() {
                     self.timers.byte();
+                    self.received += bytes.len();
+                    if self.received > self.job.snapshot.edge.answer_bytes {
+                        let detail = "the answer is larger than gateway.answer_limit".to_owned();
+                        return Err(failure(ErrorKind::MalformedOutput, detail));
+                    }
                     decoder.feed(bytes, events);
                 }
             }
@@ -336,6 +350,10 @@ impl Attempt {
             class,
             first_content_ms: self.first_content_ms,
             pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
+            input_tokens: self.job.facts.input_tokens,
+            output_tokens: self.usage.map_or(0, |usage| usage.output),
+            stream: self.job.facts.stream,
+            slow_ms: self.ticket.candidate.slow_ms,
         };
         self.job.shared.with_engine(|engine, now| engine.observe(&observation, now));
         let record = self.record(class, error, ending, next_reason);
@@ -364,24 +382,6 @@ fn seconds_until(value: String) -> String {
             .to_string(),
         Err(_) => value,
     }
-}
-
-fn request_id_of(answer: &Response<Incoming>) -> Option<String> {
-    ["x-request-id", "x-amzn-requestid", "request-id"]
-        .iter()
-        .find_map(|name| answer.headers().get(*name))
-        .and_then(|value| value.to_str().ok())
-        .map(|text| text.chars().take(128).collect())
-}
-
-fn connection_failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
-    let mut detail = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        detail = format!("{detail}: {inner}");
-        source = inner.source();
-    }
-    failure(ErrorKind::Connection, detail)
 }
 
 /// An outcome of our own making.

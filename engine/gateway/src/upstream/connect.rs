@@ -5,14 +5,18 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::Response;
+use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::shared::lock;
+
+use super::attempt::failure;
 
 pub type UpstreamClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -58,4 +62,24 @@ impl Clients {
             .pool_idle_timeout(IDLE)
             .build(connector)
     }
+}
+
+/// The provider's own name of the call, for its support desk.
+pub(super) fn request_id_of(answer: &Response<Incoming>) -> Option<String> {
+    ["x-request-id", "x-amzn-requestid", "request-id"]
+        .iter()
+        .find_map(|name| answer.headers().get(*name))
+        .and_then(|value| value.to_str().ok())
+        .map(|text| text.chars().take(128).collect())
+}
+
+/// What went wrong before any answer, down to its cause.
+pub(super) fn connection_failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+    let mut detail = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        detail = format!("{detail}: {inner}");
+        source = inner.source();
+    }
+    failure(ErrorKind::Connection, detail)
 }

@@ -1,6 +1,7 @@
 //! OpenAI Chat Completions: the callers' dialect, and that of every compatible upstream.
 
 mod answer;
+mod check;
 mod decode;
 mod encode;
 mod errors;

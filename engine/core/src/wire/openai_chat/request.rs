@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::Dialect;
+use crate::wire::shape::{self, Limits, ShapeError};
+
+use super::check::check;
 
 /// Bytes of English text per token, on the safe side for an estimate before the call.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -13,28 +16,40 @@ const BYTES_PER_TOKEN: u64 = 4;
 pub enum RequestError {
     #[error("the body is not JSON: {0}")]
     NotJson(String),
-    #[error("the body is nested deeper than {0} levels")]
-    TooDeep(u32),
+    #[error("{0}")]
+    Shape(#[from] ShapeError),
     #[error("{place}: {problem}")]
-    Wrong { place: &'static str, problem: &'static str },
+    Wrong { place: String, problem: String },
 }
 
-/// Reads a body of `dialect` whose nesting is at most `max_depth`.
+impl RequestError {
+    pub(super) fn wrong(place: &str, problem: &str) -> Self {
+        Self::Wrong { place: place.to_owned(), problem: problem.to_owned() }
+    }
+}
+
+/// Reads a body of `dialect` within `limits`.
 ///
 /// # Errors
-/// Not a JSON object, too deep, or `model`, the conversation or `stream` of the wrong type.
-pub fn decode_request(dialect: Dialect, body: &[u8], max_depth: u32) -> Result<ChatRequest, RequestError> {
-    if depth(body) > max_depth {
-        return Err(RequestError::TooDeep(max_depth));
-    }
+/// Not a JSON object, too deep or too large a tree, or a field that is not what the dialect says.
+pub fn decode_request(dialect: Dialect, body: &[u8], limits: Limits) -> Result<ChatRequest, RequestError> {
+    shape::check(body, limits)?;
     let body: Map<String, Value> =
         serde_json::from_slice(body).map_err(|error| RequestError::NotJson(error.to_string()))?;
-    let wrong = |place, problem| Err(RequestError::Wrong { place, problem });
     match body.get("model") {
         Some(Value::String(model)) if !model.is_empty() => {}
-        Some(_) => return wrong("model", "must be a string that names a feature"),
-        None => return wrong("model", "is missing; it names the feature"),
+        Some(_) => return Err(RequestError::wrong("model", "must be a string that names a feature")),
+        None => return Err(RequestError::wrong("model", "is missing; it names the feature")),
     }
+    match dialect {
+        Dialect::OpenaiChat => check(&body)?,
+        _ => check_conversation(dialect, &body)?,
+    }
+    Ok(ChatRequest { dialect, body })
+}
+
+/// What every other dialect of callers needs: a conversation, and a flag for streaming.
+fn check_conversation(dialect: Dialect, body: &Map<String, Value>) -> Result<(), RequestError> {
     let place = if dialect == Dialect::OpenaiResponses { "input" } else { "messages" };
     match body.get(place) {
         Some(Value::Array(messages)) => {
@@ -43,43 +58,17 @@ pub fn decode_request(dialect: Dialect, body: &[u8], max_depth: u32) -> Result<C
                     || (place == "input" && message.get("type").is_some_and(Value::is_string))
             };
             if !messages.iter().all(whole) {
-                return wrong(place, "each message must be an object with a role");
+                return Err(RequestError::wrong(place, "each message must be an object with a role"));
             }
         }
         Some(Value::String(_)) if place == "input" => {}
-        Some(_) => return wrong(place, "must be an array"),
-        None => return wrong(place, "is missing"),
+        Some(_) => return Err(RequestError::wrong(place, "must be an array")),
+        None => return Err(RequestError::wrong(place, "is missing")),
     }
     if body.get("stream").is_some_and(|stream| !stream.is_boolean() && !stream.is_null()) {
-        return wrong("stream", "must be true or false");
+        return Err(RequestError::wrong("stream", "must be true or false"));
     }
-    Ok(ChatRequest { dialect, body })
-}
-
-/// The deepest nesting of braces and brackets outside strings: one pass, no recursion.
-fn depth(body: &[u8]) -> u32 {
-    let (mut now, mut deepest, mut in_string, mut escaped) = (0u32, 0u32, false, false);
-    for &byte in body {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'{' | b'[' => {
-                now += 1;
-                deepest = deepest.max(now);
-            }
-            b'}' | b']' => now = now.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
+    Ok(())
 }
 
 /// What a request says about itself. `input_tokens` is an estimate.
@@ -186,10 +175,12 @@ pub fn write_fields<'a>(fields: impl IntoIterator<Item = (&'a str, std::borrow::
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { depth: 64, values: 100_000 };
+
     #[test]
     fn unknown_fields_stay_and_ours_are_replaced() {
         let body = br#"{"model":"recap","messages":[{"role":"user","content":"hi"}],"logit_bias":{"1":2},"temperature":1}"#;
-        let request = decode_request(Dialect::OpenaiChat, body, 64).unwrap();
+        let request = decode_request(Dialect::OpenaiChat, body, LIMITS).unwrap();
         let set = json!({"temperature": 0.2});
         let sent = encode_request(&request, Some("gpt-x"), set.as_object().unwrap(), true);
         let sent: Value = serde_json::from_slice(&sent).unwrap();
@@ -204,7 +195,10 @@ mod tests {
     fn a_deep_body_is_refused_without_recursion() {
         let body = "[".repeat(1_000_000);
 
-        assert_eq!(decode_request(Dialect::OpenaiChat, body.as_bytes(), 64), Err(RequestError::TooDeep(64)));
+        assert_eq!(
+            decode_request(Dialect::OpenaiChat, body.as_bytes(), LIMITS),
+            Err(RequestError::Shape(ShapeError::TooDeep(64)))
+        );
     }
 
     #[test]
@@ -212,7 +206,7 @@ mod tests {
         let body =
             format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{}\""}}]}}"#, "[{".repeat(100));
 
-        assert!(decode_request(Dialect::OpenaiChat, body.as_bytes(), 8).is_ok());
+        assert!(decode_request(Dialect::OpenaiChat, body.as_bytes(), Limits { depth: 8, ..LIMITS }).is_ok());
     }
 
     #[test]
@@ -227,7 +221,7 @@ mod tests {
             ("{nope", "not JSON"),
             ("[]", "not JSON"),
         ] {
-            let error = decode_request(Dialect::OpenaiChat, body.as_bytes(), 64).unwrap_err().to_string();
+            let error = decode_request(Dialect::OpenaiChat, body.as_bytes(), LIMITS).unwrap_err().to_string();
             assert!(error.contains(place), "{body}: {error}");
         }
     }

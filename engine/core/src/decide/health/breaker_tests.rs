@@ -21,11 +21,26 @@ fn policy() -> BreakerPolicy {
         ramp_dwell_s: 10.0,
         ramp_patience_s: 120.0,
         ramp_hard_share: 0.05,
+        slow_share: 0.30,
+        slow_confidence: 0.99,
+        min_slow: 6,
+        slow_windows_s: vec![30, 120],
+        slow_entry_share: 0.25,
+        ramp_slow_share: 0.15,
+        down_slow_share: 0.30,
+        down_overload_share: 0.20,
+        ramp_dwell_cap_s: 80.0,
+        shortage_share: 0.5,
+        shortage_min: 20,
+        shortage_window_s: 60,
+        shortage_used_share: 0.6,
+        probe_hedge_ms: 1000,
+        canary_after_s: 10.0,
     }
 }
 
 fn seen(request_id: &str, class: OutcomeClass) -> Seen<'_> {
-    Seen { request_id, class, level: 1.0, probe: false, pushback_ms: None }
+    Seen { request_id, class, level: 1.0, probe: false, pushback_ms: None, slow: false, used_share: None }
 }
 
 fn fail(breaker: &mut Breaker, count: usize, now: f64) {

@@ -8,6 +8,7 @@ struct Bucket {
     second: i64,
     total: u32,
     hard: u32,
+    slow: u32,
 }
 
 /// What happened in the last `span_s` seconds.
@@ -17,17 +18,27 @@ pub struct Window {
     buckets: VecDeque<Bucket>,
     total: u32,
     hard: u32,
+    slow: u32,
 }
 
 impl Window {
     #[must_use]
     pub fn new(span_s: u32) -> Self {
-        Self { span_s: i64::from(span_s.max(1)), buckets: VecDeque::new(), total: 0, hard: 0 }
+        Self { span_s: i64::from(span_s.max(1)), buckets: VecDeque::new(), total: 0, hard: 0, slow: 0 }
     }
 
     /// Counts one outcome at `now` (monotonic seconds; a step back counts in the newest second).
     pub fn add(&mut self, hard: bool, now: f64) {
         self.add_many(1, u32::from(hard), now);
+    }
+
+    /// Counts a success, which may have been slow.
+    pub fn add_good(&mut self, slow: bool, now: f64) {
+        self.add_many(1, 0, now);
+        if let (Some(newest), true) = (self.buckets.back_mut(), slow) {
+            newest.slow += 1;
+            self.slow += 1;
+        }
     }
 
     /// Counts `total` events of which `hard` failed.
@@ -42,7 +53,7 @@ impl Window {
                 newest.total += total;
                 newest.hard += hard;
             }
-            _ => self.buckets.push_back(Bucket { second, total, hard }),
+            _ => self.buckets.push_back(Bucket { second, total, hard, slow: 0 }),
         }
         self.total += total;
         self.hard += hard;
@@ -54,10 +65,17 @@ impl Window {
         (self.hard, self.total)
     }
 
+    /// `(slow, total)` of the window that ends at `now`.
+    pub fn slow_counts(&mut self, now: f64) -> (u32, u32) {
+        self.forget(second_of(now));
+        (self.slow, self.total)
+    }
+
     pub fn clear(&mut self) {
         self.buckets.clear();
         self.total = 0;
         self.hard = 0;
+        self.slow = 0;
     }
 
     fn forget(&mut self, second: i64) {
@@ -65,6 +83,7 @@ impl Window {
             if let Some(oldest) = self.buckets.pop_front() {
                 self.total -= oldest.total;
                 self.hard -= oldest.hard;
+                self.slow -= oldest.slow;
             }
         }
     }

@@ -1,0 +1,4 @@
+//! The last layer before the socket: polite refusals, and knowing what has been written.
+
+pub mod polite;
+pub mod written;

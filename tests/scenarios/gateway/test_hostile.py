@@ -1,0 +1,87 @@
+"""Hostile parties: a 4xx with an error object within the deadline, bounded memory, no health change,
+and nobody else waits."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cloud import Cloud
+from hostile import corpus
+from process import ask, running_gateway
+
+CONFIG = """
+gateway: {{receive: 2s, body_limit: 16MiB}}
+providers:
+  up: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/a/v1', auth: {{method: none}}}}
+endpoints: {{a: {{provider: up, model: m}}}}
+features:
+  f: {{hierarchy: [a], deadline: 5s, limits: {{header: 1s, ttft: 2s, liveness: 1s, progress: 1s}}}}
+"""
+GROWTH_MIB = 256
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    running = Cloud()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(cloud):
+    with running_gateway(CONFIG.format(port=cloud.port)) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _unharmed(gateway, cloud):
+    """After each case: nothing learnt about health, memory bounded, the next caller served."""
+    cloud.script("a", ["ok"])
+    before = gateway.resident_mb()
+    yield
+    cloud.script("a", ["ok"])
+    assert ask(gateway.port, stream=False).status == 200
+    assert gateway.resident_mb() - before < GROWTH_MIB
+
+
+def talk(port: int, raw: bytes, within_s: float = 8.0) -> bytes:
+    """Sends bytes; what came back until the close, or until a whole answer has come."""
+    with socket.create_connection(("127.0.0.1", port), timeout=within_s) as sock:
+        try:
+            sock.sendall(raw)
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # refused before it was whole: what it answered counts
+        seen = b""
+        try:
+            while part := sock.recv(65536):
+                seen += part
+        except ConnectionError:
+            pass
+        return seen
+
+
+def refusal(answer: bytes) -> tuple[int, dict]:
+    status_line, _, rest = answer.partition(b"\r\n")
+    assert status_line.startswith(b"HTTP/1."), answer[:200]
+    body = rest.partition(b"\r\n\r\n")[2]
+    return int(status_line.split(b" ")[1]), json.loads(body)
+
+
+@pytest.mark.parametrize("raw", corpus().values(), ids=corpus().keys())
+def test_a_hostile_request_is_refused_in_its_dialect(gateway, cloud, raw):
+    cloud.calls.clear()
+    status, document = refusal(talk(gateway.port, raw))
+
+    assert 400 <= status < 500, document
+    assert document["error"]["message"]
+    assert document["error"]["type"]
+    assert cloud.calls == []
+    assert gateway.health("a") == "closed"
