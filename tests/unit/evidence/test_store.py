@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -146,3 +147,17 @@ async def test_a_waiver_needs_two_people_and_some_gates_have_none(people):
 async def test_nobody_signs_as_control_or_for_nothing(people, person, statement):
     with pytest.raises(CollectError):
         await people.sign(request("legal", person, statement))
+
+
+async def test_a_row_that_was_verified_and_then_changed_does_not_verify(place, tmp_path):
+    await place.store.add(drill(verdict=Verdict.FAIL))
+    assert (await place.store.of("move"))[0].valid
+    with sqlite3.connect(tmp_path / "control.db") as database:
+        database.execute("DROP TRIGGER events_no_update")
+        (text,) = database.execute("SELECT payload FROM events").fetchone()
+        envelope = json.loads(text)
+        statement = json.loads(base64.b64decode(envelope["payload"]))
+        statement["predicate"]["verdict"] = "pass"
+        envelope["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
+        database.execute("UPDATE events SET payload = ?", [json.dumps(envelope)])
+    assert not (await place.store.of("move"))[0].valid

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crossfade.control.migration import rollout
 from crossfade.control.migration.playbook import next_action
 from crossfade.domain.evidence import EvidenceKind, Verdict
 from crossfade.domain.migration import (
@@ -16,8 +18,11 @@ from crossfade.domain.migration import (
     Collect,
     Exposure,
     Failure,
+    FreezeWindow,
+    Frozen,
     GuardCount,
     Hold,
+    Lull,
     Promote,
     RollBack,
     StageCounts,
@@ -374,3 +379,79 @@ def test_one_person_does_not_sign_for_two_roles(world):
     assert isinstance(asked, Ask)
     assert len(asked.roles) == 1
     assert isinstance(decide(world, world.at_stage(1), records), RollBack)
+
+
+def strong(share, baseline=None, **change):
+    return replace(fine(share, baseline, requests=3000), **change)
+
+
+def rollout_with(state, **change):
+    return replace(state, spec=replace(state.spec, rollout=replace(state.spec.rollout, **change)))
+
+
+FRIDAY_NIGHT = FreezeWindow(4 * 1440 + 15 * 60, 8 * 60, "Europe/Berlin", "Fri 15:00 - Mon 08:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_frozen"),
+    [
+        ("2026-11-27T13:59:00+00:00", False),  # a Friday, 14:59 in Berlin
+        ("2026-11-27T14:00:00+00:00", True),
+        ("2026-11-29T12:00:00+00:00", True),
+        ("2026-11-30T06:59:00+00:00", True),
+        ("2026-11-30T07:00:00+00:00", False),
+        ("2026-07-31T13:00:00+00:00", True),  # summer: 15:00 in Berlin
+    ],
+)
+def test_no_share_is_raised_in_a_freeze_window_by_the_clock_of_its_zone(world, text, is_frozen):
+    now = datetime.fromisoformat(text).timestamp()
+    assert rollout.is_within(FRIDAY_NIGHT, now) is is_frozen
+
+
+def test_a_frozen_rollout_holds_before_the_first_stage_and_between_stages_but_still_rolls_back(world):
+    always = FreezeWindow(0, 7 * 1440, "UTC", "Mon 00:00 - Sun 24:00")
+    held = decide(world, rollout_with(world.state(), freeze=(always,)))
+    assert isinstance(held, Hold)
+    assert held.reason.startswith("frozen")
+    done = rollout_with(world.at_stage(1, counts=(strong(0.01),)), freeze=(always,))
+    assert isinstance(decide(world, done), Hold)
+    bad = rollout_with(world.at_stage(3, counts=(counted(0.25, 0.25, 200, 30, 200, 0),)), freeze=(always,))
+    assert isinstance(decide(world, bad), RollBack)
+
+
+def test_a_burning_error_budget_stops_the_climb(world):
+    state = world.at_stage(1, counts=(strong(0.01),))
+    assert isinstance(decide(world, state), Advance)
+    held = decide(world, state, incident="recap: more than 2.0% of its callers see errors")
+    assert isinstance(held, Hold)
+    assert "callers see errors" in held.reason
+
+
+def test_half_of_the_traffic_is_not_reached_without_having_seen_a_peak(world):
+    frozen = Frozen({}, peak_per_s=100.0)
+    quiet = world.at_stage(3, counts=(strong(0.25, busiest_per_s=40.0),), frozen=frozen)
+    held = decide(world, quiet)
+    assert isinstance(held, Hold)
+    assert "peak" in held.reason
+    assert isinstance(decide(world, replace(quiet, counts=(strong(0.25, busiest_per_s=95.0),))), Advance)
+    assert isinstance(decide(world, rollout_with(quiet, needs_peak=False)), Advance)
+    a_day = replace(quiet, stage_began_unix_s=world.NOW - 86401.0, rollout_began_unix_s=world.NOW - 86401.0)
+    assert isinstance(decide(world, a_day), Advance)
+
+
+def test_a_missing_arm_holds_and_after_a_minute_steps_back(world):
+    state = world.at_stage(3, counts=(strong(0.25),))
+    few = decide(world, state, lull=Lull("candidate", 5.0, 30.0))
+    assert isinstance(few, Advance)  # five expected and none seen is chance
+    held = decide(world, state, lull=Lull("candidate", 40.0, 30.0))
+    assert held == Hold("no candidate data", "40 requests expected in 30 s, none reported")
+    back = decide(world, state, lull=Lull("baseline", 40.0, 60.0))
+    assert isinstance(back, RollBack)
+    assert (back.share, back.stage) == (0.05, 2)
+
+
+def test_a_guard_without_data_or_limit_holds_the_stage(world):
+    state = rollout_with(world.at_stage(1, counts=(strong(0.01),)), guards=("errors", "ttft"))
+    held = decide(world, state)
+    assert isinstance(held, Hold)
+    assert "no data for the guards ttft" in held.reason

@@ -69,8 +69,8 @@ class Feedback:
         attempts = self._records.attempts_of(request_id)
         if not attempts:
             raise LookupError(
-                f"no record of request {request_id!r} (hint: the id is in the answer's x-request-id header; "
-                "records arrive about a second after it)"
+                f"no record of request {request_id!r} (hint: the id is in the answer's header "
+                "x-crossfade-request-id; records arrive about a second after it)"
             )
         first = attempts[0]
         started_s = first.started_unix_ms / 1000
