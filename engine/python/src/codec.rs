@@ -4,6 +4,7 @@ use crossfade_core::domain::answer::{Answer, Block};
 use crossfade_core::domain::snapshot::{CapacityClass, Dialect, ProviderKind};
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers;
+use crossfade_core::wire::shape::Limits;
 use crossfade_core::wire::translate::{Place, outbound};
 use crossfade_core::wire::{DecodeAs, Decoder, Framing, RawMode, openai_chat};
 use pyo3::exceptions::PyValueError;
@@ -12,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Nesting of a body that is read by hand: the gateway's own limit comes from the config.
-const MAX_DEPTH: u32 = 64;
+const LIMITS: Limits = Limits { depth: 64, values: 1_000_000 };
 
 /// A word of the config as the engine's value.
 fn word<T: DeserializeOwned>(text: &str) -> PyResult<T> {
@@ -117,7 +118,7 @@ pub(crate) fn translate_request(
     stream: bool,
 ) -> PyResult<String> {
     let refused = |detail: String| PyValueError::new_err(detail);
-    let request = openai_chat::decode_request(word::<Dialect>(caller)?, body, MAX_DEPTH)
+    let request = openai_chat::decode_request(word::<Dialect>(caller)?, body, LIMITS)
         .map_err(|error| refused(error.to_string()))?;
     let place =
         Place { dialect: word::<Dialect>(upstream)?, model, named: true, limit: "max_completion_tokens" };
