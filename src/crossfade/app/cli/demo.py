@@ -25,7 +25,6 @@ def demo(
 ) -> None:
     """Move a feature from SageMaker to Bedrock through all four steps, with a fault on the way."""
     import asyncio  # noqa: PLC0415 - heavy parts only for those who run it
-    import contextlib  # noqa: PLC0415
 
     from crossfade.app.demo.performance import Options, perform  # noqa: PLC0415
     from crossfade.app.demo.stage import Pace, StageError  # noqa: PLC0415
@@ -33,10 +32,8 @@ def demo(
     from crossfade.client import ApiError  # noqa: PLC0415
 
     options = Options(Pace(seed, speed), ends, state, as_json)
-    code = 0
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            code = asyncio.run(perform(options, typer.echo))
+        code = asyncio.run(perform(options, typer.echo))
     except (DemoError, StageError, ApiError) as error:
         typer.echo(str(error), err=True)
         code = 1

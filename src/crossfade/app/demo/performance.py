@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -48,7 +49,18 @@ class Options:
 
 
 async def perform(options: Options, say: Print) -> int:
-    """Returns the exit code: 0 when every promise was kept."""
+    """Returns the exit code: 0 when every promise was kept. SIGTERM and Ctrl-C stop the children first."""
+    performing = asyncio.ensure_future(_perform(options, say))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, performing.cancel)
+    try:
+        return await performing
+    except asyncio.CancelledError:
+        return 0 if not options.ends else 1
+
+
+async def _perform(options: Options, say: Print) -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="crossfade-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
