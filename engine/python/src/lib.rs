@@ -119,7 +119,7 @@ impl Decider {
 
     /// An operator's force for `for_s` seconds; 0 releases. False if there is no such endpoint.
     fn force(&mut self, endpoint: &str, is_open: bool, for_s: f64, reason: String, now: f64) -> bool {
-        let force = (for_s > 0.0).then(|| Force { open: is_open, until: now + for_s, reason });
+        let force = (for_s > 0.0).then_some(Force { open: is_open, until: now + for_s, reason });
         self.engine.force(endpoint, force, now)
     }
 
