@@ -121,6 +121,9 @@ class Reply:
 Handler = Callable[[Request, Reply], Awaitable[None]]
 
 
+CANCEL_AGAIN_S = 0.2
+
+
 class Listener:
     """One port: serves `handler` until closed; every connection is a task of its own."""
 
@@ -146,9 +149,10 @@ class Listener:
         """Stop accepting and end every open connection."""
         if self._server is not None:
             self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        while self._connections:  # again and again: one may be accepted, or swallow a cancellation, meanwhile
+            for task in self._connections:
+                task.cancel()
+            await asyncio.wait(self._connections, timeout=CANCEL_AGAIN_S)
         if self._server is not None:
             await self._server.wait_closed()
 
