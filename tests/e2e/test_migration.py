@@ -51,12 +51,14 @@ async def until_served(tally: traffic.Tally, count: int) -> None:
 
 async def until_share(client: Client, share: float) -> dict:
     """Sign and label as asked until the candidate has `share`; the status then."""
+    signed = False
     async with asyncio.timeout(REACHES_WITHIN_S):
         while True:
             status = await asyncio.to_thread(client.get, "/migrations/move")
             if status["share"] == share:
                 return status
-            if status["next_action"] == "ask":
+            if status["next_action"] == "ask" and not signed:
+                signed = True
                 await asyncio.to_thread(people.sign_all, client, "move", list(people.SIGNERS))
             if status["state"] == "quality":
                 await asyncio.to_thread(people.rate_all, client, "move", SEED)

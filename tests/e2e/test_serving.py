@@ -115,7 +115,7 @@ def test_explain_names_each_attempt_its_outcome_and_why_the_next_was_chosen(clie
 
 @pytest.mark.parametrize(("body", "status", "code"), [
     (b"{not json", 400, "invalid_request"),
-    (b'{"model": "summery", "messages": []}', 404, None),
+    (b'{"model": "summery", "messages": [{"role": "user", "content": "x"}]}', 404, None),
     (b'{"messages": []}', 400, "invalid_request"),
 ])  # fmt: skip
 def test_bad_requests_are_told_what_and_how_to_mend_it(deployment, body, status, code):

@@ -70,7 +70,7 @@ def _deployment(control: str) -> list[Finding]:
     troubles = [
         Finding(row["name"], "health", fail, row["reason"], release)
         for row in found["endpoints"]
-        if row["state"] != "closed"
+        if row["state"] not in {"closed", "unknown"}  # unknown: just started, or no gateway, said below
     ]
     troubles += [
         Finding(row["name"], "gateway", fail, f"silent for {row['age_s']} s", "look at its log")

@@ -172,7 +172,12 @@ async def _close_books(
 def _conclude(options: Options, facts: summary.Facts, say: Print) -> None:
     if options.as_json:
         kept = {promise.text: promise.is_kept for promise in summary.promises_of(facts)}
-        say(json.dumps({**asdict(facts), "promises": kept}, default=str))
+        tally = {  # asdict cannot copy a Counter
+            "served": dict(facts.tally.served),
+            "failed": dict(facts.tally.failed),
+            "errors": facts.tally.errors,
+        }
+        say(json.dumps({**asdict(facts), "tally": tally, "promises": kept}, default=str))
         return
     say("")
     for text in facts.tally.errors[:5]:
