@@ -22,7 +22,7 @@ from typing import Any
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 45.0
 FIRST_PORTS = {"gateway_port": 4000, "admin_port": 4001, "control_port": 4100, "clouds_port": 4200}
-CLOUD_PORTS = 10  # the clouds use the first port and nine behind it
+CLOUD_PORTS = 16  # the clouds use the first port and fifteen behind it
 SECRETS = {
     # of the simulated accounts, known to everybody
     "CROSSFADE_DEMO_KEY": "sk-sim",
