@@ -15,6 +15,16 @@ test("a backup serves when the first pool is down", () => {
   expect(partsOf(feature, targetsOf(feature, down))).toEqual([{ pool: "spare", share: 1, role: "backup" }]);
 });
 
+test("what a recovering pool does not admit is the backup's", () => {
+  const recovering = quiet.endpoints.map((one) => (one.name === "haiku" ? ({ ...one, state: "half_open", share: 0.05 } as const) : one));
+  const parts = partsOf(feature, targetsOf(feature, { ...quiet, endpoints: recovering }));
+
+  expect(parts.map((part) => [part.pool, Number(part.share.toFixed(4))])).toEqual([
+    ["main", 0.05],
+    ["spare", 0.95],
+  ]);
+});
+
 test("a candidate takes its share from whoever serves", () => {
   const moving = { ...feature, candidate: "new", candidate_share: 0.25, migration: "move" };
 

@@ -8,6 +8,7 @@ export type Health = "up" | "partly" | "down" | "unknown";
 export interface Target {
   readonly pool: string;
   readonly health: Health;
+  readonly admits: number; // of the requests that come to it, 0 to 1
   readonly isServing: boolean;
 }
 
@@ -25,26 +26,37 @@ export function poolHealth(members: readonly EndpointRow[]): Health {
 
 /** The hierarchy with its health; the first pool that is not down serves what the candidate does not. */
 export function targetsOf(feature: FeatureRow, news: Overview): Target[] {
-  const rows = feature.hierarchy.map((pool) => ({ pool, health: healthOf(pool, news) }));
+  const rows = feature.hierarchy.map((pool) => {
+    const members = membersOf(pool, news);
+    return { pool, health: poolHealth(members), admits: Math.max(0, ...members.map((one) => one.share)) };
+  });
   const serving = rows.findIndex((row) => row.health === "up" || row.health === "partly");
   return rows.map((row, index) => ({ ...row, isServing: index === serving && feature.candidate_share < 1 }));
 }
 
 export function healthOf(pool: string, news: Overview): Health {
-  const names = new Set(news.pools[pool] ?? []);
-  return poolHealth(news.endpoints.filter((endpoint) => names.has(endpoint.name)));
+  return poolHealth(membersOf(pool, news));
 }
 
-/** Parts of the feature's traffic by pool, adding up to 1; empty where nobody knows or nothing serves. */
+function membersOf(pool: string, news: Overview): EndpointRow[] {
+  const names = new Set(news.pools[pool] ?? []);
+  return news.endpoints.filter((endpoint) => names.has(endpoint.name));
+}
+
+/**
+ * Parts of the feature's traffic by pool, as shares and breakers have it: what a recovering pool does not
+ * admit goes to the next. They add up to less than 1 where nothing serves the rest, to 0 where nobody knows.
+ */
 export function partsOf(feature: FeatureRow, targets: readonly Target[]): Part[] {
-  const index = targets.findIndex((target) => target.isServing);
-  const serving = targets[index];
   const parts: Part[] = [];
   if (feature.candidate && feature.candidate_share > 0) {
     parts.push({ pool: feature.candidate, share: feature.candidate_share, role: "candidate" });
   }
-  if (serving && feature.candidate_share < 1) {
-    parts.push({ pool: serving.pool, share: 1 - feature.candidate_share, role: index === 0 ? "incumbent" : "backup" });
+  let rest = 1 - feature.candidate_share;
+  for (const [index, target] of targets.entries()) {
+    const share = rest * target.admits;
+    if (share > 1e-6) parts.push({ pool: target.pool, share, role: index === 0 ? "incumbent" : "backup" });
+    rest -= share;
   }
   return parts;
 }
