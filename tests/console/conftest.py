@@ -11,13 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import Browser
-from deployment import Clouds, Deployment, running_clouds, running_deployment
-
-ENVIRONMENT = {
-    "SIM_KEY": "sk-sim",
-    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-}
+from deployment import ENVIRONMENT, Clouds, Deployment, running_clouds, running_deployment
 
 CONFIG = """
 providers:

@@ -7,13 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from deployment import Clouds, Deployment, running_clouds, running_deployment
-
-ENVIRONMENT = {
-    "SIM_KEY": "sk-sim",
-    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-}
+from deployment import ENVIRONMENT, Clouds, Deployment, running_clouds, running_deployment
 
 CONFIG = """
 providers:

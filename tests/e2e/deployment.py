@@ -20,6 +20,11 @@ from pathlib import Path
 from typing import Any
 
 START_WITHIN_S = 60
+ENVIRONMENT = {
+    "SIM_KEY": "sk-sim",
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+}
 
 
 def free_ports(count: int) -> int:

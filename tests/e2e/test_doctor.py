@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from conftest import CONFIG, ENVIRONMENT
-from deployment import running_deployment
+from conftest import CONFIG
+from deployment import ENVIRONMENT, running_deployment
 
 
 def findings_of(deployment, *arguments: str) -> tuple[int, dict[tuple[str, str], dict]]:

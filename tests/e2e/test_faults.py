@@ -6,8 +6,8 @@ import os
 import signal
 
 import pytest
-from conftest import CONFIG, ENVIRONMENT
-from deployment import running_deployment
+from conftest import CONFIG
+from deployment import ENVIRONMENT, running_deployment
 
 MESSAGES = [{"role": "user", "content": "Chen approved the schedule of the training week."}]
 

@@ -10,8 +10,7 @@ import string
 from importlib import resources
 
 import pytest
-from conftest import ENVIRONMENT
-from deployment import call, running_clouds, running_deployment
+from deployment import ENVIRONMENT, call, running_clouds, running_deployment
 
 from crossfade.app.demo import people, traffic
 from crossfade.client import ApiError, Client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
 import tempfile
 import time
@@ -125,9 +126,8 @@ async def _migrate(options: Options, stage: Stage, tell: Any, client: Client) ->
 async def _until_ready(stage: Stage) -> None:
     """A gateway is ready when its first snapshot and credentials have come."""
     async with httpx2.AsyncClient(base_url=stage.gateway, timeout=10) as http, asyncio.timeout(30):
-        body = traffic.request_body(
-            STREAMS[1], traffic.draws_of(0)
-        )  # recap's profile must not begin with a pause
+        # Not recap's: its profile must not begin with a pause.
+        body = traffic.request_body(STREAMS[1], random.Random(0))
         while True:
             try:
                 ready = (await http.get("/health/readiness")).status_code == 200

@@ -54,11 +54,6 @@ class Tally:
             self.errors.append(f"{feature}: {text[:300]}")
 
 
-def draws_of(seed: int) -> random.Random:
-    """The draws of one caller."""
-    return random.Random(seed)
-
-
 def channel_messages(draw: random.Random, lines: int) -> str:
     """A channel's worth of messages: what a recap feature is asked to summarise."""
     return "\n".join(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from crossfade.config.expand import CATALOGUE
 from crossfade.config.schema import CONVENTIONAL_KEYS
 
 Leave = Callable[[str, str], None]
@@ -25,17 +26,7 @@ KINDS = {
     "cohere": "cohere",
     "cohere_chat": "cohere",
 }
-# OpenAI-compatible services with an address of their own. Source: their documentation, November 2026.
-ADDRESSES = {
-    "groq": "https://api.groq.com/openai/v1",
-    "mistral": "https://api.mistral.ai/v1",
-    "deepseek": "https://api.deepseek.com/v1",
-    "together_ai": "https://api.together.xyz/v1",
-    "fireworks_ai": "https://api.fireworks.ai/inference/v1",
-    "openrouter": "https://openrouter.ai/api/v1",
-    "xai": "https://api.x.ai/v1",
-    "cerebras": "https://api.cerebras.ai/v1",
-}
+CATALOGUE_NAMES = {"together_ai": "together", "fireworks_ai": "fireworks"}  # theirs that differ from ours
 SELF_HOSTED = ("hosted_vllm", "vllm", "openai_like", "custom_openai", "lm_studio", "ollama", "ollama_chat")
 OVERRIDES = ("temperature", "top_p", "max_tokens", "seed", "presence_penalty", "frequency_penalty")
 AWS_FIELDS = (
@@ -75,13 +66,14 @@ def read_model(entry: Any, where: str, leave: Leave) -> Model | None:
     service = params.get("custom_llm_provider") or (prefix if rest else "openai")
     model = rest or full
     kind = KINDS.get(service, "openai-compatible")
-    if service not in {*KINDS, *ADDRESSES, *SELF_HOSTED}:
+    address, _ = CATALOGUE.get(CATALOGUE_NAMES.get(service, service), (None, None))
+    if address is None and service not in {*KINDS, *SELF_HOSTED}:
         leave(
             f"{where}.litellm_params.model", f"{service} is not known; taken for an OpenAI-compatible server"
         )
     provider: dict[str, Any] = {"kind": kind}
     given = params.get("api_base") or params.get("base_url")
-    base = _text(given) or ADDRESSES.get(service)
+    base = _text(given) or address
     if isinstance(given, str) and given.startswith("os.environ/"):
         leave(
             f"{where}.litellm_params.api_base", f"it came from {given[11:]}: {base} is written into the file"

@@ -151,7 +151,7 @@ def decide_mapping(seen: GateInput) -> GateVerdict:
     upper = _upper_units(observed)
     if upper is None:
         return GateVerdict(simple.gate, Verdict.INCONCLUSIVE, "the mapping states no interval of units")
-    bought = _bought(seen, observed)
+    bought = seen.purchased_units
     needed = upper * (1.0 + seen.spec.capacity.headroom)
     needs = f"{needed:g} units ({upper:g} + {seen.spec.capacity.headroom:.0%} headroom)"
     if bought is None:
@@ -162,12 +162,6 @@ def decide_mapping(seen: GateInput) -> GateVerdict:
     return GateVerdict(
         simple.gate, Verdict.PASS, "enough units", needs, f"{bought:g} units", simple.until_unix_s
     )
-
-
-def _bought(seen: GateInput, observed: dict[str, object]) -> float | None:
-    """Units the collector bought through the lever, else those of the config."""
-    bought = observed.get("purchased_units") if seen.spec.capacity.lever is not None else None
-    return float(bought) if isinstance(bought, int | float) else seen.purchased_units
 
 
 def _upper_units(observed: dict[str, object]) -> float | None:
