@@ -153,13 +153,19 @@ class Listener:
             for task in self._connections:
                 task.cancel()
             await asyncio.wait(self._connections, timeout=CANCEL_AGAIN_S)
+        await asyncio.sleep(0)  # aborted transports close in the loop's next turn
         if self._server is not None:
             await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+
+        def end(task: asyncio.Task[None]) -> None:
+            self._connections.discard(task)
+            writer.transport.abort()  # a task cancelled before its first step, or while closing, leaves it open
+
+        task.add_done_callback(end)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = h11.Connection(h11.SERVER)
