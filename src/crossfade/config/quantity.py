@@ -11,6 +11,7 @@ _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z%]*)\s*")
 _DURATION_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _COUNT = {"": 1, "k": 1_000, "M": 1_000_000}
+MOST_SCALE = 100.0
 
 
 def _scaled(value: Any, units: dict[str, float], what: str) -> float:
@@ -31,6 +32,18 @@ def parse_share(value: Any) -> float:
     if share > 1:
         raise ValueError(f"{value!r} is more than 100%")
     return share
+
+
+def parse_profile(value: Any) -> float:
+    """By how much a traffic profile scales what was recorded: `recorded` is 1, `recorded*1.3` is 1.3."""
+    kind, _, factor = str(value).partition("*")
+    try:
+        scale = float(factor) if factor else 1.0
+    except ValueError:
+        scale = 0.0
+    if kind.strip() != "recorded" or not 0 < scale <= MOST_SCALE:
+        raise ValueError(f"{value!r} is not a profile (hint: write recorded, or recorded*1.3)")
+    return scale
 
 
 def parse_bytes(value: Any) -> int:

@@ -181,7 +181,6 @@ def _fill(body: list[str], wanted: int, source: str, identity: tuple[str | float
 
 def fill_schema(schema: dict[str, Any], answer: str) -> Any:
     """A value that satisfies the plain parts of a JSON schema, made of `answer`."""
-    """A value that satisfies the plain parts of a JSON schema, made of `answer`."""
     if schema.get("enum"):
         return schema["enum"][0]
     kind = schema.get("type", "object")

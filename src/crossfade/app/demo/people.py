@@ -28,8 +28,8 @@ def sign_all(client: Client, migration: str, roles: list[str]) -> list[str]:
     return names
 
 
-def rate_all(client: Client, migration: str, seed: int) -> int:
-    """Rate every blind pair that waits; returns how many."""
+def rate_all(client: Client, migration: str, seed: int) -> list[dict[str, Any]]:
+    """Rate every blind pair that waits; returns the rated pairs."""
     waiting: list[dict[str, Any]] = client.get(f"/migrations/{migration}/labels")
     labels = [
         {
@@ -39,12 +39,9 @@ def rate_all(client: Client, migration: str, seed: int) -> int:
         }
         for pair in waiting
     ]
-    if not labels:
-        return 0
-    accepted: int = client.post(f"/migrations/{migration}/labels", {"rater": RATER, "labels": labels})[
-        "accepted"
-    ]
-    return accepted
+    if labels:
+        client.post(f"/migrations/{migration}/labels", {"rater": RATER, "labels": labels})
+    return waiting
 
 
 def _rate(source: str, answer: str, seed: int) -> int:

@@ -18,22 +18,16 @@ import yaml
 
 from crossfade.app.demo import summary, traffic
 from crossfade.app.demo.stage import Pace, Stage, running, write_stage
+from crossfade.app.demo.story import Story
 from crossfade.app.demo.truth import Books, read_books, true_units
-from crossfade.app.demo.walk import ACTOR, MIGRATION, Seen, Walk
+from crossfade.app.demo.walk import ACTOR, Seen, Walk
 from crossfade.client import Client
 from crossfade.config.load import load_config
+from crossfade.config.quantity import parse_profile
+from crossfade.control.migration.spec import load_spec
 from crossfade.control.store.state_dir import StateDir
 from crossfade.sim.config import load_clouds
 
-STREAMS = (
-    traffic.Stream("recap", rate=20.0, streamed=0.7, max_tokens=120),
-    traffic.Stream("search-answer", rate=2.0, streamed=0.8, max_tokens=120),
-    traffic.Stream("digest", rate=1.0, streamed=0.0, max_tokens=120),
-)
-FACTOR = 1.3  # the steeper of the migration's profiles
-OVERFLOW_AT_MOST = 0.01
-FIRST_TRAFFIC_S = 9.0  # the load test replays what was recorded before it
-STORY_WITHIN_S = 600.0
 BOOKS_WITHIN_S = 30.0
 
 Print = Callable[[str], None]
@@ -44,6 +38,7 @@ class Options:
     """`ends`: stop after the summary instead of leaving the console open."""
 
     pace: Pace
+    story: Story
     ends: bool
     folder: Path | None
     as_json: bool
@@ -70,24 +65,29 @@ async def _perform(options: Options, say: Print) -> int:
         if not options.as_json:
             say(f"{time.monotonic() - began:6.1f} s  {step:<12} {text}")
 
-    stage = write_stage(folder, options.pace)
+    stage = write_stage(folder, options.pace, options.story)
     tell("stage", f"files, state and logs in {folder}")
     async with running(stage):
         tell("stage", f"one endpoint at {stage.gateway}/v1, console at {stage.control}/")
         facts = await _play(options, stage, tell, began)
         _conclude(options, facts, say)
         if not options.ends:
-            say(f"\nconsole: {stage.control}/#migration-{MIGRATION}  (traffic goes on; Ctrl-C ends the demo)")
-            await traffic.run(stage.gateway, STREAMS, options.pace.seed + 1, traffic.Tally(), asyncio.Event())
+            say(
+                f"\nconsole: {stage.control}/#migration-{options.story.migration}  "
+                "(traffic goes on; Ctrl-C ends the demo)"
+            )
+            await traffic.run(
+                stage.gateway, options.story.streams, options.pace.seed + 1, traffic.Tally(), asyncio.Event()
+            )
     return 0 if all(promise.is_kept for promise in summary.promises_of(facts)) else 1
 
 
 async def _play(options: Options, stage: Stage, tell: Any, began: float) -> summary.Facts:
-    tally, stop = traffic.Tally(), asyncio.Event()
+    tally, stop, story = traffic.Tally(), asyncio.Event(), options.story
     client = Client(stage.control, StateDir(stage.state).api_token())
-    await _until_ready(stage)
+    await _until_ready(stage, story)
     opening = await _open_books(stage, client)
-    calls = asyncio.create_task(traffic.run(stage.gateway, STREAMS, options.pace.seed, tally, stop))
+    calls = asyncio.create_task(traffic.run(stage.gateway, story.streams, options.pace.seed, tally, stop))
     try:
         seen = await _migrate(options, stage, tell, client)
     finally:
@@ -95,19 +95,14 @@ async def _play(options: Options, stage: Stage, tell: Any, began: float) -> summ
         await calls
     tell("books", "traffic has ended; holding the ledger against the clouds' bills")
     costs, books = await _close_books(stage, client, opening)
-    report = await asyncio.to_thread(client.get, f"/migrations/{MIGRATION}/report")
+    report = await asyncio.to_thread(client.get, f"/migrations/{story.migration}/report")
     audit = await asyncio.to_thread(client.get, "/audit")
-    clouds = load_clouds(stage.folder / "clouds.yaml")
-    metered = next(model for model in clouds.models if model.id.startswith("arn:"))
-    truth = await asyncio.to_thread(
-        true_units, metered, STREAMS[0], FACTOR, OVERFLOW_AT_MOST, options.pace.seed
-    )
     return summary.Facts(
         tally=tally,
         seen=seen,
         report=report["facts"],
         closed=report["state"] == "closed" and report["timeline"][-1]["share"] == 1.0,
-        true_units=truth,
+        true_units=await asyncio.to_thread(_true_units, stage, options),
         costs=costs,
         books=books,
         audit_ok=audit["ok"],
@@ -115,19 +110,31 @@ async def _play(options: Options, stage: Stage, tell: Any, began: float) -> summ
     )
 
 
+def _true_units(stage: Stage, options: Options) -> int | None:
+    """What the simulator knows of the steepest profile; null of a true model, which nobody knows."""
+    if options.story.has_real_model:
+        return None
+    metered = next(m for m in load_clouds(stage.folder / "clouds.yaml").models if m.id.startswith("arn:"))
+    spec = load_spec(stage.migration.read_text(), str(stage.migration)).capacity
+    steepest = max(map(parse_profile, spec.profiles))
+    recap = options.story.streams[0]
+    return true_units(metered, recap, steepest, spec.overflow_at_most, options.pace.seed)
+
+
 async def _migrate(options: Options, stage: Stage, tell: Any, client: Client) -> Seen:
-    tell("traffic", ", ".join(f"{s.feature} {s.rate:g}/s" for s in STREAMS) + ", served by the incumbent")
-    await asyncio.sleep(FIRST_TRAFFIC_S)
+    rates = ", ".join(f"{s.feature} {s.rate:g}/s" for s in options.story.streams)
+    tell("traffic", f"{rates}, served by the incumbent")
+    await asyncio.sleep(options.story.first_traffic_s)
     document = yaml.safe_load(stage.migration.read_text())
     await asyncio.to_thread(client.post, "/migrations", {"actor": ACTOR, "spec": document})
-    return await Walk(client, stage, options.pace, tell).to_the_end(STORY_WITHIN_S)
+    return await Walk(client, stage, options.story, options.pace, tell).to_the_end()
 
 
-async def _until_ready(stage: Stage) -> None:
+async def _until_ready(stage: Stage, story: Story) -> None:
     """A gateway is ready when its first snapshot and credentials have come."""
     async with httpx2.AsyncClient(base_url=stage.gateway, timeout=10) as http, asyncio.timeout(30):
         # Not recap's: its profile must not begin with a pause.
-        body = traffic.request_body(STREAMS[1], random.Random(0))
+        body = traffic.request_body(story.streams[1], random.Random(0))
         while True:
             try:
                 ready = (await http.get("/health/readiness")).status_code == 200

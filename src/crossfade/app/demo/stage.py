@@ -13,16 +13,23 @@ import socket
 import string
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from crossfade.app.demo.story import Story
+
+LOCAL = "http://127.0.0.1"
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 45.0
 FIRST_PORTS = {"gateway_port": 4000, "admin_port": 4001, "control_port": 4100, "clouds_port": 4200}
 CLOUD_PORTS = 16  # the clouds use the first port and fifteen behind it
+REAL_MODEL_PORT = 4300
+SCENE = resources.files("crossfade.app.demo") / "scene"
 SECRETS = {
     # of the simulated accounts, known to everybody
     "CROSSFADE_DEMO_KEY": "sk-sim",
@@ -50,12 +57,17 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Written files and addresses. `clouds`: the clouds' admin API."""
+    """Written files and addresses. `clouds`: the clouds' admin API; `migration`: the migration's file.
+
+    `real_model_port`: where the true model shall listen, null where the story has none.
+    """
 
     folder: Path
     gateway: str
     control: str
     clouds: str
+    migration: Path
+    real_model_port: int | None
 
     @property
     def config(self) -> Path:
@@ -67,13 +79,8 @@ class Stage:
         """The deployment's state folder."""
         return self.folder / "state"
 
-    @property
-    def migration(self) -> Path:
-        """The migration's file."""
-        return self.folder / "recap-to-bedrock.yaml"
 
-
-def write_stage(folder: Path, pace: Pace) -> Stage:
+def write_stage(folder: Path, pace: Pace, story: Story) -> Stage:
     """Write the scene's files into `folder`, on the usual ports where they are free."""
     ports: dict[str, int] = {}
     for name, first in FIRST_PORTS.items():
@@ -81,53 +88,72 @@ def write_stage(folder: Path, pace: Pace) -> Stage:
         ports[name] = _free_port(
             max(first, *(port + 1 for port in ports.values() if port >= first), 0), count
         )
-    local = "http://127.0.0.1"
-    clouds = ports["clouds_port"]
+    real_model_port = _free_port(REAL_MODEL_PORT, 1) if story.has_real_model else None
     values = {
+        **_addresses(ports["clouds_port"]),
         **{name: str(port) for name, port in ports.items()},
+        "real_model_url": f"{LOCAL}:{real_model_port}/v1",
         "seed": str(pace.seed),
         "time_scale": f"{1 / pace.speed:g}",
-        "openai_url": f"{local}:{clouds}/v1",
-        "bedrock_url": f"{local}:{clouds + 1}",
-        "sagemaker_url": f"{local}:{clouds + 2}",
-        "sts_url": f"{local}:{clouds + 3}",
-        "admin_url": f"{local}:{clouds + 9}",
         "contract": str(folder / "contract.yaml"),
         "warmup": pace.seconds(2),
         "probe": pace.seconds(8),
         "bake": pace.seconds(5),
         "soak": pace.seconds(3),
     }
-    scene = resources.files("crossfade.app.demo") / "scene"
-    for file in ("clouds.yaml", "contract.yaml", "crossfade.yaml", "recap-to-bedrock.yaml"):
-        text = string.Template((scene / file).read_text(encoding="utf-8")).substitute(values)
+
+    def fill(file: str) -> str:
+        return string.Template((SCENE / file).read_text(encoding="utf-8")).substitute(values)
+
+    files = {file: fill(file) for file in ("clouds.yaml", "contract.yaml", "crossfade.yaml", story.file)}
+    if story.has_real_model:
+        files["crossfade.yaml"] = _merge(files["crossfade.yaml"], fill("real-model.yaml"))
+    for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
     return Stage(
-        folder,
-        f"{local}:{ports['gateway_port']}",
-        f"{local}:{ports['control_port']}",
-        f"{local}:{clouds + 9}",
+        folder=folder,
+        gateway=f"{LOCAL}:{ports['gateway_port']}",
+        control=f"{LOCAL}:{ports['control_port']}",
+        clouds=values["admin_url"],
+        migration=folder / story.file,
+        real_model_port=real_model_port,
     )
+
+
+def _addresses(clouds_port: int) -> dict[str, str]:
+    """Where the simulated clouds listen, each at its place behind the first port."""
+    places = {"openai_url": "/v1", "bedrock_url": "", "sagemaker_url": "", "sts_url": ""}
+    found = {name: f"{LOCAL}:{clouds_port + n}{path}" for n, (name, path) in enumerate(places.items())}
+    return {**found, "admin_url": f"{LOCAL}:{clouds_port + 9}"}
+
+
+def _merge(config: str, more: str) -> str:
+    """The sections of one config file with the entries of another added to them."""
+    document = yaml.safe_load(config)
+    for section, entries in yaml.safe_load(more).items():
+        document[section].update(entries)
+    return yaml.safe_dump(document, sort_keys=False)
 
 
 @asynccontextmanager
 async def running(stage: Stage) -> AsyncIterator[None]:
-    """The clouds and the deployment, ready to serve; both are stopped at the end."""
-    clouds = ("sim", "clouds", "--config", str(stage.folder / "clouds.yaml"), "--json")
-    deployment = ("up", "--config", str(stage.config), "--state", str(stage.state), "--json")
-    async with (
-        _child(stage.folder, clouds, {"sim-admin"}),
-        _child(stage.folder, deployment, {"control", "gateway"}),
-    ):
+    """The clouds and the deployment, ready to serve; all are stopped at the end."""
+    clouds = ("crossfade", "sim", "clouds", "--config", str(stage.folder / "clouds.yaml"), "--json")
+    deployment = ("crossfade", "up", "--config", str(stage.config), "--state", str(stage.state), "--json")
+    async with AsyncExitStack() as children:
+        if stage.real_model_port is not None:
+            model = ("crossfade.app.demo.real_model", str(stage.real_model_port))
+            await children.enter_async_context(_child(stage.folder, "real-model", model, {"real-model"}))
+        await children.enter_async_context(_child(stage.folder, "clouds", clouds, {"sim-admin"}))
+        await children.enter_async_context(_child(stage.folder, "up", deployment, {"control", "gateway"}))
         yield
 
 
 @asynccontextmanager
-async def _child(folder: Path, arguments: tuple[str, ...], wanted: set[str]) -> AsyncIterator[None]:
-    name = arguments[0]
+async def _child(folder: Path, name: str, module: tuple[str, ...], wanted: set[str]) -> AsyncIterator[None]:
     with (folder / f"{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "crossfade", *arguments,
+            sys.executable, "-m", *module,
             stdout=asyncio.subprocess.PIPE, stderr=log, env={**os.environ, **SECRETS},
             start_new_session=True,  # a Ctrl-C reaches the demo, which stops its children in order
         )  # fmt: skip
@@ -137,7 +163,7 @@ async def _child(folder: Path, arguments: tuple[str, ...], wanted: set[str]) -> 
                 await asyncio.wait_for(_until_ready(process, wanted), READY_WITHIN_S)
             except (TimeoutError, StageError) as error:
                 said = (folder / f"{name}.log").read_text(errors="replace")[-2000:]
-                raise StageError(f"`crossfade {name}` did not start: {error}\n{said}") from None
+                raise StageError(f"{name} did not start: {error}\n{said}") from None
             drain = asyncio.create_task(_drain(process))
             yield
         finally:

@@ -25,13 +25,16 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the summary is made of. `report`: the migration's own measured facts."""
+    """Everything the summary is made of. `report`: the migration's own measured facts.
+
+    `true_units`: null where the candidate is a true model, of which nobody knows.
+    """
 
     tally: Tally
     seen: Seen
     report: dict[str, Any]
     closed: bool
-    true_units: int
+    true_units: int | None
     costs: list[dict[str, Any]]
     books: list[Books]
     audit_ok: bool
@@ -40,38 +43,36 @@ class Facts:
 
 def promises_of(facts: Facts) -> list[Promise]:
     """What the product promises, held against what was measured."""
+    always = [
+        Promise("no caller saw an error", not facts.tally.failed),
+        Promise("no request reached the candidate before the sign-offs", facts.seen.before_signoffs == 0),
+        Promise("the ledger equals the clouds' bills", all(b.are_equal(USD_TOLERANCE) for b in facts.books)),
+        Promise("the event log's chain holds", facts.audit_ok),
+    ]
+    if facts.seen.refused:
+        none_served = facts.report["candidate_requests"] == 0
+        return [*always, Promise("no caller was answered by the refused candidate", none_served)]
+    if facts.true_units is None:
+        return [*always, Promise("the migration completed", facts.closed)]
     units, first = facts.report["units"], _first_rollback(facts)
     is_near = units is not None and facts.true_units - 1 <= units <= facts.true_units + UNITS_OFF
     is_caught = first["from_share"] == facts.seen.fault_share and first["by"] == "controller"
     is_fast = first["seconds_to_effect"] is not None and first["seconds_to_effect"] <= ZERO_WITHIN_S
     return [
-        Promise("no caller saw an error", not facts.tally.failed),
-        Promise("no request reached the candidate before the sign-offs", facts.seen.before_signoffs == 0),
+        *always,
         Promise("the load test found the number of units", is_near),
         Promise("the fault was caught by the product itself, at the stage it came", is_caught),
         Promise(f"share zero within {ZERO_WITHIN_S:.0f} s", is_fast),
         Promise("the migration completed after the mend", facts.closed),
-        Promise("the ledger equals the clouds' bills", all(b.are_equal(USD_TOLERANCE) for b in facts.books)),
-        Promise("the event log's chain holds", facts.audit_ok),
     ]
 
 
 def lines_of(facts: Facts) -> list[str]:
     """The summary for people."""
-    report, first = facts.report, _first_rollback(facts)
     rows = [
         ("requests served", f"{sum(facts.tally.served.values())} ({_by_feature(facts.tally.served)})"),
         ("caller-visible errors", str(sum(facts.tally.failed.values()))),
-        (
-            "units found",
-            f"{report['units']} {report['unit']}; the simulator's true number is {facts.true_units}",
-        ),
-        ("fault caught", _caught(first, facts.seen)),
-        (
-            "candidate requests harmed",
-            f"{report['candidate_requests_harmed']} of {report['candidate_requests']}; backups answered them",
-        ),
-        ("time to share zero", _time_to_zero(first, report)),
+        *_moved(facts),
         *(("cost", text) for text in _costs(facts.costs)),
         ("ledger against bills", _books(facts.books)),
         ("took", f"{facts.took_s:.0f} s"),
@@ -79,6 +80,23 @@ def lines_of(facts: Facts) -> list[str]:
     width = max(len(name) for name, _ in rows)
     kept = [f"{'kept  ' if promise.is_kept else 'BROKEN'}  {promise.text}" for promise in promises_of(facts)]
     return [*(f"{name.ljust(width)}  {text}" for name, text in rows), "", *kept]
+
+
+def _moved(facts: Facts) -> list[tuple[str, str]]:
+    """What became of the candidate."""
+    report, first = facts.report, _first_rollback(facts)
+    harmed = f"{report['candidate_requests_harmed']} of {report['candidate_requests']}; backups answered them"
+    if facts.seen.refused:
+        return [("candidate refused", f"{facts.seen.refused} ({facts.seen.labels} pairs labelled)")]
+    if facts.true_units is None:
+        return [("candidate requests harmed", harmed)]
+    units = f"{report['units']} {report['unit']}; the simulator's true number is {facts.true_units}"
+    return [
+        ("units found", units),
+        ("fault caught", _caught(first, facts.seen)),
+        ("candidate requests harmed", harmed),
+        ("time to share zero", _time_to_zero(first, report)),
+    ]
 
 
 def _first_rollback(facts: Facts) -> dict[str, Any]:

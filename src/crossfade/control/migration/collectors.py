@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from crossfade.config.features import Config
+from crossfade.config.quantity import parse_profile
 from crossfade.config.schema import CapacitySection
 from crossfade.control.evidence import (
     judge,
@@ -133,7 +134,7 @@ class RealCollectors:
             feature=feature,
             endpoint=endpoint,
             recorded=recorded,
-            factor=max(_factor(name) for name in wanted.profiles),
+            factor=max(map(parse_profile, wanted.profiles)),
             slo=Slo(next(iter(wanted.slo_ms.values())), wanted.attainment, wanted.overflow_at_most),
             warmup_s=wanted.warmup_s,
             probe_s=wanted.probe_s,
@@ -270,12 +271,6 @@ def _worth(capacity: CapacitySection) -> tuple[float, float] | None:
     if worth is None or not worth.input_tpm or not worth.output_tpm:
         return None
     return worth.input_tpm, worth.output_tpm
-
-
-def _factor(name: str) -> float:
-    """`recorded*1.3` -> 1.3; `recorded` -> 1."""
-    _, _, factor = name.partition("*")
-    return float(factor) if factor else 1.0
 
 
 def _round_robin(judges: list[str], found: list[pairs.Pair]) -> dict[str, list[pairs.Pair]]:

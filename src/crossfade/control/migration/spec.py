@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 
 from crossfade.config.load import Problem
-from crossfade.config.quantity import parse_duration_s, parse_share
+from crossfade.config.quantity import parse_duration_s, parse_profile, parse_share
 from crossfade.control.migration.guard.plans import KNOWN
 from crossfade.domain.migration import (
     CapacitySpec,
@@ -224,8 +224,11 @@ def _capacity(reader: Reader, value: Any) -> CapacitySpec:
     if lever is not None and not (isinstance(lever, str) and lever.startswith(("http://", "https://"))):
         reader.blame("capacity.lever", "must be an http(s) URL", 'it takes PUT {"units": n}')
         lever = None
+    profiles = reader.names(section, "profiles", ("recorded",), "capacity")
+    for name in profiles:
+        reader.quantity({"profiles": name}, "capacity.profiles", None, parse_profile)
     return CapacitySpec(
-        profiles=reader.names(section, "profiles", ("recorded",), "capacity"),
+        profiles=profiles,
         slo_ms=limits,
         attainment=attainment,
         overflow_at_most=reader.quantity(section, "capacity.overflow_at_most", "1%", parse_share),

@@ -163,7 +163,7 @@ class Listener:
 
         def end(task: asyncio.Task[None]) -> None:
             self._connections.discard(task)
-            writer.transport.abort()  # a task cancelled before its first step, or while closing, leaves it open
+            writer.transport.abort()  # a task cancelled before its first step leaves it open
 
         task.add_done_callback(end)
 
