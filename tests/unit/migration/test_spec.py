@@ -55,6 +55,7 @@ def test_the_smallest_file_gets_every_default():
         ("[recap]", "recap", "m.yaml:2:1 features: must be a list of names"),
         ("rubric: 5pt", "rubric: 5", "quality.margins.rubric: 5 is not a share"),
         ("ttft_p95: 2s", "ttft_p95: fast", "capacity.slo.ttft_p95: 'fast' is not a duration"),
+        ("headroom: 15%", "headroom: 15%, profiles: [peak]", "capacity.profiles: 'peak' is not a profile"),
         ("headroom: 15%", "headroom: 15%, lever: here", "capacity.lever: must be an http(s) URL"),
         ("migration: recap-to-bedrock", "migration: [", "not YAML"),
     ],

@@ -43,8 +43,8 @@ TO_BEDROCK = Story(
 # One processor generates some thirty tokens a second, so callers are few and answers short.
 TO_REAL_MODEL = Story(
     migration="recap-to-real-model",
-    streams=(Stream("recap", rate=0.4, streamed=0.7, max_tokens=48), *OTHERS),
-    first_traffic_s=60.0,
+    streams=(Stream("recap", rate=0.35, streamed=0.7, max_tokens=40), *OTHERS),
+    first_traffic_s=75.0,
     within_s=1800.0,
     has_real_model=True,
 )
