@@ -28,7 +28,7 @@ fn request() -> ChatRequest {
     let body = std::fs::read(golden("conversation.json")).unwrap();
     decode_request(
         Dialect::OpenaiChat,
-        &body,
+        &body.into(),
         crossfade_core::wire::shape::Limits { depth: 64, values: 10_000 },
     )
     .unwrap()

@@ -141,7 +141,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         shared: Arc::clone(shared),
         snapshot,
         facts,
-        request: Arc::new(ChatRequest { dialect: Dialect::OpenaiChat, body }),
+        request: Arc::new(ChatRequest::made(Dialect::OpenaiChat, body)),
         decision,
         caller: None,
         include_usage: true,

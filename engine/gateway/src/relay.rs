@@ -14,8 +14,10 @@ use crossfade_core::wire::translate::{Said, StreamWriter, answer_id, encode_answ
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::{Bytes, Frame};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::sync::mpsc;
 
+use crate::edge::truth;
 use crate::edge::written::Written;
 use crate::ingress::{error_answer, full_body};
 use crate::probe::{self, Probed};
@@ -26,6 +28,9 @@ use crate::upstream::attempt::{Attempt, Ending, Job, Ticket, failure};
 
 /// Chunks on their way to a slow caller before the upstream is read no further.
 const QUEUED_CHUNKS: usize = 16;
+
+/// Room for every header of an answer.
+const HEADERS: usize = 16;
 
 /// An attempt that has something for the caller, and the bytes held back so far.
 struct Commit {
@@ -72,7 +77,8 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
         };
         match committed {
             Ok((held, encoder, identity)) => {
-                let headers = truth(&job, &attempt, overhead);
+                let mut headers = HeaderMap::with_capacity(HEADERS);
+                truth::tell(&job, &attempt, overhead, &mut headers);
                 return commit(&job, Commit { attempt, held, encoder, identity }, headers);
             }
             Err(error) => {
@@ -171,7 +177,7 @@ fn encode(
     }
 }
 
-fn commit(job: &Arc<Job>, mut commit: Commit, headers: Vec<(&'static str, String)>) -> Response<AnswerBody> {
+fn commit(job: &Arc<Job>, mut commit: Commit, headers: HeaderMap) -> Response<AnswerBody> {
     commit.attempt.committed = true;
     let stream = job.facts.stream;
     let body = if commit.attempt.is_over() {
@@ -188,15 +194,11 @@ fn commit(job: &Arc<Job>, mut commit: Commit, headers: Vec<(&'static str, String
         StreamBody::new(ReceiverStream(receiver)).boxed()
     };
     let mut response = Response::new(body);
-    for (name, value) in headers {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(name, value);
-        }
-    }
+    *response.headers_mut() = headers;
     let kind = if stream { "text/event-stream; charset=utf-8" } else { "application/json" };
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if stream {
-        response.headers_mut().insert("cache-control", hyper::header::HeaderValue::from_static("no-cache"));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     response
 }
@@ -286,31 +288,4 @@ fn hint(kind: ErrorKind) -> &'static str {
             "every attempt failed: `crossfade explain` with the request id tells why"
         }
     }
-}
-
-/// The headers that tell the truth about who answered.
-fn truth(job: &Job, attempt: &Attempt, overhead: Duration) -> Vec<(&'static str, String)> {
-    let ticket = attempt.ticket();
-    let endpoint = job.snapshot.endpoints.get(&ticket.candidate.endpoint);
-    let mut headers = vec![
-        ("x-crossfade-request-id", job.facts.request_id.clone()),
-        ("x-crossfade-endpoint", ticket.candidate.endpoint.clone()),
-        ("x-crossfade-attempts", (ticket.index + 1).to_string()),
-        ("x-crossfade-reason", ticket.reason.clone()),
-        ("x-crossfade-arm", format!("{:?}", ticket.arm.kind).to_lowercase()),
-        ("x-crossfade-snapshot", job.decision.snapshot_version.to_string()),
-        ("x-crossfade-overhead-us", overhead.as_micros().to_string()),
-    ];
-    if let Some(endpoint) = endpoint {
-        headers.push(("x-crossfade-provider", endpoint.provider.clone()));
-        headers.push(("x-crossfade-model", endpoint.model.clone()));
-        headers.push(("x-crossfade-capacity", endpoint.capacity.capacity_class.as_str().to_owned()));
-        if let Some(region) = &endpoint.region {
-            headers.push(("x-crossfade-region", region.clone()));
-        }
-    }
-    if !attempt.warnings.is_empty() {
-        headers.push(("x-crossfade-warnings", attempt.warnings.join("; ")));
-    }
-    headers
 }

@@ -1,5 +1,6 @@
 //! The wire codecs as Python sees them: documents in, documents out, nothing remembered.
 
+use bytes::Bytes;
 use crossfade_core::domain::answer::{Answer, Block};
 use crossfade_core::domain::snapshot::{CapacityClass, Dialect, ProviderKind};
 use crossfade_core::domain::stream::StreamEvent;
@@ -118,8 +119,9 @@ pub(crate) fn translate_request(
     stream: bool,
 ) -> PyResult<String> {
     let refused = |detail: String| PyValueError::new_err(detail);
-    let request = openai_chat::decode_request(word::<Dialect>(caller)?, body, LIMITS)
-        .map_err(|error| refused(error.to_string()))?;
+    let request =
+        openai_chat::decode_request(word::<Dialect>(caller)?, &Bytes::copy_from_slice(body), LIMITS)
+            .map_err(|error| refused(error.to_string()))?;
     let place =
         Place { dialect: word::<Dialect>(upstream)?, model, named: true, limit: "max_completion_tokens" };
     let sent = outbound(&request, &serde_json::Map::new(), place, stream)

@@ -16,6 +16,21 @@ pub enum ArmKind {
     Pin,
 }
 
+impl ArmKind {
+    /// The name used in records and headers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Baseline => "baseline",
+            Self::Candidate => "candidate",
+            Self::Experiment => "experiment",
+            Self::Shadow => "shadow",
+            Self::Pin => "pin",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -25,6 +40,21 @@ pub enum Role {
     Failover,
     Probe,
     Shadow,
+}
+
+impl Role {
+    /// The name used in records and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Retry => "retry",
+            Self::Spillover => "spillover",
+            Self::Failover => "failover",
+            Self::Probe => "probe",
+            Self::Shadow => "shadow",
+        }
+    }
 }
 
 /// Which side of which comparison serves the request; `share` is the candidate's when assigned.

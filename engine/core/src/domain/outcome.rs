@@ -16,6 +16,21 @@ pub enum OutcomeClass {
     Cancelled,
 }
 
+impl OutcomeClass {
+    /// The name used in records and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Hard => "hard",
+            Self::Overload => "overload",
+            Self::Config => "config",
+            Self::Caller => "caller",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {

@@ -1,5 +1,8 @@
 //! A caller's request in canonical form, and what routing needs to know of it.
 
+use std::ops::Range;
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -69,4 +72,38 @@ pub struct RequestFacts {
 pub struct ChatRequest {
     pub dialect: Dialect,
     pub body: Map<String, Value>,
+    /// The bytes it was read from, where its fields can be copied from them one by one.
+    pub sent: Option<Sent>,
+}
+
+/// A body's own bytes and where its fields are, each name once and without escapes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    pub bytes: Bytes,
+    pub members: Vec<Member>,
+}
+
+/// One field of an object in its text: the name between its quotes, and the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub name: Range<usize>,
+    pub value: Range<usize>,
+}
+
+impl ChatRequest {
+    /// A request that nobody sent: one of our own making.
+    #[must_use]
+    pub fn made(dialect: Dialect, body: Map<String, Value>) -> Self {
+        Self { dialect, body, sent: None }
+    }
+}
+
+impl Sent {
+    /// The fields in their order, as they were written.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.members.iter().filter_map(|member| {
+            let name = self.bytes.get(member.name.clone())?;
+            Some((std::str::from_utf8(name).ok()?, self.bytes.get(member.value.clone())?))
+        })
+    }
 }

@@ -70,7 +70,7 @@ fn request() -> ChatRequest {
         {"role": "tool", "tool_call_id": "a", "content": "42"},
         {"role": "tool", "tool_call_id": "b", "content": "43"},
     ]});
-    ChatRequest { dialect: Dialect::OpenaiChat, body: body.as_object().unwrap().clone() }
+    ChatRequest::made(Dialect::OpenaiChat, body.as_object().unwrap().clone())
 }
 
 fn ask(
@@ -136,13 +136,8 @@ fn every_provider_has_its_address_its_proof_and_a_body_in_its_dialect() {
     ] {
         let provider = provider(kind, url, AuthScheme::ApiKey);
         let endpoint = Endpoint { dialect, ..endpoint(model) };
-        let simple = ChatRequest {
-            dialect: Dialect::OpenaiChat,
-            body: json!({"model": "recap", "messages": [{"role": "user", "content": "Hi"}]})
-                .as_object()
-                .unwrap()
-                .clone(),
-        };
+        let body = json!({"model": "recap", "messages": [{"role": "user", "content": "Hi"}]});
+        let simple = ChatRequest::made(Dialect::OpenaiChat, body.as_object().unwrap().clone());
         let call = ask(&provider, &endpoint, &simple, true).unwrap();
         let body: Value = serde_json::from_slice(&call.body).unwrap();
 
@@ -157,8 +152,7 @@ fn every_provider_has_its_address_its_proof_and_a_body_in_its_dialect() {
 fn a_messages_body_keeps_its_unknown_fields_on_every_host_of_its_model() {
     let body = json!({"model": "recap", "max_tokens": 5, "stream": true, "new_field": {"a": 1},
         "messages": [{"role": "user", "content": "Hi"}]});
-    let request =
-        ChatRequest { dialect: Dialect::AnthropicMessages, body: body.as_object().unwrap().clone() };
+    let request = ChatRequest::made(Dialect::AnthropicMessages, body.as_object().unwrap().clone());
     for (kind, dialect, named) in [
         (ProviderKind::Anthropic, Dialect::AnthropicMessages, true),
         (ProviderKind::Vertex, Dialect::AnthropicMessages, false),

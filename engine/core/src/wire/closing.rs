@@ -116,6 +116,9 @@ impl Closing {
 
     /// The bytes ended. Without a terminal event the answer was cut.
     pub(crate) fn finish(&mut self, out: &mut Vec<StreamEvent>) {
+        if self.ended {
+            return;
+        }
         let (kind, detail) = if self.said || self.stop.is_some() {
             let detail = "the stream ended without the provider's terminal event";
             (ErrorKind::StreamInterrupted, detail)

@@ -1,7 +1,9 @@
 //! The shape of a JSON text before it is read: how deep and how many values, in one pass without
-//! recursion, so that a small body cannot ask for a large tree.
+//! recursion, so that a small body cannot ask for a large tree; and where its fields are.
 
 use memchr::memchr2;
+
+use crate::domain::request::Member;
 
 /// What a body may hold. `values`: all of them; objects, which cost most, a tenth of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,23 +21,42 @@ pub enum ShapeError {
     TooMany(u32),
 }
 
-/// Counts nesting and values outside strings. Text that is not JSON passes: its reader will say so.
+/// Counts nesting and values outside strings, and notes the fields of the outermost object. Text
+/// that is not JSON passes: its reader will say so.
 ///
 /// # Errors
 /// The first limit that is exceeded.
-pub fn check(body: &[u8], limits: Limits) -> Result<(), ShapeError> {
+pub fn survey(body: &[u8], limits: Limits) -> Result<Vec<Member>, ShapeError> {
     let (mut depth, mut values, mut objects, mut at) = (0u32, 0u32, 0u32, 0usize);
+    let mut fields = Fields::default();
     while let Some(&byte) = body.get(at) {
         at += 1;
         match byte {
-            b'"' => at = after_string(body, at),
+            b'"' => {
+                let start = at;
+                at = after_string(body, at);
+                if depth == 1 {
+                    fields.string(start, at);
+                }
+            }
             b'{' | b'[' => {
                 depth += 1;
                 values += 1;
                 objects += u32::from(byte == b'{');
             }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' => values += 1,
+            b'}' | b']' => {
+                if depth == 1 {
+                    fields.end(body, at - 1);
+                }
+                depth = depth.saturating_sub(1);
+            }
+            b',' => {
+                values += 1;
+                if depth == 1 {
+                    fields.end(body, at - 1);
+                }
+            }
+            b':' if depth == 1 => fields.value_follows(at),
             _ => {}
         }
         if depth > limits.depth {
@@ -45,7 +66,38 @@ pub fn check(body: &[u8], limits: Limits) -> Result<(), ShapeError> {
             return Err(ShapeError::TooMany(limits.values));
         }
     }
-    Ok(())
+    Ok(fields.members)
+}
+
+/// The fields of the outermost object as its text goes by.
+#[derive(Default)]
+struct Fields {
+    members: Vec<Member>,
+    /// Where the string lies that may turn out to be a name, between its quotes.
+    name: Option<std::ops::Range<usize>>,
+    value_from: Option<usize>,
+}
+
+impl Fields {
+    fn string(&mut self, start: usize, after: usize) {
+        if self.value_from.is_none() {
+            self.name = Some(start..after.saturating_sub(1));
+        }
+    }
+
+    fn value_follows(&mut self, at: usize) {
+        self.value_from = self.value_from.or(Some(at));
+    }
+
+    fn end(&mut self, body: &[u8], at: usize) {
+        if let (Some(name), Some(from)) = (self.name.take(), self.value_from.take())
+            && let Some(text) = body.get(from..at)
+        {
+            let from = from + text.len() - text.trim_ascii_start().len();
+            let to = from + text.trim_ascii().len();
+            self.members.push(Member { name, value: from..to });
+        }
+    }
 }
 
 /// The position after the string that began before `at`.
@@ -70,17 +122,29 @@ mod tests {
     fn what_is_inside_strings_does_not_count() {
         let text = br#"{"a": "[[[[{{{{,,,,,,,,,,,,,,,,,,,,,,,,\"[[[[\\", "b": [1, [2]]}"#;
 
-        assert_eq!(check(text, LIMITS), Ok(()));
-        assert_eq!(check(br#"{"a": "never closed [[[[[["#, LIMITS), Ok(()));
+        assert_eq!(survey(text, LIMITS).map(|fields| fields.len()), Ok(2));
+        assert_eq!(survey(br#"{"a": "never closed [[[[[["#, LIMITS), Ok(vec![]));
     }
 
     #[test]
     fn depth_values_and_objects_have_limits() {
-        assert_eq!(check(b"[[[[", LIMITS), Err(ShapeError::TooDeep(3)));
+        assert_eq!(survey(b"[[[[", LIMITS), Err(ShapeError::TooDeep(3)));
         assert_eq!(
-            check(&[b"[".as_slice(), &b"1,".repeat(30)].concat(), LIMITS),
+            survey(&[b"[".as_slice(), &b"1,".repeat(30)].concat(), LIMITS),
             Err(ShapeError::TooMany(20))
         );
-        assert_eq!(check(b"[{},{},{}]", LIMITS), Err(ShapeError::TooMany(20)));
+        assert_eq!(survey(b"[{},{},{}]", LIMITS), Err(ShapeError::TooMany(20)));
+    }
+
+    #[test]
+    fn each_field_is_found_as_it_was_written() {
+        let text = br#" { "a" : [1, {"x": ":"}] ,"b":"c:,\"}", "":null, "n" : -1.50 } "#;
+
+        let fields = survey(text, LIMITS).unwrap();
+        let read = |range: &std::ops::Range<usize>| std::str::from_utf8(&text[range.clone()]).unwrap();
+        let found: Vec<_> = fields.iter().map(|field| (read(&field.name), read(&field.value))).collect();
+
+        let wanted = [("a", r#"[1, {"x": ":"}]"#), ("b", r#""c:,\"}""#), ("", "null"), ("n", "-1.50")];
+        assert_eq!(found, wanted);
     }
 }

@@ -1,4 +1,5 @@
 //! The last layer before the socket: polite refusals, and knowing what has been written.
 
 pub mod polite;
+pub mod truth;
 pub mod written;

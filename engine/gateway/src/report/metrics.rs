@@ -17,14 +17,14 @@ use crate::shared::Shared;
 struct AttemptLabels {
     feature: String,
     endpoint: String,
-    role: String,
-    outcome: String,
+    role: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     feature: String,
-    result: String,
+    result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -122,8 +122,8 @@ impl Metrics {
         let labels = AttemptLabels {
             feature: record.feature.clone(),
             endpoint: record.endpoint.clone(),
-            role: format!("{:?}", record.role).to_lowercase(),
-            outcome: format!("{:?}", record.outcome).to_lowercase(),
+            role: record.role.as_str(),
+            outcome: record.outcome.as_str(),
         };
         self.attempts.get_or_create(&labels).inc();
         let endpoint = EndpointLabels { endpoint: record.endpoint.clone() };
@@ -148,8 +148,8 @@ impl Metrics {
         self.request("", "refused");
     }
 
-    fn request(&self, feature: &str, result: &str) {
-        let labels = RequestLabels { feature: feature.to_owned(), result: result.to_owned() };
+    fn request(&self, feature: &str, result: &'static str) {
+        let labels = RequestLabels { feature: feature.to_owned(), result };
         self.requests.get_or_create(&labels).inc();
     }
 

@@ -1,14 +1,13 @@
 //! Records on their way to disk. A bounded queue and a thread: the request path never waits for a
-//! disk. The thread writes segments; a closed segment is shipped whole and deleted, so a crash can
-//! only send one twice, and intake counts each attempt once.
+//! disk, and wakes the thread once a batch, not once a record. The thread writes segments; a closed
+//! segment is shipped whole and deleted, so a crash can only send one twice, and intake counts each
+//! attempt once.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,14 +20,30 @@ const QUEUE: usize = 16_384;
 /// A segment is closed (synced, ready to ship) after this time or size.
 const SEGMENT_AGE: Duration = Duration::from_millis(200);
 const SEGMENT_BYTES: u64 = 1 << 20;
+/// Records written at once: what one failed write drops.
+const BATCH: usize = 256;
+/// How long a batch gathers after its first record: what a killed process may lose.
+const GATHER: Duration = Duration::from_millis(20);
 /// All segments together; beyond it new records are dropped and counted.
 const SPOOL_BYTES: u64 = 2 << 30;
 
 pub struct Spool {
-    sender: Mutex<Option<SyncSender<AttemptRecord>>>,
+    queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
     dropped: Arc<AtomicU64>,
     folder: PathBuf,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    some: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    records: Vec<AttemptRecord>,
+    closed: bool,
 }
 
 impl Spool {
@@ -39,25 +54,29 @@ impl Spool {
         for path in paths(folder, "open") {
             fs::rename(&path, path.with_extension("ndjson"))?; // left by a crash: complete up to its last line
         }
-        let (sender, receiver) = sync_channel(QUEUE);
+        let queue = Arc::new(Queue::default());
         let dropped = Arc::new(AtomicU64::new(0));
         let writer =
             Writer { folder: folder.to_owned(), dropped: Arc::clone(&dropped), segment: None, sequence: 0 };
+        let source = Arc::clone(&queue);
         let thread =
-            std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(&receiver))?;
-        Ok(Self {
-            sender: Mutex::new(Some(sender)),
-            writer: Mutex::new(Some(thread)),
-            dropped,
-            folder: folder.to_owned(),
-        })
+            std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(&source))?;
+        Ok(Self { queue, writer: Mutex::new(Some(thread)), dropped, folder: folder.to_owned() })
     }
 
-    /// Queues a record; drops and counts it when the queue is full.
+    /// Queues a record; drops and counts it when the queue is full or closed.
     pub fn push(&self, record: AttemptRecord) {
-        let sent = lock(&self.sender).as_ref().is_some_and(|sender| sender.try_send(record).is_ok());
-        if !sent {
+        let mut waiting = lock(&self.queue.waiting);
+        if waiting.closed || waiting.records.len() >= QUEUE {
+            drop(waiting);
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.records.push(record);
+        let is_first = waiting.records.len() == 1;
+        drop(waiting);
+        if is_first {
+            self.queue.some.notify_one();
         }
     }
 
@@ -74,7 +93,8 @@ impl Spool {
 
     /// Writes what is queued and ends the thread.
     pub fn close(&self) {
-        lock(&self.sender).take();
+        lock(&self.queue.waiting).closed = true;
+        self.queue.some.notify_one();
         if let Some(thread) = lock(&self.writer).take()
             && thread.join().is_err()
         {
@@ -95,6 +115,28 @@ fn paths(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+impl Queue {
+    /// The records of a batch, and whether they are the last. Returns empty-handed after `patience`
+    /// (`None`: waits for ever).
+    fn take(&self, patience: Option<Duration>) -> (Vec<AttemptRecord>, bool) {
+        let is_idle = |waiting: &mut Waiting| waiting.records.is_empty() && !waiting.closed;
+        let waiting = lock(&self.waiting);
+        let waiting = match patience {
+            Some(most) => {
+                self.some.wait_timeout_while(waiting, most, is_idle).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.some.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner),
+        };
+        let gathers = !waiting.records.is_empty() && !waiting.closed;
+        drop(waiting);
+        if gathers {
+            std::thread::sleep(GATHER);
+        }
+        let mut waiting = lock(&self.waiting);
+        (std::mem::take(&mut waiting.records), waiting.closed)
+    }
+}
+
 struct Segment {
     file: File,
     path: PathBuf,
@@ -110,35 +152,41 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, receiver: &Receiver<AttemptRecord>) {
-        loop {
-            match receiver.recv_timeout(Duration::from_millis(100)) {
-                Ok(record) => self.write(&record),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.close_segment(),
-            }
+    fn run(mut self, queue: &Queue) {
+        let mut is_over = false;
+        while !is_over {
+            let records;
+            (records, is_over) = queue.take(self.segment.as_ref().map(|_| SEGMENT_AGE / 2));
+            self.write(&records);
             let full =
                 |segment: &Segment| segment.began.elapsed() >= SEGMENT_AGE || segment.bytes >= SEGMENT_BYTES;
-            if self.segment.as_ref().is_some_and(full) {
+            if is_over || self.segment.as_ref().is_some_and(full) {
                 self.close_segment();
             }
         }
     }
 
-    fn write(&mut self, record: &AttemptRecord) {
-        let written = serde_json::to_vec(record).map_err(io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            let segment = self.open_segment()?;
-            segment.file.write_all(&line)?;
-            segment.bytes += line.len() as u64;
-            Ok(())
-        });
-        if let Err(error) = written {
-            // A full disk, most likely. Traffic goes on; a half-written line is cut off with its segment.
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, "a record was dropped");
-            self.close_segment();
+    fn write(&mut self, records: &[AttemptRecord]) {
+        for batch in records.chunks(BATCH) {
+            if let Err(error) = self.write_lines(batch) {
+                // A full disk, most likely. Traffic goes on; a half-written line is cut off with its segment.
+                self.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                tracing::warn!(%error, records = batch.len(), "records were dropped");
+                self.close_segment();
+            }
         }
+    }
+
+    fn write_lines(&mut self, records: &[AttemptRecord]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for record in records {
+            serde_json::to_writer(&mut lines, record)?;
+            lines.push(b'\n');
+        }
+        let segment = self.open_segment()?;
+        segment.file.write_all(&lines)?;
+        segment.bytes += lines.len() as u64;
+        Ok(())
     }
 
     fn open_segment(&mut self) -> io::Result<&mut Segment> {

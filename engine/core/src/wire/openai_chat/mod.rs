@@ -15,7 +15,7 @@ pub use encode::StreamEncoder;
 pub use errors::{by_status, encode_error, encode_error_event, error_in};
 pub use from_chat::encode_chat;
 pub(crate) use read::ChatReader;
-pub use request::{Facts, RequestError, decode_request, encode_request, facts, write_fields};
+pub use request::{Facts, Fields, RequestError, decode_request, encode_request, facts};
 
 use crate::domain::stream::StopReason;
 

@@ -1,8 +1,10 @@
 //! A caller's body: checked as far as routing needs it, otherwise left as it came.
 
-use serde_json::{Map, Value, json};
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::domain::request::ChatRequest;
+use crate::domain::request::{ChatRequest, Member, Sent};
 use crate::domain::snapshot::Dialect;
 use crate::wire::shape::{self, Limits, ShapeError};
 
@@ -32,10 +34,10 @@ impl RequestError {
 ///
 /// # Errors
 /// Not a JSON object, too deep or too large a tree, or a field that is not what the dialect says.
-pub fn decode_request(dialect: Dialect, body: &[u8], limits: Limits) -> Result<ChatRequest, RequestError> {
-    shape::check(body, limits)?;
+pub fn decode_request(dialect: Dialect, bytes: &Bytes, limits: Limits) -> Result<ChatRequest, RequestError> {
+    let members = shape::survey(bytes, limits)?;
     let body: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|error| RequestError::NotJson(error.to_string()))?;
+        serde_json::from_slice(bytes).map_err(|error| RequestError::NotJson(error.to_string()))?;
     match body.get("model") {
         Some(Value::String(model)) if !model.is_empty() => {}
         Some(_) => return Err(RequestError::wrong("model", "must be a string that names a feature")),
@@ -45,7 +47,11 @@ pub fn decode_request(dialect: Dialect, body: &[u8], limits: Limits) -> Result<C
         Dialect::OpenaiChat => check(&body)?,
         _ => check_conversation(dialect, &body)?,
     }
-    Ok(ChatRequest { dialect, body })
+    // A name written twice, or in escapes, is read as the map has it and not as each server may.
+    let is_plain = |member: &Member| bytes.get(member.name.clone()).is_some_and(|n| !n.contains(&b'\\'));
+    let copyable = members.len() == body.len() && members.iter().all(is_plain);
+    let sent = copyable.then(|| Sent { bytes: bytes.clone(), members });
+    Ok(ChatRequest { dialect, body, sent })
 }
 
 /// What every other dialect of callers needs: a conversation, and a flag for streaming.
@@ -129,58 +135,95 @@ pub fn encode_request(
     set: &Map<String, Value>,
     stream: bool,
 ) -> Vec<u8> {
-    let mut fields: Vec<(&str, std::borrow::Cow<'_, Value>)> = Vec::with_capacity(request.body.len() + 2);
-    let ours = |name: &str| matches!(name, "model" | "stream" | "stream_options") || set.contains_key(name);
+    let mut body = Fields::beside(request);
     if let Some(model) = model {
-        fields.push(("model", std::borrow::Cow::Owned(json!(model))));
+        body.add("model", model);
     }
-    fields.extend(
-        request
-            .body
-            .iter()
-            .filter(|(name, _)| !ours(name))
-            .map(|(n, v)| (n.as_str(), std::borrow::Cow::Borrowed(v))),
-    );
-    fields.extend(set.iter().map(|(name, value)| (name.as_str(), std::borrow::Cow::Borrowed(value))));
+    body.keep(|name| matches!(name, "model" | "stream" | "stream_options") || set.contains_key(name));
+    set.iter().for_each(|(name, value)| body.add(name, value));
     if stream {
         let mut options = match request.body.get("stream_options") {
             Some(Value::Object(options)) => options.clone(),
             _ => Map::new(),
         };
         options.insert("include_usage".to_owned(), Value::Bool(true));
-        fields.push(("stream", std::borrow::Cow::Owned(Value::Bool(true))));
-        fields.push(("stream_options", std::borrow::Cow::Owned(Value::Object(options))));
+        body.add("stream", &true);
+        body.add("stream_options", &options);
     }
-    write_fields(fields)
+    body.whole()
 }
 
-/// Fields as a JSON object, in their order.
-#[must_use]
-pub fn write_fields<'a>(fields: impl IntoIterator<Item = (&'a str, std::borrow::Cow<'a, Value>)>) -> Vec<u8> {
-    let mut body = vec![b'{'];
-    for (name, value) in fields {
-        if body.len() > 1 {
-            body.push(b',');
-        }
-        // Writing JSON values to memory cannot fail; if it could, the upstream would refuse the body.
-        let _ = serde_json::to_writer(&mut body, name);
-        body.push(b':');
-        let _ = serde_json::to_writer(&mut body, value.as_ref());
-    }
-    body.push(b'}');
-    body
+/// Writes a JSON object: fields of our own, and the caller's as they came.
+pub struct Fields<'a> {
+    request: &'a ChatRequest,
+    text: Vec<u8>,
 }
+
+impl<'a> Fields<'a> {
+    /// An empty object for `request`'s upstream.
+    #[must_use]
+    pub fn beside(request: &'a ChatRequest) -> Self {
+        let size = request.sent.as_ref().map_or(0, |sent| sent.bytes.len()) + OWN_BYTES;
+        let mut text = Vec::with_capacity(size);
+        text.push(b'{');
+        Self { request, text }
+    }
+
+    /// Adds a field of our own.
+    pub fn add<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        self.name(name);
+        // Writing JSON values to memory cannot fail; if it could, the upstream would refuse the body.
+        let _ = serde_json::to_writer(&mut self.text, value);
+    }
+
+    /// Adds the caller's fields but those that `skip` names: their own bytes, where there are any.
+    pub fn keep(&mut self, skip: impl Fn(&str) -> bool) {
+        let request = self.request;
+        if let Some(sent) = &request.sent {
+            for (name, value) in sent.fields().filter(|(name, _)| !skip(name)) {
+                self.name(name);
+                self.text.extend_from_slice(value);
+            }
+        } else {
+            request.body.iter().filter(|(name, _)| !skip(name)).for_each(|(n, value)| self.add(n, value));
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+        let _ = serde_json::to_writer(&mut self.text, name);
+        self.text.push(b':');
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn whole(mut self) -> Vec<u8> {
+        self.text.push(b'}');
+        self.text
+    }
+}
+
+/// Room for the fields we add.
+const OWN_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn decode(body: &str, limits: Limits) -> Result<ChatRequest, RequestError> {
+        decode_request(Dialect::OpenaiChat, &Bytes::copy_from_slice(body.as_bytes()), limits)
+    }
 
     const LIMITS: Limits = Limits { depth: 64, values: 100_000 };
 
     #[test]
     fn unknown_fields_stay_and_ours_are_replaced() {
-        let body = br#"{"model":"recap","messages":[{"role":"user","content":"hi"}],"logit_bias":{"1":2},"temperature":1}"#;
-        let request = decode_request(Dialect::OpenaiChat, body, LIMITS).unwrap();
+        let body = r#"{"model":"recap","messages":[{"role":"user","content":"hi"}],"logit_bias":{"1":2},"temperature":1}"#;
+        let request = decode(body, LIMITS).unwrap();
         let set = json!({"temperature": 0.2});
         let sent = encode_request(&request, Some("gpt-x"), set.as_object().unwrap(), true);
         let sent: Value = serde_json::from_slice(&sent).unwrap();
@@ -192,13 +235,38 @@ mod tests {
     }
 
     #[test]
+    fn what_the_caller_wrote_is_not_written_anew() {
+        let messages = r#"[ {"role" : "user", "content" : "\u00e9 \/ 1" } ]"#;
+        let body = format!(r#"{{"model": "recap", "messages": {messages}, "temperature": 1.0e0}}"#);
+        let sent = encode_request(&decode(&body, LIMITS).unwrap(), Some("m"), &Map::new(), false);
+
+        let wanted = format!(r#"{{"model":"m","messages":{messages},"temperature":1.0e0}}"#);
+        assert_eq!(String::from_utf8(sent).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_field_written_twice_or_in_escapes_is_sent_as_it_was_checked() {
+        let ask = r#""messages":[{"role":"user","content":"checked"}]"#;
+        for sneaky in [
+            format!(r#"{{"model":"recap","messages":[{{"role":"user","content":"first"}}],{ask}}}"#),
+            format!(r#"{{"model":"recap",{ask},"temp\u0065rature":1,"\u006dodel":"other"}}"#),
+        ] {
+            let request = decode(&sneaky, LIMITS).unwrap();
+            let sent = encode_request(&request, Some("m"), &Map::new(), false);
+            let sent = String::from_utf8(sent).unwrap();
+            let read: Value = serde_json::from_str(&sent).unwrap();
+
+            assert_eq!(read["messages"][0]["content"], "checked");
+            assert_eq!(sent.matches("messages").count(), 1, "{sent}");
+            assert_eq!(sent.matches("model").count(), 1, "{sent}");
+        }
+    }
+
+    #[test]
     fn a_deep_body_is_refused_without_recursion() {
         let body = "[".repeat(1_000_000);
 
-        assert_eq!(
-            decode_request(Dialect::OpenaiChat, body.as_bytes(), LIMITS),
-            Err(RequestError::Shape(ShapeError::TooDeep(64)))
-        );
+        assert_eq!(decode(&body, LIMITS), Err(RequestError::Shape(ShapeError::TooDeep(64))));
     }
 
     #[test]
@@ -206,7 +274,7 @@ mod tests {
         let body =
             format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{}\""}}]}}"#, "[{".repeat(100));
 
-        assert!(decode_request(Dialect::OpenaiChat, body.as_bytes(), Limits { depth: 8, ..LIMITS }).is_ok());
+        assert!(decode(&body, Limits { depth: 8, ..LIMITS }).is_ok());
     }
 
     #[test]
@@ -221,7 +289,7 @@ mod tests {
             ("{nope", "not JSON"),
             ("[]", "not JSON"),
         ] {
-            let error = decode_request(Dialect::OpenaiChat, body.as_bytes(), LIMITS).unwrap_err().to_string();
+            let error = decode(body, LIMITS).unwrap_err().to_string();
             assert!(error.contains(place), "{body}: {error}");
         }
     }

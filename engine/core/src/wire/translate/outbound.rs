@@ -1,8 +1,6 @@
 //! A caller's request as the body its upstream reads: the same fields where both speak one
 //! dialect, a translation where they do not.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value, json};
 
 use crate::domain::chat::Chat;
@@ -81,13 +79,10 @@ fn same(request: &ChatRequest, set: &Map<String, Value>, place: Place<'_>, strea
     if place.named {
         over.insert("model".to_owned(), json!(place.model));
     }
-    let kept = request
-        .body
-        .iter()
-        .filter(|(name, _)| name.as_str() != "model" && !over.contains_key(name.as_str()))
-        .map(|(name, value)| (name.as_str(), Cow::Borrowed(value)));
-    let ours = over.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value)));
-    openai_chat::write_fields(ours.chain(kept))
+    let mut body = openai_chat::Fields::beside(request);
+    over.iter().for_each(|(name, value)| body.add(name, value));
+    body.keep(|name| name == "model" || over.contains_key(name));
+    body.whole()
 }
 
 /// An override in the words of a dialect: overrides are written in those of OpenAI Chat.

@@ -35,7 +35,7 @@ fn as_caller(dialect: Dialect, chat: Chat) -> ChatRequest {
     }
     .unwrap()
     .body;
-    ChatRequest { dialect, body: serde_json::from_slice(&body).unwrap() }
+    ChatRequest::made(dialect, serde_json::from_slice(&body).unwrap())
 }
 
 fn conversation_with_tools() -> Chat {
@@ -85,7 +85,7 @@ fn every_upstream_gets_all_that_was_said_or_the_caller_hears_of_it() {
 fn a_setting_without_a_form_is_named_in_the_warnings() {
     let body =
         json!({"model": "recap", "seed": 7, "made_up": 1, "messages": [{"role": "user", "content": "Hi"}]});
-    let request = ChatRequest { dialect: Dialect::OpenaiChat, body: body.as_object().unwrap().clone() };
+    let request = ChatRequest::made(Dialect::OpenaiChat, body.as_object().unwrap().clone());
     let sent =
         outbound(&request, &Map::new(), place(Dialect::AnthropicMessages, "claude-opus-4-8"), false).unwrap();
 
@@ -97,7 +97,7 @@ fn a_setting_without_a_form_is_named_in_the_warnings() {
 #[test]
 fn a_stored_conversation_is_refused_across_dialects() {
     let body = json!({"model": "recap", "input": "Hi", "previous_response_id": "resp_1"});
-    let request = ChatRequest { dialect: Dialect::OpenaiResponses, body: body.as_object().unwrap().clone() };
+    let request = ChatRequest::made(Dialect::OpenaiResponses, body.as_object().unwrap().clone());
 
     assert!(outbound(&request, &Map::new(), place(Dialect::Gemini, "m"), false).is_err());
 }
@@ -119,7 +119,7 @@ fn reasoning_returns_only_to_its_own_author() {
                 json!({"model": "m", "input": input})
             }
         };
-        let request = ChatRequest { dialect: caller, body: body.as_object().unwrap().clone() };
+        let request = ChatRequest::made(caller, body.as_object().unwrap().clone());
         let sent = |upstream| {
             String::from_utf8(
                 outbound(&request, &Map::new(), place(upstream, "anthropic.m"), false).unwrap().body,

@@ -1,0 +1,53 @@
+//! The headers that tell the truth about who answered.
+
+use std::time::Duration;
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::upstream::attempt::{Attempt, Job};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-crossfade-request-id");
+const ENDPOINT: HeaderName = HeaderName::from_static("x-crossfade-endpoint");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-crossfade-attempts");
+const REASON: HeaderName = HeaderName::from_static("x-crossfade-reason");
+const ARM: HeaderName = HeaderName::from_static("x-crossfade-arm");
+const SNAPSHOT: HeaderName = HeaderName::from_static("x-crossfade-snapshot");
+const OVERHEAD_US: HeaderName = HeaderName::from_static("x-crossfade-overhead-us");
+const PROVIDER: HeaderName = HeaderName::from_static("x-crossfade-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-crossfade-model");
+const CAPACITY: HeaderName = HeaderName::from_static("x-crossfade-capacity");
+const REGION: HeaderName = HeaderName::from_static("x-crossfade-region");
+const WARNINGS: HeaderName = HeaderName::from_static("x-crossfade-warnings");
+
+/// Says who answered, after how many attempts and why, and what our own part cost. Text that is no
+/// header value (a control character in a name) is left out.
+pub fn tell(job: &Job, attempt: &Attempt, overhead: Duration, headers: &mut HeaderMap) {
+    let ticket = attempt.ticket();
+    let mut say = |name: HeaderName, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
+    };
+    say(REQUEST_ID, &job.facts.request_id);
+    say(ENDPOINT, &ticket.candidate.endpoint);
+    say(REASON, &ticket.reason);
+    if let Some(endpoint) = job.snapshot.endpoints.get(&ticket.candidate.endpoint) {
+        say(PROVIDER, &endpoint.provider);
+        say(MODEL, &endpoint.model);
+        if let Some(region) = &endpoint.region {
+            say(REGION, region);
+        }
+        let class = endpoint.capacity.capacity_class.as_str();
+        headers.insert(CAPACITY, HeaderValue::from_static(class));
+    }
+    headers.insert(ARM, HeaderValue::from_static(ticket.arm.kind.as_str()));
+    headers.insert(ATTEMPTS, HeaderValue::from(ticket.index + 1));
+    headers.insert(SNAPSHOT, HeaderValue::from(job.decision.snapshot_version));
+    let overhead_us = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
+    headers.insert(OVERHEAD_US, HeaderValue::from(overhead_us));
+    if !attempt.warnings.is_empty()
+        && let Ok(value) = HeaderValue::from_str(&attempt.warnings.join("; "))
+    {
+        headers.insert(WARNINGS, value);
+    }
+}
