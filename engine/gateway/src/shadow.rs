@@ -16,6 +16,8 @@ pub fn start(job: &Arc<Job>, plan: &ShadowPlan) {
         job.shared.reports.shadow_dropped();
         return;
     };
+    let endpoint = &plan.candidate.endpoint;
+    job.shared.with_engine(|engine, now| engine.book_copy(&job.facts, endpoint, now));
     let ticket = Ticket {
         index: 0,
         candidate: plan.candidate.clone(),

@@ -12,7 +12,9 @@ from crossfade.config.schema import (
     DIALECTS_OF_KIND,
     KEYED_KINDS,
     AuthSection,
+    CapacitySection,
     EndpointSection,
+    PerUnitSection,
     ProviderSection,
     cloud_of,
 )
@@ -142,20 +144,39 @@ def _dialect(kind: ProviderKind, model: str) -> Dialect:
     return DIALECTS_OF_KIND[kind][0]
 
 
+# These count what was written; the others book `max_tokens` when a call begins and settle when it ends.
+SETTLES_ONLY = frozenset({ProviderKind.ANTHROPIC, ProviderKind.SAGEMAKER, ProviderKind.OPENAI_COMPATIBLE})
+
+
+def _capacity(kind: ProviderKind, section: CapacitySection) -> Capacity:
+    units, unit = section.units or (None, None)
+    each = section.per_unit or PerUnitSection()
+    return Capacity(
+        capacity_class=CapacityClass(section.class_),
+        units=units,
+        unit=unit,
+        tokens_per_minute=section.tokens_per_minute(),
+        input_tpm=section.of_all_units(each.input_tpm),
+        output_tpm=section.of_all_units(each.output_tpm),
+        rpm=section.rpm,
+        concurrent=section.of_all_units(each.concurrent),
+        books_max_output=kind not in SETTLES_ONLY,
+        window_s=section.window,
+        spill_at=section.spill_at,
+        spill_back=section.spill_back,
+        headroom=section.headroom,
+        shadow_at_most=section.shadow_at_most,
+    )
+
+
 def _endpoint(config: Config, endpoint: EndpointSection) -> Endpoint:
     kind = ProviderKind(config.providers[endpoint.provider].kind)
-    units, unit = endpoint.capacity.units or (None, None)
     return Endpoint(
         provider=endpoint.provider,
         region=endpoint.region,
         model=endpoint.model,
         dialect=Dialect(endpoint.dialect) if endpoint.dialect else _dialect(kind, endpoint.model),
-        capacity=Capacity(
-            capacity_class=CapacityClass(endpoint.capacity.class_),
-            units=units,
-            unit=unit,
-            tokens_per_minute=endpoint.capacity.tokens_per_minute(),
-        ),
+        capacity=_capacity(kind, endpoint.capacity),
         weight=endpoint.weight,
         breaker=endpoint.breaker.policy(),
     )

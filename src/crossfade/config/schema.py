@@ -6,11 +6,11 @@ a file must never ask for something that is silently not done.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from crossfade.config.quantity import Bytes, Count, DurationS, Units
+from crossfade.config.quantity import Bytes, Count, DurationS, Share, Units
 from crossfade.domain.snapshot import BreakerPolicy, Choose, Dialect, ProviderKind
 
 
@@ -172,6 +172,7 @@ class PerUnitSection(Section):
 
     input_tpm: Count | None = Field(None, description="Input tokens per minute.")
     output_tpm: Count | None = Field(None, description="Output tokens per minute.")
+    concurrent: int | None = Field(None, ge=1, description="Requests at a time.")
 
 
 class CapacitySection(Section):
@@ -184,6 +185,21 @@ class CapacitySection(Section):
     per_unit: PerUnitSection | None = Field(None, description="What one unit is worth.")
     tpm: Count | None = Field(None, description="Tokens per minute of the shared quota.")
     rpm: Count | None = Field(None, description="Requests per minute of the shared quota.")
+    window: DurationS = Field(10.0, gt=0, description="So much of the allowance may be used at once.")
+    spill_at: Share = Field(0.95, gt=0, le=1, description="Traffic goes elsewhere when so much is in use …")
+    spill_back: Share = Field(0.85, gt=0, le=1, description="… and comes back when this much is.")
+    headroom: Share = Field(0.20, ge=0, lt=1, description="What batch features leave to the others.")
+    shadow_at_most: Share = Field(0.60, ge=0, le=1, description="Above this, no copies that only measure.")
+
+    @model_validator(mode="after")
+    def _marks_are_in_order(self) -> Self:
+        if self.spill_back > self.spill_at:
+            raise ValueError("spill_back is above spill_at (hint: traffic returns below the mark it left at)")
+        return self
+
+    def of_all_units(self, each: int | None) -> int | None:
+        """An allowance of one unit times the units bought; None where either is not declared."""
+        return None if each is None or self.units is None else each * self.units[0] or None
 
     def tokens_per_minute(self) -> int | None:
         """Declared tokens a minute, input and output together; None where nothing is declared."""

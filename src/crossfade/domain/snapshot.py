@@ -115,12 +115,26 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """`units` with their `unit` name (MU, GSU, PTU, instance); null where nothing is bought."""
+    """`units` with their `unit` name (MU, GSU, PTU, instance); null where nothing is bought.
+
+    Allowances are per minute and of all units together; null ones do not limit. Traffic spills to the next
+    place when `spill_at` of one would be in use, and returns below `spill_back`.
+    """
 
     capacity_class: CapacityClass
     units: int | None
     unit: str | None
     tokens_per_minute: int | None  # of all units, or of the shared quota; null where not declared
+    input_tpm: int | None
+    output_tpm: int | None
+    rpm: int | None
+    concurrent: int | None  # requests at a time
+    books_max_output: bool  # the provider books the most a call may write until it has ended
+    window_s: float  # the allowance of so much time may be used at once
+    spill_at: float
+    spill_back: float
+    headroom: float  # the share that batch features leave to the others
+    shadow_at_most: float  # copies that only measure stop above this share
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,24 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attempt::{EndpointHealth, FeatureEffect};
-use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Next, Refusal, Role};
+use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Refusal, Role};
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Attempts, Feature, Rollout, Snapshot, Target};
+use crate::domain::snapshot::{Feature, Rollout, Snapshot, Target};
 
 use super::assign::{decision, experiment_arm, nearest};
 use super::budget::RetryBudget;
+use super::capacity::rooms::{Ended, Rooms};
 use super::health::book::Book;
 use super::health::breaker::{Breaker, Force};
 use super::health::timeline::Timeline;
 use super::latch::Latch;
-use super::measured::{ShadowPlaces, choose_pinned, is_copied, next_of_pinned, serves};
-use super::next::{Situation, Standing, Tried, next};
+use super::measured::{choose_pinned, serves};
 use super::rank::Ranking;
 use super::split::split_point;
 use super::trickle::Trickle;
 
+mod steps;
 mod unasked;
 
 /// A closed attempt as health sees it. `index` 0 = the request's first attempt.
@@ -44,6 +45,8 @@ pub struct Observation {
     pub pushback_ms: Option<u64>,
     pub input_tokens: u64,
     pub output_tokens: u64,
+    /// Tokens in and out as the provider counted them, or as the answer shows.
+    pub used_tokens: Option<(u64, u64)>,
     pub stream: bool,
     /// The candidate's own mark: later than this is slow.
     pub slow_ms: Option<f64>,
@@ -54,6 +57,7 @@ pub struct Observation {
 pub struct Engine {
     snapshot: Arc<Snapshot>,
     book: Book,
+    rooms: Rooms,
     trickles: BTreeMap<String, Trickle>,
     budgets: BTreeMap<(String, String), RetryBudget>,
     latches: BTreeMap<String, Latch>,
@@ -66,6 +70,7 @@ impl Engine {
         let mut engine = Self {
             snapshot: Arc::new(snapshot.clone()),
             book: Book::default(),
+            rooms: Rooms::default(),
             trickles: BTreeMap::new(),
             budgets: BTreeMap::new(),
             latches: BTreeMap::new(),
@@ -84,6 +89,7 @@ impl Engine {
     /// changed starts afresh; a new rollout epoch opens a closed latch.
     pub fn apply(&mut self, snapshot: Snapshot, now: f64) {
         self.book.apply(&self.snapshot, &snapshot, now);
+        self.rooms.apply(&snapshot, now);
         self.latches
             .retain(|name, latch| rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout)));
         self.budgets.retain(|(feature, _), budget| {
@@ -112,8 +118,11 @@ impl Engine {
             snapshot: &snapshot,
             eligible: &feature.eligible,
             breakers: &mut self.book.breakers,
+            rooms: &mut self.rooms,
             request,
-            wait_s: wait_s(&feature.attempts),
+            class: feature.request_class,
+            // How long a rest of the preferred model is waited out rather than served by another.
+            wait_s: seconds(feature.attempts.pushback_wait_ms),
             now,
             draw,
         };
@@ -122,12 +131,7 @@ impl Engine {
             return self.all_open(feature, request, (arm, &targets), ranked, now);
         }
         self.set_marks(feature, request, &mut ranked.candidates);
-        // What the candidate itself serves is not copied: it would be compared with its like.
-        let copied = feature.shadow.as_ref().filter(|_| arm.kind != ArmKind::Candidate);
-        let shadow = copied.filter(|shadow| is_copied(shadow, request)).and_then(|shadow| {
-            let places = ShadowPlaces { snapshot: &snapshot, eligible: &feature.eligible, now };
-            places.plan(shadow, &self.book.breakers, &mut ranked.skipped)
-        });
+        let shadow = self.plan_copy(feature, request, arm.kind, &mut ranked.skipped, now);
         Ok(decision(&snapshot, feature, request, arm, (ranked.candidates, ranked.skipped, shadow)))
     }
 
@@ -151,59 +155,18 @@ impl Engine {
         }
     }
 
-    /// What follows the last of `tried`. Before any attempt: the first candidate.
-    pub fn next(
-        &mut self,
-        request: &RequestFacts,
-        decision: &Decision,
-        tried: &[Tried],
-        elapsed_ms: u64,
-        now: f64,
-    ) -> Next {
-        if decision.arm.kind == ArmKind::Pin {
-            return next_of_pinned(decision, tried);
-        }
-        let total = decision.deadlines.total_ms;
-        let total = request.deadline_ms.map_or(total, |own| own.min(total));
-        let standings: Vec<_> =
-            decision.candidates.iter().map(|one| self.standing(decision, &one.endpoint, now)).collect();
-        let situation = Situation {
-            request_id: &request.request_id,
-            decision,
-            tried,
-            remaining_ms: total.saturating_sub(elapsed_ms),
-            standings: &standings,
-        };
-        let last = tried.last().and_then(|last| decision.candidates.get(last.candidate));
-        let attempts = &decision.attempts;
-        next(&situation, |cost| {
-            let key = (decision.feature.clone(), last.map_or_else(String::new, |one| one.endpoint.clone()));
-            let budget = self.budgets.entry(key).or_insert_with(|| RetryBudget::new(attempts.retry_ttl_s));
-            budget.withdraw(cost, attempts, now)
-        })
-    }
-
-    /// How a candidate of an earlier decision stands now. One that a newer snapshot took from the
-    /// feature is out: the compliance filter holds for the later attempts of a request too.
-    fn standing(&self, decision: &Decision, endpoint: &String, now: f64) -> Standing {
-        let feature = self.snapshot.features.get(&decision.feature);
-        let allowed = decision.snapshot_version == self.snapshot.version
-            || feature.is_some_and(|feature| feature.eligible.contains(endpoint));
-        let Some(breaker) = self.book.breakers.get(endpoint).filter(|_| allowed) else {
-            return Standing::Out;
-        };
-        match breaker.pushed_back_until(now) {
-            _ if breaker.is_open() => Standing::Out,
-            Some(until) => Standing::Resting { wait_ms: millis(until - now) },
-            None if breaker.is_closed() => Standing::Closed,
-            None => Standing::HalfOpen,
-        }
-    }
-
     /// Counts a closed attempt.
     pub fn observe(&mut self, seen: &Observation, now: f64) {
         let snapshot = Arc::clone(&self.snapshot);
         self.book.observe(&snapshot, seen, now);
+        let ended = Ended {
+            request_id: &seen.request_id,
+            index: seen.index,
+            copy: seen.arm.kind == ArmKind::Shadow,
+            refused: seen.class == OutcomeClass::Overload,
+            used: seen.used_tokens,
+        };
+        self.rooms.settle(ended, now);
         if seen.index == 0 && !matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin) {
             self.deposit(seen, now);
             self.watch_candidate(seen);
@@ -214,7 +177,13 @@ impl Engine {
     pub fn tick(&mut self, now: f64) {
         let snapshot = Arc::clone(&self.snapshot);
         self.book.tick(&snapshot, now);
+        self.rooms.tick(now);
         self.close_latches();
+    }
+
+    /// How much of its fullest allowance each endpoint that declares one uses, as a share.
+    pub fn used_capacity(&mut self, now: f64) -> BTreeMap<String, f64> {
+        self.rooms.all_used(now)
     }
 
     /// An operator's force (`None` releases). False if there is no such endpoint.
@@ -359,11 +328,9 @@ fn rollout_of<'a>(snapshot: &'a Snapshot, feature: &str) -> Option<&'a Rollout> 
     snapshot.features.get(feature).and_then(|feature| feature.rollout.as_ref())
 }
 
-/// How long a rest of the preferred model is waited out rather than served by another.
-fn wait_s(attempts: &Attempts) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
-    let wait_ms = attempts.pushback_wait_ms as f64;
-    wait_ms / 1000.0
+#[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an hour at most")]

@@ -2,6 +2,7 @@
 
 mod assign;
 pub mod budget;
+pub mod capacity;
 pub mod engine;
 pub mod health;
 pub mod latch;

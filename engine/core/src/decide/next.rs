@@ -78,7 +78,11 @@ fn first(situation: &Situation<'_>) -> Next {
     let Some(chosen) = situation.decision.candidates.first() else {
         return give_up("no endpoint may serve".to_owned());
     };
-    let role = if chosen.probe { Role::Probe } else { Role::First };
+    let role = match chosen {
+        one if one.probe => Role::Probe,
+        one if one.spilled => Role::Spillover,
+        _ => Role::First,
+    };
     let wait_ms = match situation.standings.first() {
         Some(Standing::Resting { wait_ms }) if can_wait(situation, *wait_ms) => spread(situation, *wait_ms),
         _ => 0,

@@ -4,8 +4,9 @@
 
 use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Choose, Snapshot, Target};
+use crate::domain::snapshot::{Choose, RequestClass, Snapshot, Target};
 
+use super::capacity::rooms::Rooms;
 use super::health::breaker::{Admission, Breaker};
 use super::split::split_point;
 
@@ -16,7 +17,9 @@ pub struct Ranking<'a> {
     pub snapshot: &'a Snapshot,
     pub eligible: &'a [String],
     pub breakers: &'a mut BTreeMap<String, Breaker>,
+    pub rooms: &'a mut Rooms,
     pub request: &'a RequestFacts,
+    pub class: RequestClass,
     /// How long a short rest of the preferred model may be waited out.
     pub wait_s: f64,
     pub now: f64,
@@ -33,6 +36,8 @@ pub struct Ranked {
     pub skipped: Vec<Skipped>,
     pub retry_at: Option<f64>,
     last_resorts: Vec<LastResort>,
+    /// Endpoints that have no room now.
+    full: Vec<String>,
 }
 
 /// An endpoint that serves only if too few others can; `until` is now unless it was asked to rest.
@@ -55,6 +60,7 @@ impl Ranking<'_> {
         }
         ranked.fill_up();
         ranked.say_who_was_passed_over();
+        ranked.say_who_was_full();
         ranked
     }
 
@@ -77,6 +83,7 @@ impl Ranking<'_> {
                 set,
                 level,
                 probe,
+                spilled: false,
                 first_content_ms: None,
                 slow_ms: None,
                 reason,
@@ -96,6 +103,15 @@ impl Ranking<'_> {
             let reason = breaker.report().2.to_owned();
             ranked.later(self.now, candidate(level, false, why.to_owned()), reason);
             return;
+        }
+        if breaker.is_closed() {
+            let ready_at = self.rooms.ready_at(name, self.request, self.class, self.now);
+            if ready_at > self.now {
+                let used = 100.0 * self.rooms.used(name, self.now);
+                ranked.full.push(name.to_owned());
+                let reason = format!("full: {used:.0} % of its capacity is in use");
+                return ranked.later(ready_at, candidate(level, false, why.to_owned()), reason);
+            }
         }
         let point = split_point(&self.request.feature, &self.request.request_id);
         match breaker.admit(point, self.now) {
@@ -175,6 +191,17 @@ impl Ranked {
             && first.target > 0
         {
             first.reason = format!("{}; {}: {}", first.reason, passed.endpoint, passed.reason);
+        }
+    }
+
+    /// A first candidate whose better was full is a spill, and says of whom.
+    fn say_who_was_full(&mut self) {
+        if let (Some(first), Some(full)) = (self.candidates.first_mut(), self.full.first())
+            && first.endpoint != *full
+            && !first.probe
+        {
+            first.spilled = true;
+            first.reason = format!("{}; spilled before {full} was over its ceiling", first.reason);
         }
     }
 

@@ -62,6 +62,7 @@ pub fn least_bad(
                     set: target.set.clone(),
                     level: 0.0,
                     probe: false,
+                    spilled: false,
                     first_content_ms: None,
                     slow_ms: None,
                     reason: "every endpoint is open: a trickle to the one that failed least".to_owned(),

@@ -75,6 +75,8 @@ pub struct Candidate {
     pub set: Map<String, Value>,
     pub level: f64,
     pub probe: bool,
+    /// A better place was full.
+    pub spilled: bool,
     /// Its learnt first-content deadline, and the mark above which it is slow, where known.
     pub first_content_ms: Option<u64>,
     pub slow_ms: Option<f64>,

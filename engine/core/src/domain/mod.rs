@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod attempt;
+pub mod capacity;
 pub mod chat;
 pub mod decision;
 pub mod outcome;

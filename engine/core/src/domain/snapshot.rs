@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::capacity::{Capacity, CapacityClass};
+
 /// The only document form this engine reads.
 pub const FORMAT: u32 = 1;
 
 /// Makes an `Option` field required: `null` is an answer, absence is an error.
-fn required<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn required<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -75,23 +77,6 @@ pub enum AuthScheme {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum CapacityClass {
-    Provisioned,
-    OnDemand,
-}
-
-impl CapacityClass {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Provisioned => "provisioned",
-            Self::OnDemand => "on-demand",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Choose {
     InOrder,
     Weighted,
@@ -138,18 +123,6 @@ pub struct Provider {
     #[serde(deserialize_with = "required")]
     pub project: Option<String>,
     pub auth: Auth,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Capacity {
-    pub capacity_class: CapacityClass,
-    #[serde(deserialize_with = "required")]
-    pub units: Option<u32>,
-    #[serde(deserialize_with = "required")]
-    pub unit: Option<String>,
-    #[serde(deserialize_with = "required")]
-    pub tokens_per_minute: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -178,6 +178,7 @@ impl World {
                 pushback_ms: answer.error.as_ref().and_then(|(_, pushback)| *pushback),
                 input_tokens: facts.input_tokens,
                 output_tokens: 20,
+                used_tokens: answer.error.is_none().then_some((facts.input_tokens, 20)),
                 stream: facts.stream,
                 slow_ms: decision.candidates[candidate].slow_ms,
             };

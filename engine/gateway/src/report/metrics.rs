@@ -46,6 +46,7 @@ pub struct Metrics {
     first_content: Family<EndpointLabels, Histogram>,
     duration: Family<EndpointLabels, Histogram>,
     breaker_share: Family<EndpointLabels, FloatGauge>,
+    capacity_used: Family<EndpointLabels, FloatGauge>,
     candidate_share: Family<FeatureLabels, FloatGauge>,
     records_dropped: Gauge,
     shadows_dropped: Gauge,
@@ -74,6 +75,7 @@ impl Metrics {
             first_content: Family::new_with_constructor(seconds),
             duration: Family::new_with_constructor(seconds),
             breaker_share: Family::default(),
+            capacity_used: Family::default(),
             candidate_share: Family::default(),
             records_dropped: Gauge::default(),
             shadows_dropped: Gauge::default(),
@@ -93,6 +95,11 @@ impl Metrics {
             "crossfade_breaker_share",
             "Share the breaker admits, 1 = closed",
             made.breaker_share.clone(),
+        );
+        r.register(
+            "crossfade_capacity_used",
+            "Share of its fullest declared allowance an endpoint uses",
+            made.capacity_used.clone(),
         );
         r.register(
             "crossfade_candidate_share",
@@ -156,9 +163,13 @@ impl Metrics {
     /// The text of `/metrics`; gauges are read now.
     #[must_use]
     pub fn text(&self, shared: &Shared) -> String {
-        let read =
-            shared.with_engine(|engine, _| (engine.health(), engine.effects(), engine.snapshot().version));
-        if let Some((health, effects, version)) = read {
+        let read = shared.with_engine(|engine, now| {
+            (engine.health(), engine.effects(), engine.used_capacity(now), engine.snapshot().version)
+        });
+        if let Some((health, effects, used, version)) = read {
+            for (endpoint, share) in used {
+                self.capacity_used.get_or_create(&EndpointLabels { endpoint }).set(share);
+            }
             for row in health {
                 self.breaker_share.get_or_create(&EndpointLabels { endpoint: row.endpoint }).set(row.share);
             }

@@ -352,6 +352,7 @@ impl Attempt {
             pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
             input_tokens: self.job.facts.input_tokens,
             output_tokens: self.usage.map_or(0, |usage| usage.output),
+            used_tokens: self.used_tokens(),
             stream: self.job.facts.stream,
             slow_ms: self.ticket.candidate.slow_ms,
         };

@@ -6,7 +6,17 @@ use crossfade_core::domain::outcome::{OutcomeClass, UpstreamError};
 
 use super::attempt::{Attempt, Ending, Ticket};
 
+/// Of a part of an answer whose provider did not say.
+const BYTES_PER_TOKEN: u64 = 4;
+
 impl Attempt {
+    /// What the provider counted, or what the part of the answer that came shows.
+    pub(super) fn used_tokens(&self) -> Option<(u64, u64)> {
+        let counted = self.usage.map(|usage| (usage.input(), usage.output));
+        let shown = || (self.job.facts.input_tokens, self.answer.text().len() as u64 / BYTES_PER_TOKEN);
+        counted.or_else(|| self.has_content().then(shown))
+    }
+
     pub(super) fn record(
         &mut self,
         class: OutcomeClass,

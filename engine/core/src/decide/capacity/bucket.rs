@@ -1,0 +1,106 @@
+//! A leaky bucket: what a per-minute allowance means from one second to the next. It refills at the
+//! allowed rate and saves up at most one window of it. A reservation may take it below zero, which is
+//! how those who wait form a queue: who comes later sees a deeper one.
+
+/// `size` is one window of the allowance; `level` what is left of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Bucket {
+    per_s: f64,
+    size: f64,
+    level: f64,
+    at: f64,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub(super) fn new(per_minute: f64, window_s: f64, now: f64) -> Self {
+        let per_s = (per_minute / 60.0).max(f64::MIN_POSITIVE);
+        let size = per_s * window_s;
+        Self { per_s, size, level: size, at: now }
+    }
+
+    /// Another allowance; the same share of the bucket stays filled.
+    pub(super) fn rescale(&mut self, per_minute: f64, window_s: f64, now: f64) {
+        self.refill(now);
+        let share = self.level / self.size;
+        *self = Self::new(per_minute, window_s, now);
+        self.level = self.size * share;
+    }
+
+    pub(super) fn refill(&mut self, now: f64) {
+        let passed = (now - self.at).max(0.0);
+        self.level = (self.level + passed * self.per_s).min(self.size);
+        self.at = self.at.max(now);
+    }
+
+    /// The share in use if `amount` were taken now.
+    pub(super) fn used_with(&self, amount: f64) -> f64 {
+        (self.size - self.level + self.bounded(amount)) / self.size
+    }
+
+    /// Seconds until `amount` fits below `limit`. One larger than the bucket waits until it is nearly
+    /// empty of others; it would never fit otherwise.
+    pub(super) fn seconds_until(&self, amount: f64, limit: f64) -> f64 {
+        let room = self.size * limit;
+        let most = room.max(self.bounded(amount));
+        let missing = self.size - self.level + self.bounded(amount) - most;
+        (missing / self.per_s).max(0.0)
+    }
+
+    pub(super) fn take(&mut self, amount: f64) {
+        self.level -= self.bounded(amount);
+    }
+
+    /// Puts the difference between a reservation and what was used back, or takes it.
+    pub(super) fn settle(&mut self, reserved: f64, used: f64) {
+        self.level = (self.level + self.bounded(reserved) - used).min(self.size);
+    }
+
+    fn bounded(&self, amount: f64) -> f64 {
+        amount.min(self.size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_any_time_no_more_is_let_in_than_the_rate_and_one_window() {
+        let mut bucket = Bucket::new(600.0, 10.0, 0.0); // 10 a second, 100 saved up
+        let mut taken = 0.0;
+        for step in 0..2000 {
+            let now = f64::from(step) * 0.05;
+            bucket.refill(now);
+            if bucket.seconds_until(7.0, 1.0) <= 0.0 {
+                bucket.take(7.0);
+                taken += 7.0;
+            }
+        }
+        let allowed = 10.0 * 100.0 + 100.0;
+
+        assert!(taken <= allowed && taken > 0.97 * allowed, "{taken} of {allowed}");
+    }
+
+    #[test]
+    fn what_is_larger_than_the_bucket_waits_for_an_empty_one() {
+        let mut bucket = Bucket::new(60.0, 10.0, 0.0);
+        assert!(bucket.seconds_until(500.0, 0.95).abs() < 1e-9);
+
+        bucket.take(4.0);
+
+        assert!((bucket.seconds_until(500.0, 0.95) - 4.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn settling_gives_back_what_was_not_used_and_takes_what_was_more() {
+        let mut bucket = Bucket::new(60.0, 100.0, 0.0);
+        bucket.take(50.0);
+        bucket.settle(50.0, 20.0);
+        assert!((bucket.used_with(0.0) - 0.2).abs() < 1e-9);
+
+        bucket.settle(0.0, 30.0);
+
+        assert!((bucket.used_with(0.0) - 0.5).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,132 @@
+//! The steps of a planned request: what is next, what each step books, and its copies.
+
+use std::sync::Arc;
+
+use crate::decide::capacity::rooms::Booking;
+use crate::decide::measured::{ShadowPlaces, is_copied, next_of_pinned};
+use crate::decide::next::{Situation, Standing, Tried, next};
+use crate::domain::decision::{ArmKind, Decision, Next, ShadowPlan, Skipped};
+use crate::domain::request::RequestFacts;
+use crate::domain::snapshot::{Feature, RequestClass};
+
+use super::{Engine, RetryBudget, millis, seconds};
+
+impl Engine {
+    /// What follows the last of `tried`. Before any attempt: the first candidate.
+    pub fn next(
+        &mut self,
+        request: &RequestFacts,
+        decision: &Decision,
+        tried: &[Tried],
+        elapsed_ms: u64,
+        now: f64,
+    ) -> Next {
+        let next = self.next_unbooked(request, decision, tried, elapsed_ms, now);
+        if let Next::Attempt { candidate, .. } = &next
+            && let Some(chosen) = decision.candidates.get(*candidate)
+        {
+            let index = u32::try_from(tried.len()).unwrap_or(u32::MAX);
+            self.book_room(request, &chosen.endpoint, (index, false), now);
+        }
+        next
+    }
+
+    /// Books a copy that only measures: what it draws is gone for the others.
+    pub fn book_copy(&mut self, request: &RequestFacts, endpoint: &str, now: f64) {
+        self.book_room(request, endpoint, (0, true), now);
+    }
+
+    fn book_room(&mut self, request: &RequestFacts, endpoint: &str, (index, copy): (u32, bool), now: f64) {
+        if let Some(feature) = self.snapshot.features.get(&request.feature) {
+            let ends_by = now + seconds(feature.deadlines.total_ms);
+            let booking = Booking { request, class: feature.request_class, index, copy, ends_by };
+            self.rooms.reserve(endpoint, booking, now);
+        }
+    }
+
+    fn next_unbooked(
+        &mut self,
+        request: &RequestFacts,
+        decision: &Decision,
+        tried: &[Tried],
+        elapsed_ms: u64,
+        now: f64,
+    ) -> Next {
+        if decision.arm.kind == ArmKind::Pin {
+            return next_of_pinned(decision, tried);
+        }
+        let total = decision.deadlines.total_ms;
+        let total = request.deadline_ms.map_or(total, |own| own.min(total));
+        let standings: Vec<_> = decision
+            .candidates
+            .iter()
+            .map(|one| self.standing(request, decision, &one.endpoint, now))
+            .collect();
+        let situation = Situation {
+            request_id: &request.request_id,
+            decision,
+            tried,
+            remaining_ms: total.saturating_sub(elapsed_ms),
+            standings: &standings,
+        };
+        let last = tried.last().and_then(|last| decision.candidates.get(last.candidate));
+        let attempts = &decision.attempts;
+        next(&situation, |cost| {
+            let key = (decision.feature.clone(), last.map_or_else(String::new, |one| one.endpoint.clone()));
+            let budget = self.budgets.entry(key).or_insert_with(|| RetryBudget::new(attempts.retry_ttl_s));
+            budget.withdraw(cost, attempts, now)
+        })
+    }
+
+    /// How a candidate of an earlier decision stands now. One that a newer snapshot took from the
+    /// feature is out: the compliance filter holds for the later attempts of a request too.
+    fn standing(
+        &mut self,
+        request: &RequestFacts,
+        decision: &Decision,
+        endpoint: &String,
+        now: f64,
+    ) -> Standing {
+        let feature = self.snapshot.features.get(&decision.feature);
+        let class = feature.map_or(RequestClass::Standard, |feature| feature.request_class);
+        let allowed = decision.snapshot_version == self.snapshot.version
+            || feature.is_some_and(|feature| feature.eligible.contains(endpoint));
+        let Some(breaker) = self.book.breakers.get(endpoint).filter(|_| allowed) else {
+            return Standing::Out;
+        };
+        match breaker.pushed_back_until(now) {
+            _ if breaker.is_open() => Standing::Out,
+            Some(until) => Standing::Resting { wait_ms: millis(until - now) },
+            None if breaker.is_closed() => match self.rooms.ready_at(endpoint, request, class, now) - now {
+                wait if wait > 0.0 => Standing::Resting { wait_ms: millis(wait) },
+                _ => Standing::Closed,
+            },
+            None => Standing::HalfOpen,
+        }
+    }
+
+    /// Where a copy of the request goes, if one is due. What the candidate itself serves is not
+    /// copied: it would be compared with its like.
+    pub(super) fn plan_copy(
+        &mut self,
+        feature: &Feature,
+        request: &RequestFacts,
+        arm: ArmKind,
+        skipped: &mut Vec<Skipped>,
+        now: f64,
+    ) -> Option<ShadowPlan> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let copied = feature.shadow.as_ref().filter(|_| arm != ArmKind::Candidate);
+        let shadow = copied.filter(|shadow| is_copied(shadow, request))?;
+        let places = ShadowPlaces { snapshot: &snapshot, eligible: &feature.eligible, now };
+        let plan = places.plan(shadow, &self.book.breakers, skipped)?;
+        let endpoint = &plan.candidate.endpoint;
+        let most = snapshot.endpoints.get(endpoint).map_or(1.0, |one| one.capacity.shadow_at_most);
+        if self.rooms.used(endpoint, now) < most {
+            return Some(plan);
+        }
+        let reason = format!("shadow {}: what is left is for live traffic", plan.name);
+        skipped.push(Skipped { endpoint: endpoint.clone(), reason });
+        None
+    }
+}
