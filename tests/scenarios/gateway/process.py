@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,16 @@ TOKEN = "scenario"
 PATIENCE_S = 30
 
 
-def snapshot_of(config: str, folder: Path) -> bytes:
-    """The config's snapshot as control would send it."""
+Edit = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def snapshot_of(config: str, folder: Path, edit: Edit | None = None) -> bytes:
+    """The config's snapshot as control would send it, changed by `edit`."""
     path = folder / "crossfade.yaml"
     path.write_text(config)
     loaded = load_config(path).config
-    return encode_snapshot(compile_snapshot(loaded, version=1, issued_unix_s=0, keys=(), overlays={}))
+    body = encode_snapshot(compile_snapshot(loaded, version=1, issued_unix_s=0, keys=(), overlays={}))
+    return body if edit is None else json.dumps(edit(json.loads(body))).encode()
 
 
 @dataclass
@@ -54,11 +58,11 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def running_gateway(config: str) -> Iterator[Gateway]:
-    """Serves `config` on free loopback ports."""
+def running_gateway(config: str, edit: Edit | None = None) -> Iterator[Gateway]:
+    """Serves `config` on free loopback ports; `edit` changes its snapshot first."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        body = snapshot_of(config, folder)
+        body = snapshot_of(config, folder, edit)
         (folder / "snapshot.json").write_bytes(body)
         (folder / "snapshot.sig").write_text(hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest())
         command = [str(BINARY), "--name", "g", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]

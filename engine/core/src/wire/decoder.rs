@@ -9,7 +9,7 @@ use super::closing::{Closing, Sink, upstream_error};
 use super::framing::aws_eventstream::{self, Frame};
 use super::framing::{lines, sse};
 use super::reader::{Reader, Shown, reader};
-use super::{aws_errors, bedrock_invoke};
+use super::{aws_errors, bedrock_invoke, sniff};
 
 /// The largest plain answer.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -53,6 +53,8 @@ pub enum RawMode {
 
 #[derive(Debug)]
 enum Splitter {
+    /// The first bytes, until they say which of the others it is.
+    Unsure(Vec<u8>),
     Whole(Vec<u8>),
     Sse(sse::Splitter),
     Frames(aws_eventstream::Splitter),
@@ -87,12 +89,6 @@ struct State {
 impl Decoder {
     #[must_use]
     pub fn new(decode: DecodeAs, mode: RawMode) -> Self {
-        let splitter = match decode.framing {
-            Framing::Whole => Splitter::Whole(Vec::new()),
-            Framing::Sse => Splitter::Sse(sse::Splitter::default()),
-            Framing::AwsEvents | Framing::AwsChunks => Splitter::Frames(aws_eventstream::Splitter::default()),
-            Framing::AwsBytes => Splitter::FramedBytes(aws_eventstream::Splitter::default(), Inner::Unknown),
-        };
         let (raw, strip_usage) = match mode {
             RawMode::Keep { strip_usage } if decode.framing != Framing::AwsEvents => {
                 (Some(Vec::new()), strip_usage)
@@ -106,10 +102,31 @@ impl Decoder {
             strip_usage,
             frames: 0,
         };
-        Self { decode, splitter, state }
+        Self { decode, splitter: Splitter::Unsure(Vec::new()), state }
     }
 
-    /// Whether `take_raw` gives the answer's own bytes.
+    /// Looks at the first bytes, `head`; an answer in another framing than was asked for cannot be
+    /// passed on as it is.
+    fn settle(&mut self, head: &[u8], is_whole: bool) -> bool {
+        let asked = self.decode.framing;
+        let found = sniff::framing_of(asked, self.decode.dialect, head);
+        let Some(framing) = found.or(is_whole.then_some(asked)) else {
+            return false;
+        };
+        if framing != asked {
+            self.decode.framing = framing;
+            self.state.raw = None;
+        }
+        self.splitter = match framing {
+            Framing::Whole => Splitter::Whole(Vec::new()),
+            Framing::Sse => Splitter::Sse(sse::Splitter::default()),
+            Framing::AwsEvents | Framing::AwsChunks => Splitter::Frames(aws_eventstream::Splitter::default()),
+            Framing::AwsBytes => Splitter::FramedBytes(aws_eventstream::Splitter::default(), Inner::Unknown),
+        };
+        true
+    }
+
+    /// Whether `take_raw` gives the answer's own bytes; known once the first of them are read.
     #[must_use]
     pub fn keeps_raw(&self) -> bool {
         self.state.raw.is_some()
@@ -128,12 +145,26 @@ impl Decoder {
 
     /// Reads on. After the answer's end nothing more is looked at.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<StreamEvent>) {
+        let Splitter::Unsure(held) = &mut self.splitter else {
+            return self.split(bytes, out);
+        };
+        held.extend_from_slice(bytes);
+        let head = std::mem::take(held);
+        if self.settle(&head, false) {
+            self.split(&head, out);
+        } else if let Splitter::Unsure(held) = &mut self.splitter {
+            *held = head;
+        }
+    }
+
+    fn split(&mut self, bytes: &[u8], out: &mut Vec<StreamEvent>) {
         let state = &mut self.state;
         if state.closing.is_ended() {
             return;
         }
         let chunks = self.decode.framing == Framing::AwsChunks;
         let broken = match &mut self.splitter {
+            Splitter::Unsure(_) => None,
             Splitter::Whole(held) => {
                 held.extend_from_slice(bytes);
                 (held.len() > MAX_ANSWER_BYTES).then(|| "the answer is too large".to_owned())
@@ -161,17 +192,23 @@ impl Decoder {
 
     /// The upstream closed. Without a terminal event the answer has been cut.
     pub fn finish(&mut self, out: &mut Vec<StreamEvent>) {
+        if let Splitter::Unsure(held) = &mut self.splitter {
+            let head = std::mem::take(held);
+            self.settle(&head, true);
+            self.split(&head, out);
+        }
         let state = &mut self.state;
         if state.closing.is_ended() {
             return;
         }
         let mut whole = true;
         match &mut self.splitter {
+            Splitter::Unsure(_) => {}
             Splitter::Whole(held) => {
                 let body = std::mem::take(held);
                 state.reader.answer(&body, &mut Sink { closing: &mut state.closing, out });
                 if let (Some(raw), false) = (&mut state.raw, state.closing.is_failed()) {
-                    *raw = body;
+                    *raw = state.reader.rewritten().unwrap_or(body);
                 }
             }
             Splitter::Sse(splitter) => splitter.finish(|event| state.sse_event(&event, out)),
@@ -244,8 +281,12 @@ impl State {
             Shown::UsageOnly => self.strip_usage,
             Shown::Yes => false,
         };
-        if !(hidden || self.closing.is_failed()) {
-            self.keep(raw);
+        if hidden || self.closing.is_failed() {
+            return;
+        }
+        match self.reader.rewritten().filter(|_| self.raw.is_some()) {
+            Some(data) => self.keep(&sse::encode_event(&data)),
+            None => self.keep(raw),
         }
     }
 

@@ -186,3 +186,63 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_answer_in_another_framing_than_asked_for_is_read_and_never_passed_on_as_it_is() {
+    let whole = br#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+    for (asked, body) in [(CHAT_SSE, &whole[..]), (CHAT_WHOLE, CHAT.as_bytes())] {
+        for cut in [1, 7, 10_000] {
+            let pieces: Vec<&[u8]> = body.chunks(cut).collect();
+            let (events, raw) = decode(asked, &pieces);
+
+            assert!(events.contains(&StreamEvent::Terminal), "{asked:?} {cut}: {events:?}");
+            assert_eq!(said(&events), "Hi");
+            assert!(raw.is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_a_chat_client_would_not_read_is_written_anew_for_it() {
+    let parts = r#"{"choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"Hm"}]},{"type":"text","text":"Hi"}]}}]}"#;
+    let calls = r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"id":"b","function":{"name":"g","arguments":{"x":1}}}]}}]}"#;
+    let first = calls.replace("\"b\"", "\"a\"");
+    let body = format!(
+        "data: {parts}\n\ndata: {first}\n\ndata: {calls}\n\ndata: {{\"choices\":[{{\"delta\":{{}},\"finish_reason\":\"tool_calls\"}}]}}\n\ndata: [DONE]\n\n"
+    );
+    let (events, raw) = decode(CHAT_SSE, &[body.as_bytes()]);
+    let raw = String::from_utf8(raw).unwrap();
+
+    assert_eq!(said(&events), "Hi");
+    assert!(raw.contains(r#""content":"Hi""#) && raw.contains(r#""reasoning_content":"Hm""#), "{raw}");
+    assert!(raw.contains(r#""arguments":"{\"x\":1}""#) && raw.contains(r#""index":1"#), "{raw}");
+    let whole = br#"{"choices":[{"index":0,"finish_reason":"content_filter"}]}"#;
+    let (_, raw) = decode(CHAT_WHOLE, &[whole]);
+    assert!(String::from_utf8(raw).unwrap().contains(r#""message":{"#));
+}
+
+#[test]
+fn messages_events_without_a_name_get_theirs() {
+    let body = "data: {\"type\":\"message_start\",\"message\":{}}\n\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n";
+    let messages = DecodeAs { dialect: Dialect::AnthropicMessages, framing: Framing::Sse };
+    let (_, raw) = decode(messages, &[body.as_bytes()]);
+
+    assert_eq!(String::from_utf8(raw).unwrap().matches("event: ").count(), 3);
+}
+
+#[test]
+fn a_field_of_the_wrong_type_costs_only_itself() {
+    let body = br#"{"choices":[{"index":0,"message":{"content":"Hi","tool_calls":{}},"finish_reason":"stop"}],"usage":[]}"#;
+    let (events, _) = decode(CHAT_WHOLE, &[body]);
+
+    assert!(events.contains(&StreamEvent::Terminal), "{events:?}");
+    assert_eq!(said(&events), "Hi");
+}
+
+fn said(events: &[StreamEvent]) -> String {
+    let text = |event: &StreamEvent| match event {
+        StreamEvent::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(text).collect()
+}

@@ -62,20 +62,41 @@ pub(crate) fn index(value: &Value, name: &str) -> u32 {
     value.get(name).and_then(as_count).and_then(|i| u32::try_from(i).ok()).unwrap_or(0)
 }
 
+/// A value of type `T`; one of another form reads as absent.
+pub(crate) fn fitting<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let raw = <Option<Box<RawValue>>>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
+}
+
+/// Text that a field held, and whether it held it as the dialect says.
+#[derive(Debug, Default)]
+pub(crate) struct Plain {
+    pub(crate) text: String,
+    pub(crate) odd: bool,
+}
+
 /// A string as it is, any other JSON as its text: some servers send arguments as an object.
-pub(crate) fn text_or_json<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+pub(crate) fn text_or_json<'de, D>(deserializer: D) -> Result<Option<Plain>, D::Error>
 where
     D: Deserializer<'de>,
 {
     let raw = <Option<Box<RawValue>>>::deserialize(deserializer)?;
-    Ok(raw.map(|raw| serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned())))
+    Ok(raw.filter(|raw| raw.get() != "null").map(|raw| match serde_json::from_str::<String>(raw.get()) {
+        Ok(text) => Plain { text, odd: false },
+        Err(_) => Plain { text: raw.get().to_owned(), odd: true },
+    }))
 }
 
-/// Text and reasoning of a `content` that is a string or a list of typed parts.
+/// Text and reasoning of a `content` that is a string or, `in_parts`, a list of typed parts.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     pub(crate) text: String,
     pub(crate) reasoning: String,
+    pub(crate) in_parts: bool,
 }
 
 /// A `content` in either form; other types read as absent.
@@ -84,21 +105,24 @@ where
     D: Deserializer<'de>,
 {
     Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => Some(Words { text, reasoning: String::new() }),
-        Value::Array(parts) => {
-            let mut words = Words::default();
-            for part in &parts {
-                match text_in(part, "type") {
-                    Some("thinking") => {
-                        let plain = text_in(part, "thinking").into_iter();
-                        let nested = items(part, "thinking").filter_map(|piece| text_in(piece, "text"));
-                        plain.chain(nested).for_each(|piece| words.reasoning.push_str(piece));
-                    }
-                    _ => words.text.push_str(text_in(part, "text").unwrap_or_default()),
-                }
-            }
-            Some(words)
-        }
+        Value::String(text) => Some(Words { text, ..Words::default() }),
+        Value::Array(parts) => Some(words_in(&parts)),
         _ => None,
     })
+}
+
+/// What typed parts say.
+pub(crate) fn words_in(parts: &[Value]) -> Words {
+    let mut words = Words { in_parts: true, ..Words::default() };
+    for part in parts {
+        match text_in(part, "type") {
+            Some("thinking") => {
+                let plain = text_in(part, "thinking").into_iter();
+                let nested = items(part, "thinking").filter_map(|piece| text_in(piece, "text"));
+                plain.chain(nested).for_each(|piece| words.reasoning.push_str(piece));
+            }
+            _ => words.text.push_str(text_in(part, "text").unwrap_or_default()),
+        }
+    }
+    words
 }

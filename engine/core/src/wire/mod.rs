@@ -15,6 +15,7 @@ pub mod openai_responses;
 mod reader;
 pub mod redact;
 pub mod shape;
+mod sniff;
 pub mod tgi;
 pub mod translate;
 

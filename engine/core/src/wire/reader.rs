@@ -26,6 +26,12 @@ pub(crate) trait Reader: std::fmt::Debug + Send + Sync {
     /// One event of a stream; `name` is empty where the framing has none.
     fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown;
 
+    /// What replaces the piece just read for a caller of the same dialect, if its own clients would
+    /// not read it as it came.
+    fn rewritten(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The stream's bytes ended, cleanly framed. A dialect without an end marker ends here.
     fn finish(&mut self, _sink: &mut Sink<'_>) {}
 }

@@ -27,6 +27,7 @@ enum Block {
 pub(crate) struct MessagesReader {
     blocks: Vec<(u32, Block)>,
     usage: Option<Usage>,
+    rewritten: Option<Vec<u8>>,
 }
 
 impl Reader for MessagesReader {
@@ -36,10 +37,15 @@ impl Reader for MessagesReader {
         }
     }
 
-    fn event(&mut self, _name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+    fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+        if data == b"[DONE]" {
+            return Shown::Unusable; // compatible servers close with the mark of another dialect
+        }
         let Some(event) = sink.event_json(data) else {
             return Shown::Unusable;
         };
+        // Clients of this dialect go by the name alone, which compatible servers leave out.
+        self.rewritten = name.is_empty().then(|| data.to_vec());
         match text_in(&event, "type").unwrap_or("") {
             "message_start" => {
                 let message = event.get("message").unwrap_or(&Value::Null);
@@ -66,6 +72,10 @@ impl Reader for MessagesReader {
             _ => sink.say(StreamEvent::Ping),
         }
         Shown::Yes
+    }
+
+    fn rewritten(&mut self) -> Option<Vec<u8>> {
+        self.rewritten.take()
     }
 }
 

@@ -5,9 +5,11 @@ mod check;
 mod decode;
 mod encode;
 mod errors;
+mod form;
 mod from_chat;
 mod read;
 mod request;
+mod standard;
 
 pub use answer::encode_answer;
 pub use decode::{decode_chat, settings};
@@ -30,14 +32,18 @@ pub fn finish_reason(reason: StopReason) -> &'static str {
     }
 }
 
-/// What a finish reason means.
+/// What a finish reason means; compatible servers also use the words of other dialects.
 #[must_use]
 pub fn stop_reason(word: &str) -> StopReason {
-    match word {
-        "stop" => StopReason::End,
-        "tool_calls" | "function_call" => StopReason::ToolCalls,
-        "length" => StopReason::Length,
-        "content_filter" => StopReason::ContentFilter,
+    match word.to_ascii_lowercase().as_str() {
+        "stop" | "eos" | "eos_token" | "end_turn" | "complete" => StopReason::End,
+        "stop_sequence" => StopReason::StopSequence,
+        "tool_calls" | "tool_call" | "tool_use" | "function_call" => StopReason::ToolCalls,
+        "length" | "max_tokens" | "max_output_tokens" => StopReason::Length,
+        "model_length" | "model_context_window_exceeded" => StopReason::ContextFull,
+        "content_filter" | "content_filtered" | "safety" | "recitation" | "sensitive" | "refusal" => {
+            StopReason::ContentFilter
+        }
         _ => StopReason::Unknown,
     }
 }

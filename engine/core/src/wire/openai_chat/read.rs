@@ -4,126 +4,16 @@
 //! an index or with the same index twice, usage in a vendor's own place); what is read here is
 //! the union of them.
 
-use serde::Deserialize;
-
 use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
 use crate::domain::stream::StreamEvent;
 use crate::wire::closing::Sink;
-use crate::wire::loose::{self, Words};
 use crate::wire::reader::{Reader, Shown};
 
 use super::errors::error_in;
+use super::form::{Choice, Chunk, RawUsage, ToolCall};
+use super::standard::standard;
 use super::stop_reason;
-
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(default, deserialize_with = "loose::string")]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "loose::string")]
-    model: Option<String>,
-    #[serde(default)]
-    choices: Option<Vec<Choice>>,
-    #[serde(default)]
-    usage: Option<RawUsage>,
-    #[serde(default)]
-    x_groq: Option<Vendor>,
-    #[serde(default, deserialize_with = "loose::string")]
-    service_tier: Option<String>,
-    #[serde(default, borrow)]
-    error: Option<&'a serde_json::value::RawValue>,
-    #[serde(default, deserialize_with = "loose::string")]
-    object: Option<String>,
-}
-
-/// A place where a server puts its usage although the standard one is free.
-#[derive(Deserialize, Default)]
-struct Vendor {
-    #[serde(default)]
-    usage: Option<RawUsage>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default, deserialize_with = "loose::count")]
-    index: Option<u64>,
-    #[serde(default)]
-    delta: Option<Delta>,
-    #[serde(default)]
-    message: Option<Delta>,
-    #[serde(default, deserialize_with = "loose::string")]
-    text: Option<String>,
-    #[serde(default, deserialize_with = "loose::string")]
-    finish_reason: Option<String>,
-    #[serde(default, deserialize_with = "loose::string")]
-    stop_reason: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct Delta {
-    #[serde(default, deserialize_with = "loose::words")]
-    content: Option<Words>,
-    #[serde(default, deserialize_with = "loose::string")]
-    refusal: Option<String>,
-    #[serde(default, deserialize_with = "loose::string")]
-    reasoning_content: Option<String>,
-    #[serde(default, deserialize_with = "loose::string")]
-    reasoning: Option<String>,
-    #[serde(default)]
-    tool_calls: Option<Vec<ToolCall>>,
-    #[serde(default)]
-    audio: Option<serde_json::Value>,
-    #[serde(default)]
-    function_call: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct ToolCall {
-    #[serde(default, deserialize_with = "loose::count")]
-    index: Option<u64>,
-    #[serde(default, deserialize_with = "loose::string")]
-    id: Option<String>,
-    #[serde(default, alias = "custom")]
-    function: Option<Function>,
-    #[serde(default)]
-    extra_content: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Function {
-    #[serde(default, deserialize_with = "loose::string")]
-    name: Option<String>,
-    #[serde(default, alias = "input", deserialize_with = "loose::text_or_json")]
-    arguments: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct RawUsage {
-    #[serde(default, deserialize_with = "loose::count")]
-    prompt_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "loose::count")]
-    completion_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "loose::count")]
-    prompt_cache_hit_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Deserialize, Default)]
-struct PromptDetails {
-    #[serde(default, deserialize_with = "loose::count")]
-    cached_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "loose::count")]
-    cache_write_tokens: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-struct CompletionDetails {
-    #[serde(default, deserialize_with = "loose::count")]
-    reasoning_tokens: Option<u64>,
-}
 
 /// One call of the answer: the server's index and id for it, and whether arguments came.
 #[derive(Debug)]
@@ -137,6 +27,11 @@ struct Call {
 #[derive(Debug, Default)]
 pub(crate) struct ChatReader {
     calls: Vec<Call>,
+    /// Whether the piece just read has a form that a client of this dialect would not read.
+    odd: bool,
+    /// Our index of each call of the piece just read.
+    indices: Vec<u32>,
+    rewritten: Option<Vec<u8>>,
 }
 
 impl Reader for ChatReader {
@@ -149,9 +44,11 @@ impl Reader for ChatReader {
                 if chunk.choices.is_none() && chunk.error.is_none() {
                     return sink.error(error_in(200, body));
                 }
+                self.odd = lacks_message(&chunk);
                 if self.read(chunk, body, sink) != Shown::Unusable {
                     sink.say(StreamEvent::Terminal);
                 }
+                self.rewrite(body, None);
             }
             Err(error) if sink.answer_json(body).is_some() => {
                 let detail = format!("the answer has not this dialect's form: {error}");
@@ -169,7 +66,13 @@ impl Reader for ChatReader {
         match serde_json::from_slice::<Chunk<'_>>(data) {
             Ok(chunk) => {
                 sink.closing.readable();
-                self.read(chunk, data, sink)
+                self.odd = false;
+                self.indices.clear();
+                let shown = self.read(chunk, data, sink);
+                let indices = std::mem::take(&mut self.indices);
+                self.rewrite(data, Some(&indices));
+                self.indices = indices;
+                shown
             }
             Err(error) => {
                 sink.say(StreamEvent::Malformed(error.to_string()));
@@ -177,9 +80,17 @@ impl Reader for ChatReader {
             }
         }
     }
+
+    fn rewritten(&mut self) -> Option<Vec<u8>> {
+        self.rewritten.take()
+    }
 }
 
 impl ChatReader {
+    fn rewrite(&mut self, data: &[u8], indices: Option<&[u32]>) {
+        self.rewritten = if self.odd { standard(data, indices) } else { None };
+    }
+
     fn read(&mut self, chunk: Chunk<'_>, whole: &[u8], sink: &mut Sink<'_>) -> Shown {
         let failed = chunk.error.is_some_and(|raw| raw.get() != "null")
             || chunk.object.as_deref() == Some("error")
@@ -214,6 +125,7 @@ impl ChatReader {
         }
         let delta = choice.delta.or(choice.message).unwrap_or_default();
         let words = delta.content.unwrap_or_default();
+        self.odd |= words.in_parts;
         let aside = delta.reasoning_content.or(delta.reasoning).unwrap_or_default();
         sink.say(StreamEvent::Reasoning(aside));
         sink.say(StreamEvent::Reasoning(words.reasoning));
@@ -244,6 +156,8 @@ impl ChatReader {
     fn call(&mut self, position: u64, call: ToolCall, sink: &mut Sink<'_>) {
         let (name, arguments) =
             call.function.map_or((None, None), |function| (function.name, function.arguments));
+        self.odd |= call.index.is_none() || arguments.as_ref().is_some_and(|arguments| arguments.odd);
+        let arguments = arguments.map(|arguments| arguments.text);
         let theirs = call.index.unwrap_or(position);
         let id = call.id.filter(|id| !id.is_empty());
         // Only some servers repeat the id in every fragment; another id at the same index is another call.
@@ -253,6 +167,7 @@ impl ChatReader {
             .rposition(|known| known.theirs == theirs && id.as_ref().is_none_or(|id| *id == known.id));
         let at = known.unwrap_or(self.calls.len());
         let index = u32::try_from(at).unwrap_or(u32::MAX);
+        self.indices.push(index);
         if known.is_none() {
             let id = id.unwrap_or_default();
             self.calls.push(Call { theirs, id: id.clone(), begun: false });
@@ -279,6 +194,12 @@ impl ChatReader {
             }
         }
     }
+}
+
+/// Whether a plain answer has a choice without the message that its clients look into.
+fn lacks_message(chunk: &Chunk<'_>) -> bool {
+    let choices = chunk.choices.as_deref().unwrap_or_default();
+    choices.iter().any(|choice| choice.message.is_none() && choice.text.is_none())
 }
 
 /// A document that says only what went wrong, in one of the forms without an `error` field.

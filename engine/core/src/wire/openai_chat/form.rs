@@ -1,0 +1,115 @@
+//! The fields of an answer or a stream's chunk that are read; what has another form than the
+//! dialect says reads as absent where that leaves the rest readable.
+
+use serde::Deserialize;
+
+use crate::wire::loose::{self, Plain, Words};
+
+#[derive(Deserialize)]
+pub(super) struct Chunk<'a> {
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) id: Option<String>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) model: Option<String>,
+    #[serde(default)]
+    pub(super) choices: Option<Vec<Choice>>,
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) usage: Option<RawUsage>,
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) x_groq: Option<Vendor>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) service_tier: Option<String>,
+    #[serde(default, borrow)]
+    pub(super) error: Option<&'a serde_json::value::RawValue>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) object: Option<String>,
+}
+
+/// A place where a server puts its usage although the standard one is free.
+#[derive(Deserialize, Default)]
+pub(super) struct Vendor {
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) usage: Option<RawUsage>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Choice {
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) index: Option<u64>,
+    #[serde(default)]
+    pub(super) delta: Option<Delta>,
+    #[serde(default)]
+    pub(super) message: Option<Delta>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) text: Option<String>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) finish_reason: Option<String>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) stop_reason: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Delta {
+    #[serde(default, deserialize_with = "loose::words")]
+    pub(super) content: Option<Words>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) refusal: Option<String>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) reasoning_content: Option<String>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) reasoning: Option<String>,
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) tool_calls: Option<Vec<ToolCall>>,
+    #[serde(default)]
+    pub(super) audio: Option<serde_json::Value>,
+    #[serde(default)]
+    pub(super) function_call: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ToolCall {
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) index: Option<u64>,
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) id: Option<String>,
+    #[serde(default, alias = "custom", deserialize_with = "loose::fitting")]
+    pub(super) function: Option<Function>,
+    #[serde(default)]
+    pub(super) extra_content: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Function {
+    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) name: Option<String>,
+    #[serde(default, alias = "input", deserialize_with = "loose::text_or_json")]
+    pub(super) arguments: Option<Plain>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct RawUsage {
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) prompt_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) completion_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) prompt_cache_hit_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) prompt_tokens_details: Option<PromptDetails>,
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct PromptDetails {
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) cached_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) cache_write_tokens: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct CompletionDetails {
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) reasoning_tokens: Option<u64>,
+}
