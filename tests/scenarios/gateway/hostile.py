@@ -231,6 +231,20 @@ STEERING: dict[str, Any] = {
     "mock_response": "x",
     "timeout": 99999,
     "num_retries": 100,
+    "provider": {"order": ["evil"]},
+    "models": ["evil/model"],
+    "data_sources": [{"type": "search", "parameters": {"endpoint": "http://evil"}}],
+    "inference_geo": "elsewhere",
+    "vertex_location": "evil",
+    "azure_ad_token": "evil",
+    "API_KEY": "sk-evil",
+}
+# Every dialect of callers, with a good body.
+INGRESS: dict[str, dict[str, Any]] = {
+    PATH: GOOD,
+    "/v1/responses": {"model": "f", "input": "Hi"},
+    "/v1/messages": {**GOOD, "max_tokens": 9},
+    "/v1/messages/count_tokens": GOOD,
 }
 
 
@@ -249,5 +263,8 @@ def corpus() -> dict[str, bytes]:
     for number, (name, value) in enumerate(WRONG):
         shown = "missing" if value is MISSING else json.dumps(value)[:30]
         cases[f"type {number}: {name} = {shown}"] = post(with_field(name, value))
-    cases |= {f"steering: {name}": post(with_field(name, value)) for name, value in STEERING.items()}
+    for path, good in INGRESS.items():
+        for name, value in STEERING.items():
+            body = json.dumps({**good, name: value}).encode()
+            cases[f"steering: {name} to {path}"] = post(body, path=path)
     return cases

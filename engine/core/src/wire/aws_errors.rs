@@ -10,15 +10,8 @@ use super::closing::upstream_error;
 use super::framing::aws_eventstream::Frame;
 use super::loose::{count_at, text_in};
 use super::openai_chat::by_status;
+use super::phrases;
 
-/// Phrases of a validation error that mean a prompt larger than the window.
-const TOO_LONG: [&str; 5] = [
-    "input is too long",
-    "input tokens exceeded",
-    "prompt is too long",
-    "maximum context length",
-    "number of input tokens exceeds",
-];
 /// Phrases of a validation error that only the operator can mend.
 const MISCONFIGURED: [&str; 4] = [
     "on-demand throughput",
@@ -73,7 +66,7 @@ pub fn error_kind(name: &str, message: &str) -> Option<ErrorKind> {
 #[must_use]
 pub fn validation(message: &str) -> ErrorKind {
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if says(&TOO_LONG) {
+    if phrases::is_too_long(message) {
         ErrorKind::ContextLength
     } else if says(&MISCONFIGURED) {
         ErrorKind::Config

@@ -12,10 +12,12 @@ pub mod gemini;
 pub mod loose;
 pub mod openai_chat;
 pub mod openai_responses;
+mod phrases;
 mod reader;
 pub mod redact;
 pub mod shape;
 mod sniff;
+mod steering;
 pub mod tgi;
 pub mod translate;
 

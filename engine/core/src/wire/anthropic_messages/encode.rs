@@ -1,6 +1,8 @@
 //! Events as a Messages stream, and a collected answer as a Messages document, for callers whose
 //! upstream speaks another dialect.
 
+use std::collections::VecDeque;
+
 use serde_json::{Value, json};
 
 use crate::domain::answer::{Answer, Block};
@@ -17,6 +19,14 @@ enum Open {
     Tool(u32),
 }
 
+/// A call that waits for its block.
+#[derive(Debug)]
+struct Waiting {
+    call: u32,
+    block: Value,
+    arguments: String,
+}
+
 /// Writes one stream. `origin`: the upstream's dialect, to which its reasoning is sealed.
 #[derive(Debug)]
 pub struct StreamEncoder {
@@ -26,6 +36,10 @@ pub struct StreamEncoder {
     started: bool,
     index: u32,
     open: Option<Open>,
+    /// Arguments of the open call so far.
+    heard: String,
+    /// Calls that began before the open one was whole: blocks cannot be reopened here.
+    waiting: VecDeque<Waiting>,
     stop: Option<StopReason>,
     usage: Option<Usage>,
 }
@@ -40,6 +54,8 @@ impl StreamEncoder {
             started: false,
             index: 0,
             open: None,
+            heard: String::new(),
+            waiting: VecDeque::new(),
             stop: None,
             usage: None,
         }
@@ -62,6 +78,7 @@ impl StreamEncoder {
                 self.delta(json!({"type": "signature_delta", "signature": signature}), out);
             }
             StreamEvent::RedactedReasoning(data) => {
+                self.flush(out);
                 self.close(out);
                 let block = json!({"type": "redacted_thinking", "data": seal(self.origin, data)});
                 self.start_block(&block, out);
@@ -70,12 +87,15 @@ impl StreamEncoder {
             }
             StreamEvent::ToolStart { index, id, name } => {
                 let block = json!({"type": "tool_use", "id": super::safe_id(id), "name": name, "input": {}});
-                self.enter(Open::Tool(*index), || block, out);
+                self.waiting.push_back(Waiting { call: *index, block, arguments: String::new() });
+                self.admit(out);
             }
             StreamEvent::ToolArguments { index, fragment } => {
-                // Blocks cannot be reopened here; calls of every dialect come one after another.
                 if self.open == Some(Open::Tool(*index)) {
-                    self.delta(json!({"type": "input_json_delta", "partial_json": fragment}), out);
+                    self.arguments(fragment, out);
+                    self.admit(out);
+                } else if let Some(held) = self.waiting.iter_mut().find(|held| held.call == *index) {
+                    held.arguments.push_str(fragment);
                 }
             }
             StreamEvent::Stop { reason, .. } => self.stop = Some(*reason),
@@ -108,8 +128,44 @@ impl StreamEncoder {
         event_bytes("message_start", &json!({"type": "message_start", "message": message}), out);
     }
 
+    fn arguments(&mut self, fragment: &str, out: &mut Vec<u8>) {
+        if !fragment.is_empty() {
+            self.heard.push_str(fragment);
+            self.delta(json!({"type": "input_json_delta", "partial_json": fragment}), out);
+        }
+    }
+
+    /// Opens waiting calls as far as the ones before them are whole.
+    fn admit(&mut self, out: &mut Vec<u8>) {
+        while !self.waiting.is_empty() {
+            let calls = matches!(self.open, Some(Open::Tool(_)));
+            if calls && serde_json::from_str::<serde::de::IgnoredAny>(&self.heard).is_err() {
+                return;
+            }
+            self.open_next(out);
+        }
+    }
+
+    fn open_next(&mut self, out: &mut Vec<u8>) {
+        if let Some(Waiting { call, block, arguments }) = self.waiting.pop_front() {
+            self.close(out);
+            self.start_block(&block, out);
+            self.open = Some(Open::Tool(call));
+            self.heard.clear();
+            self.arguments(&arguments, out);
+        }
+    }
+
+    /// Nothing more comes for the calls: what waits goes out as it is.
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        while !self.waiting.is_empty() {
+            self.open_next(out);
+        }
+    }
+
     fn enter(&mut self, wanted: Open, block: impl FnOnce() -> Value, out: &mut Vec<u8>) {
         if self.open != Some(wanted) {
+            self.flush(out);
             self.close(out);
             self.start_block(&block(), out);
             self.open = Some(wanted);
@@ -139,6 +195,7 @@ impl StreamEncoder {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
+        self.flush(out);
         self.close(out);
         self.begin(out);
         let delta = json!({"stop_reason": stop_word(self.stop), "stop_sequence": null});
@@ -201,4 +258,39 @@ pub fn encode_answer(answer: &Answer, id: &str, model: &str, origin: Dialect) ->
     })
     .to_string()
     .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_whose_fragments_come_mixed_are_whole_blocks_one_after_another() {
+        let call = |index, id: &str| StreamEvent::ToolStart { index, id: id.into(), name: "f".into() };
+        let part = |index, text: &str| StreamEvent::ToolArguments { index, fragment: text.into() };
+        let mut writer = StreamEncoder::new("msg_1", "m", Dialect::OpenaiChat);
+        let mut out = Vec::new();
+        for event in [
+            call(0, "a"),
+            call(1, "b"),
+            part(0, "{\"x\":"),
+            part(1, "{\"y\":"),
+            part(0, "1}"),
+            part(1, "2}"),
+            StreamEvent::Terminal,
+        ] {
+            writer.encode(&event, &mut out);
+        }
+        let said = String::from_utf8(out).unwrap();
+        let mut arguments = vec![String::new(), String::new()];
+        for line in said.lines().filter_map(|line| line.strip_prefix("data: ")) {
+            let event: Value = serde_json::from_str(line).unwrap();
+            if let Some(piece) = event.pointer("/delta/partial_json").and_then(Value::as_str) {
+                arguments[usize::try_from(event["index"].as_u64().unwrap()).unwrap()].push_str(piece);
+            }
+        }
+
+        assert_eq!(arguments, ["{\"x\":1}", "{\"y\":2}"]);
+        assert_eq!(said.matches("event: content_block_stop").count(), 2);
+    }
 }

@@ -6,6 +6,7 @@ use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::wire::closing::upstream_error;
 use crate::wire::loose::text_in;
 use crate::wire::openai_chat::by_status;
+use crate::wire::phrases;
 
 /// What an error body (or an error event inside a 200) means.
 #[must_use]
@@ -25,11 +26,10 @@ pub fn error_in(status: u16, body: &[u8]) -> UpstreamError {
 fn named(word: &str, code: &str, message: &str) -> Option<ErrorKind> {
     Some(match (word, code) {
         (_, "contract_spend_limit_reached" | "enforced_spend_limit_reached") => ErrorKind::QuotaExhausted,
-        ("invalid_request_error", _) if message.contains("prompt is too long") => ErrorKind::ContextLength,
-        ("invalid_request_error", _) if message.contains("exceed context limit") => ErrorKind::ContextLength,
-        ("invalid_request_error", _) if message.contains("credit balance is too low") => {
-            ErrorKind::QuotaExhausted
-        }
+        ("invalid_request_error", _) if phrases::is_too_long(message) => ErrorKind::ContextLength,
+        ("invalid_request_error", _) if phrases::is_unpaid(message) => ErrorKind::QuotaExhausted,
+        ("invalid_request_error", _) if phrases::is_filtered(message) => ErrorKind::ContentFiltered,
+        ("invalid_request_error", _) if phrases::is_stranger(message) => ErrorKind::Auth,
         ("invalid_request_error" | "request_too_large", _) => ErrorKind::InvalidRequest,
         ("authentication_error" | "permission_error", _) => ErrorKind::Auth,
         ("billing_error", _) => ErrorKind::QuotaExhausted,

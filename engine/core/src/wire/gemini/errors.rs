@@ -6,6 +6,7 @@ use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::wire::closing::upstream_error;
 use crate::wire::loose::{count_at, items, text_in};
 use crate::wire::openai_chat::by_status;
+use crate::wire::phrases;
 
 /// What an error document means; 200 for one inside an answer. It may be wrapped in an array.
 #[must_use]
@@ -28,11 +29,7 @@ fn kind_of(status: u16, word: &str, message: &str, error: &Value) -> ErrorKind {
     match word {
         "RESOURCE_EXHAUSTED" => exhausted(message, error),
         "INVALID_ARGUMENT" if has_reason(error, "API_KEY_INVALID") => ErrorKind::Auth,
-        "INVALID_ARGUMENT"
-            if says(&["input token count", "number of tokens allowed", "maximum number of tokens"]) =>
-        {
-            ErrorKind::ContextLength
-        }
+        "INVALID_ARGUMENT" if phrases::is_too_long(message) => ErrorKind::ContextLength,
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" => ErrorKind::InvalidRequest,
         "FAILED_PRECONDITION" if says(&["billing"]) => ErrorKind::QuotaExhausted,
         "FAILED_PRECONDITION" => ErrorKind::Config,

@@ -75,8 +75,11 @@ impl GeminiReader {
             for part in items(candidate.get("content").unwrap_or(&Value::Null), "parts") {
                 self.part(part, sink);
             }
-            if let Some(raw) = text_in(candidate, "finishReason") {
-                self.stop.get_or_insert((raw.to_owned(), false));
+            // Older models say one in every chunk: the last is the answer's.
+            if let Some(raw) = text_in(candidate, "finishReason").filter(|raw| !raw.ends_with("UNSPECIFIED"))
+                && !self.stop.as_ref().is_some_and(|(_, blocked)| *blocked)
+            {
+                self.stop = Some((raw.to_owned(), false));
             }
         }
         if let Some(raw) = chunk.pointer("/promptFeedback/blockReason").and_then(Value::as_str) {

@@ -1,6 +1,5 @@
 //! What the dialect says about a body's fields: wrong types and values are the caller's mistake and
-//! are told at once, by name, instead of costing an upstream call. Unknown fields pass, except those
-//! by which clients of other gateways try to choose the address or the credential of the call.
+//! are told at once, by name, instead of costing an upstream call. Unknown fields pass.
 
 use serde_json::{Map, Value};
 
@@ -45,49 +44,12 @@ const RULES: &[(&str, Rule)] = &[
     ("response_format", Rule::Special(response_format)),
 ];
 
-/// Fields of other gateways' clients that would steer where a call goes or as whom.
-const STEERING: &[&str] = &[
-    "api_key",
-    "api_base",
-    "base_url",
-    "api_version",
-    "extra_headers",
-    "headers",
-    "extra_body",
-    "extra_query",
-    "custom_llm_provider",
-    "organization",
-    "proxy",
-    "proxies",
-    "deployment_id",
-    "fallbacks",
-    "callbacks",
-    "mock_response",
-    "timeout",
-    "num_retries",
-    "max_retries",
-    "context_window_fallbacks",
-    "model_list",
-    "region_name",
-];
-/// However a provider's client names them: credentials, addresses and accounts.
-const STEERING_ENDS: &[&str] =
-    &["_key", "_key_id", "_token", "_url", "_base", "_region", "_region_name", "_project", "_credentials"];
-/// The dialect's own fields that end like those.
-const INNOCENT: &[&str] = &["prompt_cache_key"];
-
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
 
 /// Refuses the first field that is not what the dialect says.
 pub(super) fn check(body: &Map<String, Value>) -> Result<(), RequestError> {
     let wrong = |place: &str, problem: &str| Err(RequestError::wrong(place, problem));
     for (name, value) in body {
-        let ends = |end: &&str| name.ends_with(*end);
-        let steers = STEERING.contains(&name.as_str())
-            || (STEERING_ENDS.iter().any(ends) && !INNOCENT.contains(&name.as_str()));
-        if steers {
-            return wrong(name, "is not for callers: address, credential and retries follow from the config");
-        }
         let rule = RULES.iter().find(|(known, _)| known == name).map(|(_, rule)| rule);
         if let (Some(rule), false) = (rule, value.is_null())
             && let Some(problem) = rule.problem(value)

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 use crate::wire::closing::upstream_error;
+use crate::wire::loose::text_in;
+use crate::wire::phrases;
 
 /// What an error body (or an error object inside a 200) means. Front doors and compatible servers
 /// use several shapes: `{"error": {…}}`, `{"error": "…"}`, `{"message": …}`, `{"detail": …}`.
@@ -23,9 +25,17 @@ pub fn error_in(status: u16, body: &[u8]) -> UpstreamError {
     };
     let (kind_word, code) = (text("type"), text("code"));
     let inner = error.pointer("/innererror/code").and_then(Value::as_str).unwrap_or("");
-    let kind = named(&kind_word, &code, &message.to_ascii_lowercase())
-        .or_else(|| (inner == "ResponsibleAIPolicyViolation").then_some(ErrorKind::ContentFiltered))
-        .unwrap_or_else(|| by_status(status_inside(status, error, &code)));
+    let filtered =
+        inner == "ResponsibleAIPolicyViolation" || error.pointer("/metadata/flagged_input").is_some();
+    let busy = text_in(value, "error_type") == Some("overloaded");
+    let status_said = status_inside(status, error, &code);
+    let words = message.to_ascii_lowercase();
+    let kind = filtered
+        .then_some(ErrorKind::ContentFiltered)
+        .or_else(|| named(&kind_word, &code))
+        .or_else(|| busy.then_some(ErrorKind::Capacity))
+        .unwrap_or_else(|| by_status(status_said));
+    let kind = refined(kind, &words, &[&kind_word, &code]);
     let detail = if message.is_empty() { format!("status {status} without a message") } else { message };
     upstream_error(kind, Some(status), &detail)
 }
@@ -37,13 +47,22 @@ fn status_inside(status: u16, error: &Value, code: &str) -> u16 {
     }
     let fields = ["status_code", "statusCode", "status"];
     let named = fields.iter().find_map(|name| error.get(*name)).and_then(crate::wire::loose::as_count);
+    let refused = ["type", "code"].iter().any(|name| {
+        matches!(
+            text_in(error, name),
+            Some("invalid_request_error" | "BadRequestError" | "unsupported_parameter")
+        )
+    });
+    if refused && code.parse::<u16>().is_err() {
+        return 400;
+    }
     code.parse().ok().or_else(|| named.and_then(|status| u16::try_from(status).ok())).unwrap_or(500)
 }
 
 /// Words decide before the status does: servers agree more on the former. The table goes from the
-/// most specific word to the least.
-fn named(kind: &str, code: &str, message: &str) -> Option<ErrorKind> {
-    const WORDS: [(ErrorKind, &[&str]); 12] = [
+/// most specific word to the least; a word that says only "your request" says less than a status.
+fn named(kind: &str, code: &str) -> Option<ErrorKind> {
+    const WORDS: [(ErrorKind, &[&str]); 11] = [
         (
             ErrorKind::QuotaExhausted,
             &[
@@ -54,11 +73,15 @@ fn named(kind: &str, code: &str, message: &str) -> Option<ErrorKind> {
                 "project_spend_limit_exceeded",
                 "organization_usage_limit_exceeded",
                 "insufficient_credits",
+                "billing_not_active",
             ],
         ),
-        (ErrorKind::ContextLength, &["context_length_exceeded"]),
-        (ErrorKind::ContentFiltered, &["content_filter", "content_policy_violation", "invalid_prompt"]),
-        (ErrorKind::NotFound, &["model_not_found", "unknown_model"]),
+        (ErrorKind::ContextLength, &["context_length_exceeded", "exceed_context_size_error"]),
+        (
+            ErrorKind::ContentFiltered,
+            &["content_filter", "content_policy_violation", "invalid_prompt", "moderation_blocked"],
+        ),
+        (ErrorKind::NotFound, &["model_not_found", "unknown_model", "invalid_model", "model_decommissioned"]),
         (ErrorKind::Config, &["DeploymentNotFound", "deployment_not_found"]),
         (
             ErrorKind::Auth,
@@ -78,7 +101,15 @@ fn named(kind: &str, code: &str, message: &str) -> Option<ErrorKind> {
         ),
         (
             ErrorKind::Capacity,
-            &["server_is_overloaded", "overloaded", "overloaded_error", "service_unavailable_error"],
+            &[
+                "server_is_overloaded",
+                "overloaded",
+                "overloaded_error",
+                "engine_overloaded",
+                "service_unavailable_error",
+                "service_tier_capacity_exceeded",
+                "flex_tier_capacity_exceeded",
+            ],
         ),
         (ErrorKind::Timeout, &["timeout", "timeout_error"]),
         (
@@ -86,24 +117,29 @@ fn named(kind: &str, code: &str, message: &str) -> Option<ErrorKind> {
             &["server_error", "internal_error", "internal_server_error", "InternalServerError"],
         ),
         (ErrorKind::NotFound, &["not_found_error", "NotFoundError"]),
-        (ErrorKind::InvalidRequest, &["BadRequestError", "invalid_request_error", "unsupported_parameter"]),
     ];
-    const TOO_LONG: [&str; 3] =
-        ["maximum context length", "exceeds the context window", "prompt is too long"];
-    if TOO_LONG.iter().any(|phrase| message.contains(phrase)) {
-        return Some(ErrorKind::ContextLength);
-    }
-    let busy = message.contains("high demand") || message.contains("temporarily unable");
-    let found = WORDS.iter().find(|(_, words)| words.iter().any(|word| code == *word || kind == *word));
-    match found {
-        Some((ErrorKind::RateLimited, _)) if busy => Some(ErrorKind::Capacity),
-        // The word says only "your request"; a status may say more.
-        Some((ErrorKind::InvalidRequest, _))
-            if kind == "invalid_request_error" && code.parse::<u16>().is_ok() =>
-        {
-            None
+    WORDS
+        .iter()
+        .find(|(_, words)| words.iter().any(|word| code == *word || kind == *word))
+        .map(|(kind, _)| *kind)
+}
+
+/// What the message says of a kind that several things are called by. `words`: those that named it.
+fn refined(kind: ErrorKind, message: &str, words: &[&str]) -> ErrorKind {
+    match kind {
+        ErrorKind::InvalidRequest | ErrorKind::ServerError if phrases::is_too_long(message) => {
+            ErrorKind::ContextLength
         }
-        found => found.map(|(kind, _)| *kind),
+        ErrorKind::InvalidRequest if phrases::is_stranger(message) => ErrorKind::Auth,
+        ErrorKind::InvalidRequest if phrases::is_filtered(message) => ErrorKind::ContentFiltered,
+        ErrorKind::InvalidRequest if phrases::names_no_model(message) => ErrorKind::NotFound,
+        ErrorKind::InvalidRequest | ErrorKind::RateLimited if phrases::is_unpaid(message) => {
+            ErrorKind::QuotaExhausted
+        }
+        ErrorKind::RateLimited if phrases::is_busy(message) || words.contains(&"queue_exceeded") => {
+            ErrorKind::Capacity
+        }
+        kind => kind,
     }
 }
 

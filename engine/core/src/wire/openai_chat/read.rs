@@ -142,6 +142,14 @@ impl ChatReader {
         }
         if let Some(raw) = choice.finish_reason.or(choice.stop_reason).filter(|raw| !raw.is_empty()) {
             self.close_calls(sink);
+            // Words by which servers say that they failed in the middle.
+            match raw.as_str() {
+                "error" => return sink.fail(ErrorKind::ServerError, "the provider ended with an error"),
+                "insufficient_system_resource" => {
+                    return sink.fail(ErrorKind::Capacity, "the provider ran out of capacity");
+                }
+                _ => {}
+            }
             // Some servers say `stop` after calls; the calls decide.
             let reason = match stop_reason(&raw) {
                 crate::domain::stream::StopReason::End if !self.calls.is_empty() => {

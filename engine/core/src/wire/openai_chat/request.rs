@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::domain::request::{ChatRequest, Member, Sent};
 use crate::domain::snapshot::Dialect;
 use crate::wire::shape::{self, Limits, ShapeError};
+use crate::wire::steering::steering_field;
 
 use super::check::check;
 
@@ -42,6 +43,10 @@ pub fn decode_request(dialect: Dialect, bytes: &Bytes, limits: Limits) -> Result
         Some(Value::String(model)) if !model.is_empty() => {}
         Some(_) => return Err(RequestError::wrong("model", "must be a string that names a feature")),
         None => return Err(RequestError::wrong("model", "is missing; it names the feature")),
+    }
+    if let Some(name) = steering_field(&body) {
+        let problem = "is not for callers: address, credential and retries follow from the config";
+        return Err(RequestError::wrong(name, problem));
     }
     match dialect {
         Dialect::OpenaiChat => check(&body)?,
