@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench replay simulate simulate-health simulate-guards calibrate-guards docs clean setup check-tools browser
+.PHONY: help demo test lint bench matrix replay simulate simulate-health simulate-guards calibrate-guards docs clean setup check-tools browser
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ lint: setup ## Format, lints, types, import rules, licences
 
 bench: setup ## Measure speed and memory beside nginx in the same run
 	$(PY) bench/gateway.py $(ARGS)
+
+matrix: setup ## Ask every upstream kind for everything with every SDK; write docs/reference/capabilities.md
+	WRITE_MATRIX=1 pytest -q tests/e2e/test_capabilities.py
 
 replay: setup ## Recorded answers as upstream, official SDKs as callers: the score (minutes; ARGS=FILE)
 	$(PY) tests/e2e/recorded/replay.py $(or $(ARGS),../shared/data/provider-exchanges/exchanges.jsonl)

@@ -170,7 +170,9 @@ fn encode(
     raw: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) {
-    if attempt.passthrough {
+    // An answer in another framing than was asked for has no bytes to pass on: its events are written.
+    let reframed = job.facts.stream && raw.is_empty();
+    if attempt.passthrough && !reframed {
         out.append(raw);
     } else if job.facts.stream {
         events.iter().for_each(|event| encoder.encode(event, out));
@@ -181,7 +183,7 @@ fn commit(job: &Arc<Job>, mut commit: Commit, headers: HeaderMap) -> Response<An
     commit.attempt.committed = true;
     let stream = job.facts.stream;
     let body = if commit.attempt.is_over() {
-        let bytes = if stream || commit.attempt.passthrough {
+        let bytes = if stream || !commit.held.is_empty() {
             std::mem::take(&mut commit.held)
         } else {
             encode_answer(job.request.dialect, &commit.attempt.answer, &commit.identity)

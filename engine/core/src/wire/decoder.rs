@@ -126,7 +126,8 @@ impl Decoder {
         true
     }
 
-    /// Whether `take_raw` gives the answer's own bytes; known once the first of them are read.
+    /// Whether `take_raw` gives the answer's own bytes. One in another framing than was asked for
+    /// turns out to have none.
     #[must_use]
     pub fn keeps_raw(&self) -> bool {
         self.state.raw.is_some()

@@ -259,7 +259,6 @@ impl Attempt {
             }
         }
         raw.extend_from_slice(&decoder.take_raw());
-        self.passthrough = decoder.keeps_raw();
         self.read(events)
     }
 

@@ -218,6 +218,7 @@ fn usage_json(usage: Option<&Usage>) -> Value {
             "cache_creation_input_tokens": usage.cache_write,
             "cache_read_input_tokens": usage.cache_read,
             "output_tokens": usage.output,
+            "output_tokens_details": {"thinking_tokens": usage.reasoning},
         })
     })
 }
