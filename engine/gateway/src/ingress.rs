@@ -12,7 +12,9 @@ use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::domain::snapshot::{Dialect, Snapshot};
 use crossfade_core::wire::openai_chat;
 use crossfade_core::wire::shape::Limits;
-use crossfade_core::wire::translate::{Said, dialect_of_route, encode_error, error_status};
+use crossfade_core::wire::translate::{
+    Said, dialect_of_route, encode_error, error_status, opt_in_header, opt_ins,
+};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
@@ -102,7 +104,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let caller = identify(&snapshot, &head.headers, &shared.options.pepper)
         .map_err(|stranger| turn_away(&stranger))?;
     let bytes = receive(&snapshot, &head, body).await?;
-    let decoded =
+    let mut decoded =
         read_apart(bytes.len(), || openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)))
             .map_err(|error| {
                 refuse(
@@ -112,6 +114,9 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
                     "see the reference of the API you call",
                 )
             })?;
+    if let Some(name) = opt_in_header(dialect) {
+        decoded.opt_ins = opt_ins(head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()));
+    }
     let (facts, include_usage) = facts(shared, &caller, &head.headers, &decoded);
     if !caller.may_use(&facts.feature) {
         let text = format!("this key may not use the feature {:?}", facts.feature);

@@ -65,6 +65,7 @@ class Upstream:
 
     port: int
     recordings: dict[str, Recording] = field(default_factory=dict)
+    heard: dict[str, dict[str, str]] = field(default_factory=dict)  # the last call's headers, by name
 
     def address(self, name: str) -> str:
         return f"http://127.0.0.1:{self.port}/{name}"
@@ -83,13 +84,14 @@ class _Answering(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         while (line := self.rfile.readline()).strip():
-            length = 0
+            headers = {}
             while (header := self.rfile.readline()).strip():
-                name, _, value = header.partition(b":")
-                if name.lower() == b"content-length":
-                    length = int(value)
-            self.rfile.read(length)
-            recording = self.server.upstream.recordings[line.split(b" ")[1].split(b"/")[1].decode()]
+                name, _, value = header.decode("latin-1").partition(":")
+                headers[name.lower()] = value.strip()
+            self.rfile.read(int(headers.get("content-length", 0)))
+            called = line.split(b" ")[1].split(b"/")[1].decode()
+            self.server.upstream.heard[called] = headers
+            recording = self.server.upstream.recordings[called]
             try:
                 self._say(recording)
             except OSError:

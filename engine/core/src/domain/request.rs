@@ -74,6 +74,8 @@ pub struct ChatRequest {
     pub body: Map<String, Value>,
     /// The bytes it was read from, where its fields can be copied from them one by one.
     pub sent: Option<Sent>,
+    /// What the caller opts into beside the body, in its dialect's own header.
+    pub opt_ins: Vec<String>,
 }
 
 /// A body's own bytes and where its fields are, each name once and without escapes.
@@ -94,7 +96,7 @@ impl ChatRequest {
     /// A request that nobody sent: one of our own making.
     #[must_use]
     pub fn made(dialect: Dialect, body: Map<String, Value>) -> Self {
-        Self { dialect, body, sent: None }
+        Self { dialect, body, sent: None, opt_ins: Vec::new() }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::domain::snapshot::AuthScheme;
 use crate::wire::translate::{Encoded, outbound};
 use crate::wire::{DecodeAs, Framing, anthropic_messages};
 
-use super::{Asked, Sign, UpstreamCall, json_headers, place, sign, split_base};
+use super::{Asked, Sign, UpstreamCall, json_headers, opt_in, place, sign, split_base};
 
 /// The version whose documents this engine reads.
 const VERSION: &str = "2023-06-01";
@@ -16,6 +16,7 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     let Encoded { body, warnings } = outbound(asked.request, asked.set, place(asked.endpoint), asked.stream)?;
     let mut headers = json_headers();
     headers.push(("anthropic-version".to_owned(), VERSION.to_owned()));
+    headers.extend(opt_in(asked));
     let sign = match asked.provider.auth.scheme {
         AuthScheme::ApiKey => Sign::Key { header: "x-api-key" },
         _ => sign(asked.provider, "", ""),

@@ -31,7 +31,8 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
         place.dialect = Dialect::AnthropicMessages;
     }
     let Encoded { body, warnings } = outbound(asked.request, asked.set, place, asked.stream)?;
-    let body = if messages { as_hosted(&body, MESSAGES_VERSION, false) } else { body };
+    let body =
+        if messages { as_hosted(&body, MESSAGES_VERSION, false, &asked.request.opt_ins) } else { body };
     let (operation, framing) = match (invoke, asked.stream) {
         (true, true) => ("invoke-with-response-stream", Framing::AwsChunks),
         (true, false) => ("invoke", Framing::AwsChunks),

@@ -9,7 +9,7 @@ use crate::wire::translate::{Encoded, outbound};
 use crate::wire::{DecodeAs, Framing, anthropic_messages, gemini, openai_chat};
 
 use super::amazon::encode_segment;
-use super::{Asked, Sign, UpstreamCall, config_error, json_headers, place, sign, split_base};
+use super::{Asked, Sign, UpstreamCall, config_error, json_headers, opt_in, place, sign, split_base};
 
 /// The version of Messages bodies that every location accepts.
 const MESSAGES_VERSION: &str = "vertex-2023-10-16";
@@ -17,17 +17,22 @@ const MESSAGES_VERSION: &str = "vertex-2023-10-16";
 pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     let Encoded { body, warnings } = outbound(asked.request, asked.set, place(asked.endpoint), asked.stream)?;
     let messages = asked.endpoint.dialect == Dialect::AnthropicMessages;
-    let body = if messages { anthropic_messages::as_hosted(&body, MESSAGES_VERSION, true) } else { body };
+    let body =
+        if messages { anthropic_messages::as_hosted(&body, MESSAGES_VERSION, true, &[]) } else { body };
     let (base, path) =
         if asked.provider.kind == ProviderKind::Gemini { gemini(asked) } else { vertex(asked)? };
     let sign = match asked.provider.auth.scheme {
         AuthScheme::ApiKey => Sign::Key { header: "x-goog-api-key" },
         _ => sign(asked.provider, "", ""),
     };
+    let mut headers = json_headers();
+    if messages {
+        headers.extend(opt_in(asked));
+    }
     Ok(UpstreamCall {
         base,
         path,
-        headers: json_headers(),
+        headers,
         body,
         sign,
         decode: DecodeAs::new(asked.endpoint.dialect, asked.stream, Framing::Sse),

@@ -18,7 +18,7 @@ use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::{AuthScheme, CapacityClass, Endpoint, Provider, ProviderKind};
 use crate::wire::DecodeAs;
 use crate::wire::closing::upstream_error;
-use crate::wire::translate::Place;
+use crate::wire::translate::{Place, opt_in_header};
 
 /// How the shell must authenticate a call; the secrets are the shell's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,15 @@ pub struct Asked<'a> {
 /// `InvalidRequest` for what the endpoint's dialect cannot carry, `Config` for an endpoint that
 /// lacks what its provider needs.
 pub fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
+    let mut call = by_kind(asked)?;
+    if !asked.request.opt_ins.is_empty() && call.decode.dialect != asked.request.dialect {
+        let names = asked.request.opt_ins.join(", ");
+        call.warnings.push(format!("the opt-ins {names} have no form at this endpoint and were left out"));
+    }
+    Ok(call)
+}
+
+fn by_kind(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     match asked.provider.kind {
         ProviderKind::Bedrock => bedrock::call(asked),
         ProviderKind::Sagemaker => sagemaker::call(asked),
@@ -127,6 +136,13 @@ fn sign(provider: &Provider, service: &'static str, region: &str) -> Sign {
         AuthScheme::Bearer | AuthScheme::ApiKey => Sign::Bearer,
         AuthScheme::Sigv4 => Sign::SigV4 { service, region: region.to_owned() },
     }
+}
+
+/// What the caller opts into, for an upstream of its own dialect.
+fn opt_in(asked: &Asked<'_>) -> Option<(String, String)> {
+    let words = asked.request.opt_ins.join(",");
+    let name = opt_in_header(asked.request.dialect)?;
+    (!words.is_empty()).then(|| (name.to_owned(), words))
 }
 
 fn json_headers() -> Vec<(String, String)> {

@@ -69,13 +69,16 @@ pub fn encode_chat(chat: Chat, model: &str, stream: bool) -> Result<Encoded, Ups
 /// A body for a host whose address names the model: without it, with the version it wants, and
 /// without `stream` where the address says that too.
 #[must_use]
-pub fn as_hosted(body: &[u8], version: &str, keeps_stream: bool) -> Vec<u8> {
+pub fn as_hosted(body: &[u8], version: &str, keeps_stream: bool, opt_ins: &[String]) -> Vec<u8> {
     let mut fields: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     fields.remove("model");
     if !keeps_stream {
         fields.remove("stream");
     }
     fields.entry("anthropic_version").or_insert_with(|| json!(version));
+    if !opt_ins.is_empty() {
+        fields.entry("anthropic_beta").or_insert_with(|| json!(opt_ins));
+    }
     Value::Object(fields).to_string().into_bytes()
 }
 

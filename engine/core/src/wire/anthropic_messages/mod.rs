@@ -15,6 +15,9 @@ pub(crate) use read::MessagesReader;
 
 use crate::domain::stream::StopReason;
 
+/// Where a caller names the betas it wants.
+pub const OPT_IN_HEADER: &str = "anthropic-beta";
+
 /// What a stop reason means.
 #[must_use]
 pub fn stop_reason(word: &str) -> StopReason {

@@ -56,7 +56,7 @@ pub fn decode_request(dialect: Dialect, bytes: &Bytes, limits: Limits) -> Result
     let is_plain = |member: &Member| bytes.get(member.name.clone()).is_some_and(|n| !n.contains(&b'\\'));
     let copyable = members.len() == body.len() && members.iter().all(is_plain);
     let sent = copyable.then(|| Sent { bytes: bytes.clone(), members });
-    Ok(ChatRequest { dialect, body, sent })
+    Ok(ChatRequest { dialect, body, sent, opt_ins: Vec::new() })
 }
 
 /// What every other dialect of callers needs: a conversation, and a flag for streaming.

@@ -51,6 +51,30 @@ pub fn dialect_of_route(path: &str) -> Dialect {
     }
 }
 
+/// The header in which callers of a dialect opt into what its body alone does not allow.
+#[must_use]
+pub fn opt_in_header(dialect: Dialect) -> Option<&'static str> {
+    (dialect == Dialect::AnthropicMessages).then_some(anthropic_messages::OPT_IN_HEADER)
+}
+
+/// The words of such headers, each once; what is no word is left out.
+pub fn opt_ins<'a>(values: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in values.flat_map(|value| value.split(',')).map(str::trim) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let known = words.iter().any(|known| known == word);
+        if !word.is_empty() && word.len() <= MOST_LETTERS && word.chars().all(plain) && !known {
+            words.push(word.to_owned());
+        }
+    }
+    words.truncate(MOST_WORDS);
+    words
+}
+
+/// Bounds of what a caller may add to a call's head; the longest word in use has 40 letters.
+const MOST_LETTERS: usize = 80;
+const MOST_WORDS: usize = 32;
+
 /// The id an answer has in its caller's dialect.
 #[must_use]
 pub fn answer_id(dialect: Dialect, request_id: &str) -> String {
@@ -121,5 +145,17 @@ pub fn encode_error_event(dialect: Dialect, kind: ErrorKind, said: Said<'_>) -> 
             format!("event: error\ndata: {event}\n\n").into_bytes()
         }
         _ => openai_chat::encode_error_event(kind, message, hint, request_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opt_ins_are_words_and_nothing_else() {
+        let said = ["a-1, b_2", "a-1,, c d", "x\r\ny: z", "ok.3"];
+
+        assert_eq!(opt_ins(said.into_iter()), ["a-1", "b_2", "ok.3"]);
     }
 }

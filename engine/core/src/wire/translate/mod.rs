@@ -10,7 +10,7 @@ mod profile;
 pub use gate::{Gate, budget_of, effort_of};
 pub use inbound::{
     Said, StreamWriter, answer_id, dialect_of_route, encode_answer, encode_error, encode_error_event,
-    error_status,
+    error_status, opt_in_header, opt_ins,
 };
 pub use outbound::{Place, conversation, outbound};
 pub use profile::{Profile, profile};
