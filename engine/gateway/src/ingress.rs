@@ -32,7 +32,7 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
     let in_flight = InFlight::enter(&shared);
     let dialect = dialect_of_route(request.uri().path());
     let routed = match (request.method(), request.uri().path()) {
-        (&Method::POST, "/v1/chat/completions" | "/v1/responses" | "/v1/messages") => {
+        (&Method::POST, "/v1/chat/completions" | "/v1/responses" | "/v1/messages" | "/v1/embeddings") => {
             chat(&shared, dialect, request).await
         }
         (&Method::POST, "/v1/messages/count_tokens") => count_tokens(&shared, dialect, request).await,
@@ -43,7 +43,7 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
             405,
             ErrorKind::InvalidRequest,
             "the method is not allowed here",
-            "chat, responses and messages are POST, models is GET",
+            "models is GET, every other route is POST",
         )),
         (_, path) => Err(refuse(404, ErrorKind::NotFound, &format!("there is no {path} here"), ROUTES_HINT)),
     };
@@ -51,10 +51,15 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
     routed.unwrap_or_else(|refused| refused.answer(dialect))
 }
 
-const ROUTES: [&str; 5] =
-    ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v1/models"];
-const ROUTES_HINT: &str =
-    "routes: POST /v1/chat/completions, /v1/responses, /v1/messages; GET /v1/models, /health/readiness";
+const ROUTES: [&str; 6] = [
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1/embeddings",
+    "/v1/models",
+];
+const ROUTES_HINT: &str = "routes: POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings; GET /v1/models, /health/readiness";
 
 /// Counts requests between accept and the head of their answer.
 struct InFlight<'a>(&'a Shared);

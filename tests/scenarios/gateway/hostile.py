@@ -245,6 +245,7 @@ INGRESS: dict[str, dict[str, Any]] = {
     "/v1/responses": {"model": "f", "input": "Hi"},
     "/v1/messages": {**GOOD, "max_tokens": 9},
     "/v1/messages/count_tokens": GOOD,
+    "/v1/embeddings": {"model": "f", "input": "Hi"},
 }
 
 

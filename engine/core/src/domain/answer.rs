@@ -30,6 +30,8 @@ pub struct Answer {
     pub id: Option<String>,
     pub model: Option<String>,
     pub blocks: Vec<Block>,
+    /// A JSON list, where embeddings were asked for.
+    pub vectors: Option<String>,
     pub stop: Option<(StopReason, String)>,
     pub usage: Option<Usage>,
 }
@@ -79,6 +81,7 @@ impl Answer {
                 }
             }
             StreamEvent::Stop { reason, raw } => self.stop = Some((*reason, raw.clone())),
+            StreamEvent::Vectors(list) => self.vectors = Some(list.clone()),
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::ServedTier(_)
             | StreamEvent::Ping
@@ -139,6 +142,6 @@ impl Answer {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let silent = |block: &Block| matches!(block, Block::Reasoning { .. } | Block::RedactedReasoning(_));
-        self.blocks.iter().all(silent) && self.stop.is_none()
+        self.blocks.iter().all(silent) && self.stop.is_none() && self.vectors.is_none()
     }
 }

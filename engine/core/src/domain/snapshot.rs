@@ -64,6 +64,9 @@ pub enum Dialect {
     BedrockInvoke,
     CohereChat,
     Tgi,
+    OpenaiEmbeddings,
+    GeminiEmbeddings,
+    CohereEmbeddings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

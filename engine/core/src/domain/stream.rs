@@ -47,6 +47,8 @@ pub enum StreamEvent {
         index: u32,
         signature: String,
     },
+    /// Embeddings: the list as OpenAI's callers read it, as JSON text.
+    Vectors(String),
     /// `raw`: the provider's own word.
     Stop {
         reason: StopReason,
@@ -71,7 +73,7 @@ impl StreamEvent {
     pub fn is_content(&self) -> bool {
         match self {
             Self::Text(text) | Self::Refusal(text) => !text.is_empty(),
-            Self::ToolStart { .. } | Self::ToolArguments { .. } => true,
+            Self::ToolStart { .. } | Self::ToolArguments { .. } | Self::Vectors(_) => true,
             _ => false,
         }
     }

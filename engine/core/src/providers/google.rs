@@ -44,6 +44,7 @@ fn method(asked: &Asked<'_>) -> &'static str {
     match (asked.endpoint.dialect, asked.stream) {
         (Dialect::AnthropicMessages, false) => "rawPredict",
         (Dialect::AnthropicMessages, true) => "streamRawPredict",
+        (Dialect::GeminiEmbeddings, _) => "batchEmbedContents",
         (_, false) => "generateContent",
         (_, true) => "streamGenerateContent?alt=sse",
     }

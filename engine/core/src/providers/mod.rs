@@ -6,6 +6,7 @@ mod anthropic;
 mod azure;
 mod bedrock;
 mod cohere;
+mod embeddings;
 mod google;
 mod openai;
 mod pushback;
@@ -15,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::domain::request::ChatRequest;
-use crate::domain::snapshot::{AuthScheme, CapacityClass, Endpoint, Provider, ProviderKind};
+use crate::domain::snapshot::{AuthScheme, CapacityClass, Dialect, Endpoint, Provider, ProviderKind};
 use crate::wire::DecodeAs;
 use crate::wire::closing::upstream_error;
 use crate::wire::translate::{Place, opt_in_header};
@@ -64,6 +65,9 @@ pub struct Asked<'a> {
 /// `InvalidRequest` for what the endpoint's dialect cannot carry, `Config` for an endpoint that
 /// lacks what its provider needs.
 pub fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
+    if asked.request.dialect == Dialect::OpenaiEmbeddings {
+        return embeddings::call(asked);
+    }
     let mut call = by_kind(asked)?;
     if !asked.request.opt_ins.is_empty() && call.decode.dialect != asked.request.dialect {
         let names = asked.request.opt_ins.join(", ");

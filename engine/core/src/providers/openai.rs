@@ -32,8 +32,11 @@ pub(super) fn at(
     let limit = if compatible { "max_tokens" } else { "max_completion_tokens" };
     let Encoded { body, warnings } =
         outbound(asked.request, asked.set, Place { limit, ..place(endpoint) }, asked.stream)?;
-    let operation =
-        if endpoint.dialect == Dialect::OpenaiResponses { "responses" } else { "chat/completions" };
+    let operation = match endpoint.dialect {
+        Dialect::OpenaiResponses => "responses",
+        Dialect::OpenaiEmbeddings => "embeddings",
+        _ => "chat/completions",
+    };
     Ok(UpstreamCall {
         base,
         path: format!("{prefix}/{operation}{query}"),

@@ -7,6 +7,7 @@ pub mod bedrock_invoke;
 pub mod closing;
 pub mod cohere_chat;
 mod decoder;
+pub mod embeddings;
 pub mod framing;
 pub mod gemini;
 pub mod loose;

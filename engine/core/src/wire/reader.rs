@@ -5,8 +5,8 @@ use crate::domain::snapshot::Dialect;
 
 use super::closing::Sink;
 use super::{
-    anthropic_messages, bedrock_converse, bedrock_invoke, cohere_chat, gemini, openai_chat, openai_responses,
-    tgi,
+    anthropic_messages, bedrock_converse, bedrock_invoke, cohere_chat, embeddings, gemini, openai_chat,
+    openai_responses, tgi,
 };
 
 /// Whether an event's bytes may go to a caller of the same dialect.
@@ -46,5 +46,8 @@ pub(crate) fn reader(dialect: Dialect) -> Box<dyn Reader> {
         Dialect::BedrockInvoke => Box::<bedrock_invoke::InvokeReader>::default(),
         Dialect::CohereChat => Box::<cohere_chat::CohereReader>::default(),
         Dialect::Tgi => Box::<tgi::TgiReader>::default(),
+        Dialect::OpenaiEmbeddings | Dialect::GeminiEmbeddings | Dialect::CohereEmbeddings => {
+            Box::<embeddings::VectorsReader>::default()
+        }
     }
 }

@@ -103,6 +103,7 @@ impl StreamEncoder {
             StreamEvent::Terminal => self.end(out),
             StreamEvent::Ping if self.started => event_bytes("ping", &json!({"type": "ping"}), out),
             StreamEvent::Start { .. }
+            | StreamEvent::Vectors(_)
             | StreamEvent::ToolSignature { .. }
             | StreamEvent::ServedTier(_)
             | StreamEvent::Ping

@@ -53,6 +53,7 @@ impl StreamEncoder {
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Terminal => self.end(out),
             StreamEvent::Start { .. }
+            | StreamEvent::Vectors(_)
             | StreamEvent::ReasoningSignature(_)
             | StreamEvent::RedactedReasoning(_)
             | StreamEvent::ServedTier(_)

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::request::{ChatRequest, Member, Sent};
 use crate::domain::snapshot::Dialect;
+use crate::wire::embeddings;
 use crate::wire::shape::{self, Limits, ShapeError};
 use crate::wire::steering::steering_field;
 
@@ -50,6 +51,11 @@ pub fn decode_request(dialect: Dialect, bytes: &Bytes, limits: Limits) -> Result
     }
     match dialect {
         Dialect::OpenaiChat => check(&body)?,
+        Dialect::OpenaiEmbeddings => {
+            if let Some((place, problem)) = embeddings::check(&body) {
+                return Err(RequestError::wrong(place, problem));
+            }
+        }
         _ => check_conversation(dialect, &body)?,
     }
     // A name written twice, or in escapes, is read as the map has it and not as each server may.

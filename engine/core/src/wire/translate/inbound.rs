@@ -5,7 +5,7 @@ use crate::domain::outcome::ErrorKind;
 use crate::domain::snapshot::Dialect;
 use crate::domain::stream::StreamEvent;
 use crate::wire::openai_responses::Identity;
-use crate::wire::{anthropic_messages, openai_chat, openai_responses};
+use crate::wire::{anthropic_messages, embeddings, openai_chat, openai_responses};
 
 /// Writes one stream for a caller.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ impl StreamWriter {
 pub fn dialect_of_route(path: &str) -> Dialect {
     match path {
         "/v1/responses" => Dialect::OpenaiResponses,
+        "/v1/embeddings" => Dialect::OpenaiEmbeddings,
         _ if path.starts_with("/v1/messages") => Dialect::AnthropicMessages,
         _ => Dialect::OpenaiChat,
     }
@@ -90,6 +91,7 @@ pub fn answer_id(dialect: Dialect, request_id: &str) -> String {
 pub fn encode_answer(dialect: Dialect, answer: &Answer, identity: &Identity) -> Vec<u8> {
     match dialect {
         Dialect::OpenaiResponses => openai_responses::encode_answer(answer, identity),
+        Dialect::OpenaiEmbeddings => embeddings::encode_answer(answer, &identity.model),
         Dialect::AnthropicMessages => {
             anthropic_messages::encode_answer(answer, &identity.id, &identity.model, identity.origin)
         }

@@ -8,8 +8,8 @@ use crate::domain::outcome::UpstreamError;
 use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::Dialect;
 use crate::wire::{
-    anthropic_messages, bedrock_converse, bedrock_invoke, cohere_chat, gemini, openai_chat, openai_responses,
-    tgi,
+    anthropic_messages, bedrock_converse, bedrock_invoke, cohere_chat, embeddings, gemini, openai_chat,
+    openai_responses, tgi,
 };
 
 use super::{Encoded, refused};
@@ -39,6 +39,9 @@ pub fn outbound(
     if request.dialect == place.dialect {
         return Ok(Encoded { body: same(request, set, place, stream), warnings: Vec::new() });
     }
+    if request.dialect == Dialect::OpenaiEmbeddings {
+        return embeddings::encode(request, set, place);
+    }
     let mut chat = conversation(request)?;
     chat.settings.overlay(openai_chat::settings(set));
     let model = place.model;
@@ -53,6 +56,9 @@ pub fn outbound(
         Dialect::BedrockInvoke => bedrock_invoke::encode_chat(chat, model),
         Dialect::CohereChat => cohere_chat::encode_chat(chat, model, stream),
         Dialect::Tgi => tgi::encode_chat(chat, model, stream),
+        Dialect::OpenaiEmbeddings | Dialect::GeminiEmbeddings | Dialect::CohereEmbeddings => {
+            Err(refused("a conversation has no form in an embeddings dialect"))
+        }
     }
 }
 

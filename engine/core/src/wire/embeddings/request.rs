@@ -1,0 +1,141 @@
+//! A caller's embeddings body, and the same for an upstream with a form of its own.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::outcome::UpstreamError;
+use crate::domain::request::ChatRequest;
+use crate::domain::snapshot::Dialect;
+use crate::wire::translate::{Encoded, Place, put, refused};
+
+/// Fields that are carried, or that clients of the dialect read answers without.
+const CARRIED: [&str; 6] = ["model", "input", "dimensions", "encoding_format", "user", "input_type"];
+
+/// What is wrong with a body, and where.
+#[must_use]
+pub fn check(body: &Map<String, Value>) -> Option<(&'static str, &'static str)> {
+    let one = |item: &Value| match item {
+        Value::String(_) => true,
+        Value::Array(tokens) => !tokens.is_empty() && tokens.iter().all(Value::is_u64),
+        _ => false,
+    };
+    let good = match body.get("input") {
+        None => return Some(("input", "is missing")),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(items)) if items.is_empty() => false,
+        Some(Value::Array(items)) => items.iter().all(one) || items.iter().all(Value::is_u64),
+        Some(_) => false,
+    };
+    let present = |name: &str| body.get(name).filter(|value| !value.is_null());
+    if !good {
+        Some(("input", "must be a text, or a list of texts or of token lists, and not empty"))
+    } else if present("dimensions").is_some_and(|count| matches!(count.as_u64(), None | Some(0))) {
+        Some(("dimensions", "must be a whole number above 0"))
+    } else if present("encoding_format")
+        .is_some_and(|word| !matches!(word.as_str(), Some("float" | "base64")))
+    {
+        Some(("encoding_format", "must be float or base64"))
+    } else if present("stream").is_some_and(|stream| *stream != Value::Bool(false)) {
+        Some(("stream", "is not for embeddings"))
+    } else {
+        None
+    }
+}
+
+/// The body for an upstream with a form of its own; `set` are the target's overrides.
+///
+/// # Errors
+/// `InvalidRequest` for tokens at an upstream that takes texts.
+pub fn encode(
+    request: &ChatRequest,
+    set: &Map<String, Value>,
+    place: Place<'_>,
+) -> Result<Encoded, UpstreamError> {
+    let (body, mut warnings) = (&request.body, Vec::new());
+    for name in body.keys() {
+        if !CARRIED.contains(&name.as_str()) {
+            warnings.push(format!("{name} has no form at this endpoint and was left out"));
+        }
+    }
+    let texts = texts(body)?;
+    let size = set.get("dimensions").or_else(|| body.get("dimensions")).filter(|size| !size.is_null());
+    let purpose = set.get("input_type").or_else(|| body.get("input_type"));
+    let mut made = Map::new();
+    if place.dialect == Dialect::GeminiEmbeddings {
+        let one = |text: &&str| {
+            let mut one = Map::new();
+            put(&mut one, "model", Some(format!("models/{}", place.model.trim_start_matches("models/"))));
+            put(&mut one, "content", Some(json!({"parts": [{"text": text}]})));
+            put(&mut one, "outputDimensionality", size);
+            put(&mut one, "taskType", purpose);
+            Value::Object(one)
+        };
+        put(&mut made, "requests", Some(texts.iter().map(one).collect::<Vec<_>>()));
+    } else {
+        put(&mut made, "model", Some(place.model));
+        put(&mut made, "texts", Some(&texts));
+        // The service wants a purpose; documents are what most texts are embedded as.
+        put(&mut made, "input_type", Some(purpose.unwrap_or(&json!("search_document"))));
+        put(&mut made, "embedding_types", Some(["float"]));
+        put(&mut made, "output_dimension", size);
+    }
+    Ok(Encoded { body: Value::Object(made).to_string().into_bytes(), warnings })
+}
+
+fn texts(body: &Map<String, Value>) -> Result<Vec<&str>, UpstreamError> {
+    let tokens = || refused("input: tokens are known to their own model only (hint: send texts)");
+    match body.get("input") {
+        Some(Value::String(text)) => Ok(vec![text]),
+        Some(Value::Array(items)) => items.iter().map(|item| item.as_str().ok_or_else(tokens)).collect(),
+        _ => Err(tokens()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(dialect: Dialect, body: Value, set: &Value) -> Result<Encoded, UpstreamError> {
+        let Value::Object(body) = body else { panic!("a body is an object") };
+        let request = ChatRequest::made(Dialect::OpenaiEmbeddings, body);
+        let place = Place { dialect, model: "m", named: true, limit: "" };
+        encode(&request, set.as_object().unwrap(), place)
+    }
+
+    #[test]
+    fn texts_take_the_form_of_their_upstream() {
+        let body =
+            || json!({"model": "f", "input": ["a", "b"], "dimensions": 8, "encoding_format": "base64"});
+        let set = json!({"input_type": "search_query"});
+        let gemini = sent(Dialect::GeminiEmbeddings, body(), &json!({})).unwrap();
+        let gemini: Value = serde_json::from_slice(&gemini.body).unwrap();
+        let cohere = sent(Dialect::CohereEmbeddings, body(), &set).unwrap();
+        let cohere: Value = serde_json::from_slice(&cohere.body).unwrap();
+
+        assert_eq!(gemini["requests"][1]["content"]["parts"][0]["text"], "b");
+        assert_eq!(gemini["requests"][1]["model"], "models/m");
+        assert_eq!(gemini["requests"][0]["outputDimensionality"], 8);
+        assert_eq!(cohere["texts"], json!(["a", "b"]));
+        assert_eq!(cohere["input_type"], "search_query");
+        assert_eq!(cohere["output_dimension"], 8);
+    }
+
+    #[test]
+    fn what_has_no_form_is_named_or_refused() {
+        let odd = json!({"model": "f", "input": "a", "truncate": "END"});
+        let tokens = json!({"model": "f", "input": [1, 2]});
+
+        assert_eq!(sent(Dialect::GeminiEmbeddings, odd, &json!({})).unwrap().warnings.len(), 1);
+        assert!(sent(Dialect::CohereEmbeddings, tokens, &json!({})).is_err());
+    }
+
+    #[test]
+    fn an_input_is_texts_or_tokens() {
+        for good in [json!("a"), json!(["a", "b"]), json!([1, 2]), json!([[1, 2], [3]])] {
+            assert_eq!(check(json!({"input": good}).as_object().unwrap()), None, "{good}");
+        }
+        for bad in [json!(""), json!([]), json!([[]]), json!([1.5]), json!({}), json!(null), json!([null])] {
+            assert!(check(json!({"input": bad}).as_object().unwrap()).is_some(), "{bad}");
+        }
+        assert!(check(json!({"input": "a", "stream": true}).as_object().unwrap()).is_some());
+    }
+}
