@@ -98,7 +98,16 @@ def test_each_folder_of_more_than_three_source_files_says_what_it_owns():
 
 
 def test_the_pure_core_depends_on_no_runtime_clock_or_randomness():
-    allowed = {"base64-simd", "bytes", "crc32fast", "memchr", "serde", "serde_json", "thiserror", "xxhash-rust"}
+    allowed = {
+        "base64-simd",
+        "bytes",
+        "crc32fast",
+        "memchr",
+        "serde",
+        "serde_json",
+        "thiserror",
+        "xxhash-rust",
+    }
     manifest = tomllib.loads((ROOT / "engine/core/Cargo.toml").read_text())
 
     assert set(manifest["dependencies"]) <= allowed

@@ -1,13 +1,17 @@
-"""A real migration under live traffic: control dies in the middle of a stage, then a person rolls back."""
+"""A real migration under live traffic: control dies in the middle of a stage, the database is locked, then
+both at once, and a person rolls back."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
+import sqlite3
 import string
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from deployment import ENVIRONMENT, call, running_clouds, running_deployment
@@ -94,11 +98,16 @@ async def walk(deployment, client: Client) -> None:
         before = await until_share(client, 0.5)
 
         os.kill(deployment.control_pid, signal.SIGKILL)
-        await asyncio.to_thread(deployment.command.wait_for, ready="control")
+        control = await asyncio.to_thread(deployment.command.wait_for, ready="control")
         after = await until_share(client, 0.5)
         advances = [p for p in after["timeline"] if p["share"] > 0]
         assert (after["stage"], after["epoch"]) == (before["stage"], before["epoch"])
         assert len(advances) == 1, "the restart did nothing twice"
+
+        await outages(deployment, tally, control["pid"])
+        await asyncio.to_thread(deployment.command.wait_for, ready="control")
+        after = await until_share(client, 0.5)
+        assert (after["stage"], after["epoch"]) == (before["stage"], before["epoch"])
 
         back = await asyncio.to_thread(deployment.cli, "migration", "rollback", "move", "--reason", "test")
         assert back.returncode == 0, back.stderr
@@ -109,6 +118,40 @@ async def walk(deployment, client: Client) -> None:
         stop.set()
         await calls
     assert tally.errors == []
+
+
+async def outages(deployment, tally: traffic.Tally, control_pid: int) -> None:
+    """The database locked, then control killed under the lock: callers and the kill switch need neither."""
+    with locked(StateDir(deployment.state).database):
+        await kill_and_release(deployment, tally)
+        os.kill(control_pid, signal.SIGKILL)
+        await kill_and_release(deployment, tally)
+
+
+@contextlib.contextmanager
+def locked(database: Path):
+    """Nobody else can write."""
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None, timeout=30)) as held:
+        held.execute("BEGIN EXCLUSIVE")
+        try:
+            yield
+        finally:
+            held.execute("ROLLBACK")
+
+
+async def kill_and_release(deployment, tally: traffic.Tally) -> None:
+    """Requests go on being served, and the gateway's own switch takes the share to 0 and back."""
+    for method, killed, share in (("PUT", True, 0.0), ("DELETE", False, 0.5)):
+        await asyncio.to_thread(call, f"{deployment.admin}/admin/kill/recap", method)
+        effect = await asyncio.to_thread(effect_of, deployment)
+        assert (effect["killed"], effect["candidate_share"]) == (killed, share)
+        await until_served(tally, sum(tally.served.values()) + 40)
+    assert tally.errors == []
+
+
+def effect_of(deployment) -> dict:
+    state = call(f"{deployment.admin}/admin/state")
+    return next(effect for effect in state["effects"] if effect["feature"] == "recap")
 
 
 def test_a_migration_without_signoffs_sends_the_candidate_nothing(deployment, clouds, client):

@@ -374,6 +374,23 @@ fn a_dead_candidate_loses_its_share_here_and_no_caller_sees_it() {
 }
 
 #[test]
+fn an_incident_of_both_sides_takes_no_share_from_the_candidate() {
+    for share in [0.05, 0.5] {
+        let mut world = World::new(&rollout(&[("own", &["a"]), ("new", &["n"])], share));
+        world.run(60.0, 10.0);
+        for name in ["a", "n"] {
+            world.answer(name, Answer::fails(ErrorKind::ServerError));
+        }
+        world.run(60.0, 10.0);
+        assert_eq!(world.effect().local_rollback, None, "at {share}");
+
+        world.answer("a", Answer::ok());
+        world.run(900.0, 10.0);
+        assert!(world.effect().local_rollback.is_some(), "it stays dead when the incumbent is well again");
+    }
+}
+
+#[test]
 fn five_failures_of_twenty_are_enough_even_where_the_breaker_sees_none() {
     let mut snapshot = rollout(&[("own", &["a"]), ("new", &["n"])], 1.0);
     snapshot["endpoints"]["n"]["breaker"]["consecutive_hard"] = json!(1_000_000);

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod rows;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -160,6 +162,7 @@ fn split_point(salt: &str, unit: &str) -> f64 {
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Server>()?;
     module.add_class::<Decider>()?;
+    module.add_class::<traffic::Traffic>()?;
     module.add_function(wrap_pyfunction!(codec::decode_answer, module)?)?;
     module.add_function(wrap_pyfunction!(codec::classify, module)?)?;
     module.add_function(wrap_pyfunction!(codec::translate_request, module)?)?;

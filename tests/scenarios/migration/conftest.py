@@ -23,6 +23,7 @@ DOCUMENT = {
     "candidate": "new",
     "compliance": {"signoffs": ["legal"]},
     "rollout": {
+        "guards": ["errors"],  # this world has counters, and records only where a test makes them
         "stages": ["1%", "25%", "100%"],
         "bake": "10s",
         "soak": "10s",
@@ -82,6 +83,7 @@ class Clouds:
     die_in_publish: bool = False
     sampled: list[Sample] = field(default_factory=list)
     trouble: str | None = None
+    shielded: float = 0.0
     frozen: Frozen | None = None
     shown: dict[str, Any] = field(default_factory=dict)
 
@@ -144,6 +146,9 @@ class Clouds:
 
     def incident(self, features, errors_at_most):
         return self.trouble
+
+    def incumbent_trouble(self, features, at_most):
+        return "the incumbent leaves its requests to backups" if self.shielded > at_most else None
 
     async def freeze(self, features):
         return self.frozen

@@ -239,3 +239,22 @@ def _document():
         "candidate": "new",
         "compliance": {"signoffs": ["legal"]},
     }
+
+
+async def test_an_incumbent_that_its_backups_must_save_holds_the_rollout_and_blames_nobody(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.shielded, world.clouds.bad_share = 0.5, 0.3
+    await world.turns(30)
+    status = await world.service.status("move")
+    assert (status["share"], status["state"]) == (0.25, "rollout")
+    assert status["next_action"] == "hold"
+    world.clouds.shielded = 0.0
+    assert "errors guard" in (await world.until("rolled_back", most=20))["rolled_back"]
+
+
+async def test_a_little_trouble_of_the_incumbent_does_not_shield_a_bad_candidate(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.shielded, world.clouds.bad_share = 0.05, 0.3
+    await world.until("rolled_back", most=20)

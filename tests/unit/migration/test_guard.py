@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from crossfade.control.migration.guard.plans import KNOWN, share_alpha
+from crossfade.control.migration.guard.plans import KNOWN, SPARSE, share_alpha
 from crossfade.control.migration.guard.samples import Sample, SampleBoard, values_of
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards, totals_of, unfrozen
@@ -82,9 +82,10 @@ def record(**change):
 
 
 def test_alphas_sum_to_the_rollouts_and_hard_guards_take_a_thousandth_each():
-    plans = share_alpha(KNOWN, 0.01)
+    plans = share_alpha([name for name in KNOWN if name not in SPARSE], 0.01)
     assert abs(sum(plan.alpha for plan in plans) - 0.01) < 1e-12
     assert {plan.alpha for plan in plans if plan.is_hard} == {0.001}
+    assert sum(plan.alpha for plan in share_alpha(KNOWN, 0.01)) <= 0.01 + 1e-12
     assert share_alpha(("errors",), 0.01)[0].alpha == 0.001
     assert sum(plan.alpha for plan in share_alpha(("errors", "ttft"), 0.0004)) <= 0.0004 + 1e-15
 
@@ -215,3 +216,20 @@ def test_feedback_joins_the_arm_of_its_request_once_and_an_unknown_one_is_told(t
     ]
     kept = [json.loads(line) for line in (tmp_path / "feedback.ndjson").read_text().splitlines()]
     assert [row["request_id"] for row in kept] == ["r", "old", "old"]
+
+
+def test_a_request_that_left_its_arm_is_told_by_its_last_attempt():
+    board = SampleBoard(lambda _: None)
+    first = record(outcome=OutcomeClass.OVERLOAD, final=False, arm=ArmKind.BASELINE)
+    board.observe(first)
+    board.observe(replace(first, index=1, final=True, role=Role.FAILOVER, outcome=OutcomeClass.OK))
+
+    _, samples = board.since(0)
+    assert [sample.values for sample in samples] == [{"failovers": 1.0, "rejected": 0.0}]
+    assert board.left(first.feature, 0.0) == (1, 1)
+    kept_away = replace(
+        first, request_id="r2", final=True, outcome=OutcomeClass.OK, reason="backup 1 of the hierarchy"
+    )
+    board.observe(kept_away)
+    board.observe(replace(kept_away, request_id="r3", reason="primary of the hierarchy"))
+    assert board.left(first.feature, 0.0) == (3, 2)

@@ -34,7 +34,7 @@ def test_the_documented_example_parses():
 
 def test_the_smallest_file_gets_every_default():
     spec = load_spec("migration: m\nfeatures: [f]\nincumbent: a\ncandidate: b\n", "m.yaml")
-    assert spec.rollout.guards == ("errors",)
+    assert spec.rollout.guards == ("errors", "failovers", "rejected")
     assert spec.rollout.bake_s == 600.0
     assert spec.capacity.lever is None
 

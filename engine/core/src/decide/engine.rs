@@ -97,7 +97,7 @@ impl Engine {
             feature.is_some_and(|feature| budget.is_over(feature.attempts.retry_ttl_s))
         });
         self.snapshot = Arc::new(snapshot);
-        self.close_latches();
+        self.close_latches(now);
     }
 
     /// Plans a request.
@@ -169,7 +169,7 @@ impl Engine {
         self.rooms.settle(ended, now);
         if seen.index == 0 && !matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin) {
             self.deposit(seen, now);
-            self.watch_candidate(seen);
+            self.watch_candidate(seen, now);
         }
     }
 
@@ -178,7 +178,7 @@ impl Engine {
         let snapshot = Arc::clone(&self.snapshot);
         self.book.tick(&snapshot, now);
         self.rooms.tick(now);
-        self.close_latches();
+        self.close_latches(now);
     }
 
     /// How much of its fullest allowance each endpoint that declares one uses, as a share.
@@ -283,34 +283,46 @@ impl Engine {
     }
 
     /// A candidate request that had to go to the incumbent says nothing about the candidate.
-    fn watch_candidate(&mut self, seen: &Observation) {
+    fn watch_candidate(&mut self, seen: &Observation, now: f64) {
         let Some(rollout) = rollout_of(&self.snapshot, &seen.feature) else {
             return;
         };
-        if seen.arm.kind == ArmKind::Candidate
+        let is_ours = seen.arm.kind == ArmKind::Candidate
             && seen.arm.name.as_ref() == Some(&rollout.migration)
-            && serves(&self.snapshot, &rollout.candidate, &seen.endpoint)
-        {
+            && serves(&self.snapshot, &rollout.candidate, &seen.endpoint);
+        if is_ours && !incumbent_fails(&self.snapshot, &mut self.book, &seen.feature, now) {
             let latch = self.latches.entry(seen.feature.clone()).or_insert_with(|| Latch::new(rollout));
             latch.observe(rollout, seen.class);
         }
-        self.close_latches();
+        self.close_latches(now);
     }
 
     /// Takes the share from every candidate none of whose endpoints may serve, whoever's traffic
-    /// opened their breakers.
-    fn close_latches(&mut self) {
+    /// opened their breakers, unless the incumbent fails too: then it is no fault of the candidate,
+    /// and its open breakers keep callers away as they do for everyone.
+    fn close_latches(&mut self, now: f64) {
         for (name, feature) in &self.snapshot.features {
             let Some(rollout) = feature.rollout.as_ref().filter(|rollout| rollout.share > 0.0) else {
                 continue;
             };
             let mut endpoints = candidate_endpoints(&self.snapshot, feature, rollout).peekable();
             let open = |one: &String| self.book.breakers.get(one).is_some_and(Breaker::is_open);
-            if endpoints.peek().is_some() && endpoints.all(open) {
+            let is_dead = endpoints.peek().is_some() && endpoints.all(open);
+            if is_dead && !incumbent_fails(&self.snapshot, &mut self.book, name, now) {
                 self.latches.entry(name.clone()).or_insert_with(|| Latch::new(rollout)).close();
             }
         }
     }
+}
+
+/// Whether no endpoint of the feature's own primary is well at this moment.
+fn incumbent_fails(snapshot: &Snapshot, book: &mut Book, feature: &str, now: f64) -> bool {
+    let primary = snapshot.features.get(feature).and_then(|feature| feature.hierarchy.first());
+    let pool = primary.and_then(|target| snapshot.pools.get(&target.pool));
+    let breakers = pool.into_iter().flat_map(|pool| &pool.endpoints);
+    breakers.fold(pool.is_some(), |all, name| {
+        all && book.breakers.get_mut(name).is_some_and(|breaker| breaker.is_failing(now))
+    })
 }
 
 /// The endpoints that the candidate may use.

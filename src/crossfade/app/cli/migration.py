@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, Quiet, StatePath
+from crossfade.app.cli.rehearse import rehearse
 
 app = typer.Typer(no_args_is_help=True, help="Move features through the playbook.")
 
@@ -176,10 +177,7 @@ def waive(  # noqa: PLR0913 - one parameter an option
     _print(record, f"{gate} waived by {person}; two people must", as_json=as_json)
 
 
-@app.command()
-def rehearse(file: Annotated[Path, typer.Argument(help="The migration file.")]) -> None:
-    """Run the whole playbook in virtual time (not available yet)."""
-    _fail(f"migration rehearse {file}: not available yet (hint: `crossfade demo` walks one live)", 2)
+app.command()(rehearse)
 
 
 def describe(found: dict[str, Any]) -> str:

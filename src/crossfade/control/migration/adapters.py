@@ -61,6 +61,14 @@ class BoardCounters:
                 return f"{feature}: more than {errors_at_most:.1%} of its callers see errors"
         return None
 
+    def incumbent_trouble(self, features: tuple[str, ...], at_most: float) -> str | None:
+        """See `CountersPort`."""
+        for feature in features:
+            served, left = self.board_of_samples.left(feature, self.clock() - BURN_OVER_S)
+            if served >= BURN_LEAST and left > at_most * served:
+                return f"{feature}: the incumbent leaves more than {at_most:.1%} to its backups"
+        return None
+
     async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """See `CountersPort`."""
         frozen = self.board_of_samples.freeze(features)

@@ -38,6 +38,7 @@ from crossfade.domain.overlay import FeatureOverlay
 
 ACTOR = "controller"
 LOGGED_COUNTS = 20  # lines of counts per bake: enough for a plot, few enough for weeks
+SHIELDED = 0.1  # of the incumbent's requests left to backups: its breaker opens about there
 VOID = "unknown"  # fingerprint of a candidate that is not in the config: matches no record
 
 
@@ -206,24 +207,34 @@ class Controller:
     def _observe(self, state: MigrationState, facts: Candidate, now: float) -> Observations:
         """The playbook's view of the world."""
         counters, features = self.ports.counters, state.spec.features
+        errors_at_most = state.spec.rollout.errors_at_most
         return Observations(
             fingerprint=facts.fingerprint,
             required_roles=facts.required_roles,
             gateways=counters.views(features),
             purchased_units=facts.purchased_units,
             lull=self.tally.lull(now),
-            incident=counters.incident(features, state.spec.rollout.errors_at_most),
+            incident=self._trouble(state, errors_at_most) or counters.incident(features, errors_at_most),
         )
 
     async def _facts(self, state: MigrationState, now: float) -> Candidate:
         """The candidate as configured now, and the live counts taken in."""
         counted, counts = self.ports.counters.since(self.tally.counted)
         sampled, samples = self.ports.counters.samples(self.tally.sampled)
+        if self._trouble(state, max(SHIELDED, state.spec.rollout.errors_at_most)) is not None:
+            # The busier arm's breaker opens first and shields it: what is counted now is no comparison.
+            counts, samples = [replace(count, first_hard=0, bad_units=0) for count in counts], []
         self.tally.take(state, News(counted, counts, sampled, samples), now)
         try:
             return await self.ports.candidate.look(state.spec)
         except LookupError:
             return Candidate((), VOID, (), None)
+
+    def _trouble(self, state: MigrationState, at_most: float) -> str | None:
+        """Why the incumbent is no control now; null at share 1, where there is none."""
+        if not 0.0 < state.share < 1.0:
+            return None
+        return self.ports.counters.incumbent_trouble(state.spec.features, at_most)
 
     async def _endpoints(self, state: MigrationState) -> tuple[str, ...]:
         try:

@@ -112,6 +112,11 @@ _ACTIONS: dict[str, type] = {
     "close": Close,
 }
 _NAMES = {cls: name for name, cls in _ACTIONS.items()}
+# Building an adapter costs a thousand times what using it does.
+_ADAPTERS: dict[str, TypeAdapter[Action]] = {name: TypeAdapter(cls) for name, cls in _ACTIONS.items()}
+_SPEC = TypeAdapter(MigrationSpec)
+_STAGES = TypeAdapter(tuple[StageCounts, ...])
+_FROZEN = TypeAdapter(Frozen)
 
 
 class HistoryError(ValueError):
@@ -136,11 +141,10 @@ def decode_action(payload: Mapping[str, Any]) -> Action:
     """
     fields = dict(payload)
     fields.pop("seen", None)
-    cls = _ACTIONS.get(str(fields.pop("action", "")))
-    if cls is None:
+    adapter = _ADAPTERS.get(str(fields.pop("action", "")))
+    if adapter is None:
         raise HistoryError(f"unknown action {payload.get('action')!r}")
-    action: Action = TypeAdapter(cls).validate_python(fields)
-    return action
+    return adapter.validate_python(fields)
 
 
 def identity(action: Action) -> tuple[object, ...]:
@@ -185,7 +189,7 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
     if state is None:
         if line.kind != Kind.STARTED:
             raise HistoryError(f"a migration's stream starts with {Kind.STARTED}, not {line.kind}")
-        spec: MigrationSpec = TypeAdapter(MigrationSpec).validate_python(line.payload["spec"])
+        spec = _SPEC.validate_python(line.payload["spec"])
         return MigrationState(spec, str(line.payload["salt"]), line.unix_s, line.actor, line.stream_seq)
     state = replace(state, last_seq=line.stream_seq)
     match line.kind:
@@ -194,10 +198,10 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
         case Kind.EFFECT:
             return _after_effect(state, line)
         case Kind.COUNTED:
-            stages = TypeAdapter(tuple[StageCounts, ...]).validate_python(line.payload["stages"])
+            stages = _STAGES.validate_python(line.payload["stages"])
             return replace(state, counts=stages) if line.payload["epoch"] == state.epoch else state
         case Kind.FROZEN:
-            frozen = TypeAdapter(Frozen).validate_python(line.payload["frozen"])
+            frozen = _FROZEN.validate_python(line.payload["frozen"])
             return replace(state, frozen=frozen) if line.payload["epoch"] == state.epoch else state
         case Kind.COMMAND:
             return _after_command(state, line)

@@ -113,6 +113,10 @@ class CountersPort(Protocol):
         """Why no share may be raised now although the candidate is not to blame."""
         ...
 
+    def incumbent_trouble(self, features: tuple[str, ...], at_most: float) -> str | None:
+        """Why the incumbent is no control now: it does not serve its requests itself. Else null."""
+        ...
+
     async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """What the incumbent does now; null while too little is known."""
         ...

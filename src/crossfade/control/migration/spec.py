@@ -27,6 +27,7 @@ from crossfade.domain.migration import (
 )
 
 DEFAULT_MARGINS = {"rubric": "5pt", "schema": "1pt", "refusals": "0.5pt"}
+DEFAULT_GUARDS = ("errors", "failovers", "rejected")
 DEFAULT_LATENCY = {"ttft_p50": "10%", "ttft_p90": "10%"}
 AVAILABLE_GUARDS = frozenset(KNOWN) - {"judge"}
 MOST_ALPHA = 0.1  # one equal candidate in ten rolled back: more is not a guard but noise
@@ -269,7 +270,7 @@ def _rollout(reader: Reader, value: Any) -> RolloutSpec:
         "errors_at_most",
     )
     section = reader.section(value, "rollout", known)
-    guards = reader.names(section, "guards", ("errors",), "rollout")
+    guards = reader.names(section, "guards", DEFAULT_GUARDS, "rollout")
     for guard in guards:
         if guard not in KNOWN:
             reader.blame("rollout.guards", f"unknown guard `{guard}`", f"known: {', '.join(KNOWN)}")

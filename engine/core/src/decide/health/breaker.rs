@@ -27,6 +27,10 @@ const FORGIVE_S: f64 = 60.0;
 /// Pushback when a provider says "too much" without saying until when: long enough to matter, short
 /// enough to wait out.
 pub const DEFAULT_PUSHBACK_MS: u64 = 1000;
+/// A healthy endpoint fails one request in hundreds: one in ten is an incident.
+const FAILING_ONE_OF: u32 = 10;
+/// Of the longest time open: the jitter and a probe come on top.
+const RECOVERING: f64 = 1.5;
 const LONGEST_PUSHBACK_S: f64 = 300.0;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -176,6 +180,15 @@ impl Breaker {
     pub fn failed_share(&mut self, now: f64) -> f64 {
         let (hard, total) = self.windows.last_mut().map_or((0, 0), |window| window.counts(now));
         f64::from(hard) / f64::from(total.max(1))
+    }
+
+    /// Not closed or only lately so again, or a tenth of its latest attempts failed or were refused as
+    /// full. "Lately": so long may another endpoint of the same incident stay open.
+    pub fn is_failing(&mut self, now: f64) -> bool {
+        let shortest = self.windows.first_mut().map_or((0, 0), |window| window.counts(now));
+        let fails = |(bad, total): (u32, u32)| bad > 0 && bad * FAILING_ONE_OF >= total;
+        let recovers = self.openings > 0 && now - self.changed_at < self.policy.long_open_s * RECOVERING;
+        !self.is_closed() || recovers || fails(shortest) || fails(self.load.counts(now))
     }
 
     /// First attempts of the longest window.

@@ -16,7 +16,7 @@ HARD_ALPHA = 0.001
 HARD_MARGIN, SOFT_MARGIN = 2.0, 1.5  # twice as many errors are few more; slow ones are a tenth of all
 SLOW_NULL = 1.1  # a limit cut from a sample is off by some per cent, in either direction
 
-HARD = ("errors", "schema", "refusals", "guardrail")
+HARD = ("errors", "failovers", "rejected", "schema", "refusals", "guardrail")
 LIMITED = ("ttft", "tpot", "cost")  # bad beyond a frozen quantile of the control
 SPARSE = ("judge", "thumbs")  # seen on few requests
 KNOWN = (*HARD, *LIMITED, *SPARSE)

@@ -18,7 +18,7 @@ import numpy as np
 
 from crossfade.control.evidence.scorers import not_refused, well_formed
 from crossfade.control.migration.guard.plans import LIMIT_QUANTILES
-from crossfade.domain.attempt import ArmKind, AttemptRecord, ErrorKind, OutcomeClass
+from crossfade.domain.attempt import ArmKind, AttemptRecord, ErrorKind, OutcomeClass, Role
 from crossfade.domain.migration import Frozen
 
 KEPT = 200_000  # samples a slow turn may be behind by: an hour at 50 requests a second
@@ -55,13 +55,15 @@ class SampleBoard:
     cursor: int = 0
     asked: OrderedDict[str, Sample] = field(default_factory=OrderedDict)
     control: dict[str, deque[Sample]] = field(default_factory=dict)
+    ends: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)  # records come in on other threads
 
     def observe(self, record: AttemptRecord) -> None:
-        """Take in an attempt: the arm's own first one."""
-        if record.index != 0 or record.arm in {ArmKind.SHADOW, ArmKind.PIN}:
+        """Take in an attempt: the arm's own first one, and a request's last."""
+        if record.arm in {ArmKind.SHADOW, ArmKind.PIN} or not (record.index == 0 or record.final):
             return
         usd = self.price(record) if record.usage is not None else None
+        values = values_of(record, usd) if record.index == 0 else {}
         sample = Sample(
             feature=record.feature,
             arm=record.arm,
@@ -69,12 +71,16 @@ class SampleBoard:
             share=record.share,
             unit=record.unit,
             unix_s=record.started_unix_ms / 1000,
-            values=values_of(record, usd),
+            values={**values, **ending_of(record)} if record.final else values,
         )
         with self.lock:
-            self.asked[record.request_id] = replace(sample, values={})
+            if record.index == 0:
+                self.asked[record.request_id] = replace(sample, values={})
             if len(self.asked) > REMEMBERED:
                 self.asked.popitem(last=False)
+            if record.final and record.arm in {ArmKind.MAIN, ArmKind.BASELINE}:
+                ends = self.ends.setdefault(record.feature, deque(maxlen=CONTROL_KEPT))
+                ends.append((sample.unix_s, is_left(record)))
             if record.arm in {ArmKind.MAIN, ArmKind.BASELINE}:
                 kept = self.control.setdefault(record.feature, deque(maxlen=CONTROL_KEPT))
                 kept.append(sample)
@@ -99,6 +105,12 @@ class SampleBoard:
                 fresh.append(sample)
             return self.cursor, fresh[::-1]
 
+    def left(self, feature: str, since_unix_s: float) -> tuple[int, int]:
+        """The incumbent's requests since then, and how many of them it did not serve itself."""
+        with self.lock:
+            ends = [left for unix_s, left in self.ends.get(feature, ()) if unix_s >= since_unix_s]
+        return len(ends), sum(ends)
+
     def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """Limits from the incumbent's latest requests; null while a feature has too few."""
         limits: dict[str, dict[str, float]] = {}
@@ -113,6 +125,25 @@ class SampleBoard:
                 if len(values) >= CONTROL_LEAST / 2:
                     limits[feature][name] = float(np.quantile(np.array(values), quantile))
         return Frozen(limits)
+
+
+def is_left(record: AttemptRecord) -> bool:
+    """Whether another target ended the request, be it that the first one's breaker kept it away.
+
+    The engine says so in its reason for a target that is not the hierarchy's first.
+    """
+    return record.role is Role.FAILOVER or record.caller_error or "backup" in record.reason
+
+
+def ending_of(record: AttemptRecord) -> dict[str, float]:
+    """How the request ended for its arm: left to another target or lost, refused as the caller's mistake.
+
+    Neither is an error the other guards see: a candidate that answers 503 or 429 to everybody is saved
+    by its backups, and one that answers 400 seems to have callers who err.
+    """
+    left = record.role is Role.FAILOVER or record.caller_error
+    mistake = record.outcome is OutcomeClass.CALLER and record.error_kind is not ErrorKind.CONTENT_FILTERED
+    return {"failovers": float(left and not mistake), "rejected": float(mistake)}
 
 
 def values_of(record: AttemptRecord, usd: float | None) -> dict[str, float]:

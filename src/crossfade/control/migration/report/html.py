@@ -1,23 +1,14 @@
-"""The report as one self-contained page: no script, no request to anywhere, plots as inline SVG."""
+"""The report as one self-contained page."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 720, 180, 48, 24
-STYLE = """
-:root{color-scheme:light dark;--line:#2563eb;--harm:#dc2626;--quiet:#6b7280;--rule:#d1d5db}
-body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .5rem;vertical-align:top;
-border-bottom:1px solid var(--rule);overflow-wrap:anywhere}.quiet{color:var(--quiet)}
-.pass{color:#15803d}.fail{color:#b91c1c}.inconclusive{color:#a16207}svg{width:100%;height:auto}
-details pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}
-"""
+from crossfade.control.migration.report.page import LEFT, WIDTH, moment, page, place, svg, table
 
 
 def render_report(report: dict[str, Any]) -> str:
@@ -27,7 +18,7 @@ def render_report(report: dict[str, Any]) -> str:
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>Features {escape(', '.join(spec['features']))}. State <b>{escape(report['state'])}</b>.</p>",
-        f"<p>Started {_time(report['started_unix_s'])} by {escape(report['started_by'])}.</p>",
+        f"<p>Started {moment(report['started_unix_s'])} by {escape(report['started_by'])}.</p>",
         "<h2>Measured</h2>",
         _facts(report["facts"]),
         "<h2>Share of the candidate over time</h2>",
@@ -40,15 +31,15 @@ def render_report(report: dict[str, Any]) -> str:
         "<h2>Evidence</h2>",
         *(_evidence(row) for row in report["evidence"]),
         "<h2>Log</h2>",
-        _table(
+        table(
             ("when", "what", "by", "why"),
-            [(_time(r["unix_s"]), r["what"], r["by"], f"{r['reason']} {r['detail']}") for r in report["log"]],
+            [
+                (moment(r["unix_s"]), r["what"], r["by"], f"{r['reason']} {r['detail']}")
+                for r in report["log"]
+            ],
         ),
     ]
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{escape(title)}</title><style>{STYLE}</style><body>{''.join(parts)}</body></html>"
-    )
+    return page(title, parts)
 
 
 def _facts(facts: dict[str, Any]) -> str:
@@ -60,7 +51,7 @@ def _facts(facts: dict[str, Any]) -> str:
         )
         for back in facts["rollbacks"]
     ]
-    return _table(("fact", "value"), rows)
+    return table(("fact", "value"), rows)
 
 
 def _plain(value: Any) -> str:
@@ -85,15 +76,9 @@ def _evidence(row: dict[str, Any]) -> str:
     signed = "signed" if row["valid"] else "SIGNATURE INVALID"
     head = (
         f"<b class={row['verdict']}>{row['verdict']}</b> {escape(row['kind'])} of {escape(row['subject'])} "
-        f"<span class=quiet>{_time(row['collected_unix_s'])}, {signed} by {escape(row['signer'])}</span>"
+        f"<span class=quiet>{moment(row['collected_unix_s'])}, {signed} by {escape(row['signer'])}</span>"
     )
     return f"<details><summary>{head}</summary><pre>{escape(json.dumps(row, indent=2))}</pre></details>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in row) for row in rows)
-    return f"<table><tr>{top}{body}</table>"
 
 
 def _share_plot(points: Sequence[dict[str, Any]], log: Sequence[dict[str, Any]]) -> str:
@@ -110,9 +95,9 @@ def _share_plot(points: Sequence[dict[str, Any]], log: Sequence[dict[str, Any]])
         f"<circle cx='{x:.1f}' cy='{y:.1f}' r=3 fill='var(--line)'>"
         f"<title>{escape(point['note'])}</title></circle>"
         for point in points
-        for x, y in [_place(point["unix_s"], point["share"], steps[0][0], end)]
+        for x, y in [place(point["unix_s"], point["share"], steps[0][0], end)]
     )
-    return _svg(steps, [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")], "share over time", marks)
+    return svg(steps, [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")], "share over time", marks)
 
 
 def _harm_plot(points: Sequence[dict[str, float]]) -> str:
@@ -127,40 +112,9 @@ def _harm_plot(points: Sequence[dict[str, float]]) -> str:
         for p in points
     ]
     limit = (0.0 - low) / (high - low)
-    y = _place(0.0, limit, 0.0, 1.0)[1]
+    y = place(0.0, limit, 0.0, 1.0)[1]
     line = (
         f"<line x1={LEFT} x2={WIDTH} y1='{y:.1f}' y2='{y:.1f}' stroke='var(--harm)' stroke-dasharray='4 3'/>"
     )
     ticks = [((power - low) / (high - low), f"1e{power}") for power in (-6, -3, 0, 3)]
-    return _svg(scaled, ticks, "evidence of harm over time", line)
-
-
-def _svg(
-    points: Sequence[tuple[float, float]], ticks: Sequence[tuple[float, str]], label: str, more: str
-) -> str:
-    first, last = points[0][0], points[-1][0]
-    path = " ".join(
-        f"{x:.1f},{y:.1f}" for x, y in (_place(when, value, first, last) for when, value in points)
-    )
-    rules = "".join(
-        f"<line x1={LEFT} x2={WIDTH} y1='{y:.1f}' y2='{y:.1f}' stroke='var(--rule)'/>"
-        f"<text x=0 y='{y + 4:.1f}' font-size=12 fill='currentColor'>{text}</text>"
-        for y, text in ((_place(0.0, value, 0.0, 1.0)[1], text) for value, text in ticks)
-    )
-    times = (
-        f"<text x={LEFT} y={HEIGHT} font-size=12 fill='currentColor'>{_time(first)}</text>"
-        f"<text x={WIDTH} y={HEIGHT} font-size=12 text-anchor=end fill='currentColor'>{_time(last)}</text>"
-    )
-    return (
-        f"<svg viewBox='0 0 {WIDTH + 8} {HEIGHT + 4}' role=img aria-label='{escape(label)}'>{rules}{times}"
-        f"<polyline points='{path}' fill=none stroke='var(--line)' stroke-width=2 />{more}</svg>"
-    )
-
-
-def _place(when: float, value: float, first: float, last: float) -> tuple[float, float]:
-    across = (when - first) / (last - first) if last > first else 0.0
-    return LEFT + across * (WIDTH - LEFT), 8 + (1.0 - value) * (HEIGHT - BOTTOM - 8)
-
-
-def _time(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return svg(scaled, ticks, "evidence of harm over time", line)

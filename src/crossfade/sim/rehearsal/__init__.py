@@ -1,0 +1,1 @@
+"""Rehearsal: the whole playbook in virtual time, over the production decisions and guards."""

@@ -1,0 +1,1 @@
+"""How the clouds of a rehearsal answer, and what goes wrong there."""

@@ -1,0 +1,1 @@
+"""Where a rehearsal's requests come from: recorded traces of any known form, or a synthetic day."""

@@ -1,0 +1,1 @@
+"""The deployment of a rehearsal: the parts behind the production controller, in memory."""

@@ -1,0 +1,234 @@
+"""The parts behind the controller: publisher, counters, people, and timers that virtual time rings."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossfade.config.features import Config
+from crossfade.control.evidence.fingerprint import fingerprint
+from crossfade.control.migration.adapters import BURN_LEAST, BURN_OVER_S, ConfigCandidate
+from crossfade.control.migration.drill import DrillParts
+from crossfade.control.migration.guard.samples import CONTROL_KEPT, Sample, SampleBoard
+from crossfade.control.migration.ports import Candidate, Ports
+from crossfade.domain.attempt import ArmCount
+from crossfade.domain.migration import Frozen, GatewayView, MigrationSpec
+from crossfade.domain.overlay import FeatureOverlay
+from crossfade.sim.rehearsal.world.evidence import RehearsedEvidence
+from crossfade.sim.rehearsal.world.gateway import VirtualGateway
+from crossfade.sim.rehearsal.world.log import ConflictError, MemoryLog
+from crossfade.sim.rehearsal.world.rows import (
+    BASELINE,
+    FAILOVER,
+    MAIN,
+    MINUTE_S,
+    OK,
+    Reading,
+    Rows,
+    counts_of,
+)
+
+GATEWAY = "gateway-1"
+SILENT_S = 0.5  # reports come every second
+QUARTER_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`ports.Published`: in virtual time every publication takes effect at once."""
+
+    version: int
+    missing: tuple[str, ...] = ()
+    verified: bool = True
+
+
+@dataclass(slots=True)
+class Timers:
+    """Collections that wait for virtual time."""
+
+    waiting: list[tuple[float, int, asyncio.Future[None]]] = field(default_factory=list)
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def due(self) -> float:
+        """When the next one rings."""
+        return self.waiting[0][0] if self.waiting else float("inf")
+
+    def ring(self, now: float) -> bool:
+        """Wake everyone whose time has come; whether there was someone."""
+        is_due = self.due() <= now
+        while self.waiting and self.waiting[0][0] <= now:
+            future = heapq.heappop(self.waiting)[2]
+            if not future.done():
+                future.set_result(None)
+        return is_due
+
+    async def wait(self, until: float) -> None:
+        """Sleep in virtual time."""
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self.waiting, (until, next(self.numbers), future))
+        await future
+
+
+@dataclass(slots=True)
+class Deployment:
+    """`ports.PublisherPort`, `CountersPort`, `CandidatePort`, `BundlePort` and the drill's `GatewayAdmin`."""
+
+    gateway: VirtualGateway
+    reading: Reading
+    timers: Timers = field(default_factory=Timers)
+    board: SampleBoard = field(default_factory=lambda: SampleBoard(lambda _: None))
+    counts: list[ArmCount] = field(default_factory=list)
+    bad_units: set[tuple[int, int, int, int]] = field(default_factory=set)
+    minute: int = -1
+    recent: deque[tuple[float, int, int, int, int]] = field(default_factory=deque)
+    control: deque[Rows] = field(default_factory=deque)
+    kept: int = 0
+    quarters: dict[int, int] = field(default_factory=dict)
+    incumbents: tuple[int, ...] = ()
+    evidence: RehearsedEvidence = field(init=False)
+
+    def __post_init__(self) -> None:
+        drill = DrillParts(self, self, self, self.clock, self.pause)
+        self.evidence = RehearsedEvidence(self.clock, self.pause, drill)
+
+    @property
+    def config(self) -> Config:
+        """The config that serves."""
+        return self.gateway.config
+
+    def clock(self) -> float:
+        """Unix seconds."""
+        return self.gateway.epoch_unix_s + self.gateway.now
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep in virtual time."""
+        await self.timers.wait(self.gateway.now + seconds)
+
+    def ports(self, log: MemoryLog) -> Ports:
+        """Everything the controller touches."""
+        candidate = ConfigCandidate(self, fingerprint)  # type: ignore[arg-type] # it reads `config` only
+        people = self.evidence
+        return Ports(
+            log, self, self, people, _Looked(candidate), people, people, self, self.clock, ConflictError
+        )
+
+    def observe(self, rows: Rows, draw: NDArray[np.float64]) -> None:
+        """What the gateways would have told control of these requests."""
+        minute = int(self.gateway.now // MINUTE_S)
+        if minute != self.minute:
+            self.minute, self.bad_units = minute, {u for u in self.bad_units if u[3] >= minute - 1}
+        self.counts += counts_of(rows, self.reading, self.bad_units)
+        for sample in self.reading.samples(rows, draw):
+            self.board.add(sample)
+        self.evidence.shadows.observe(rows, self.reading.features, self.gateway.epoch_unix_s)
+        if not rows.size:
+            return
+        control = rows[(rows["arm"] == MAIN) | (rows["arm"] == BASELINE)]
+        is_away = np.isin(control["first"], self.incumbents, invert=True)
+        left = int((is_away | (control["role"] == FAILOVER) | (control["caller_error"] > 0)).sum())
+        errors = int(rows["caller_error"].sum())
+        self.recent.append((self.gateway.now, int(rows.size), errors, int(control.size), left))
+        while self.recent and self.recent[0][0] < self.gateway.now - BURN_OVER_S:
+            self.recent.popleft()
+        self.control.append(
+            rows[((rows["arm"] == MAIN) | (rows["arm"] == BASELINE)) & (rows["first_class"] == OK)]
+        )
+        self.kept += self.control[-1].size
+        while self.kept - self.control[0].size > CONTROL_KEPT:
+            self.kept -= self.control.popleft().size
+        quarter = int(self.gateway.now // QUARTER_S)
+        self.quarters[quarter] = self.quarters.get(quarter, 0) + int(rows.size)
+
+    # PublisherPort
+    def overlays(self) -> Mapping[str, FeatureOverlay]:
+        """See `PublisherPort`."""
+        return dict(self.gateway.overlays)
+
+    async def publish(
+        self, change: dict[str, FeatureOverlay | None], *, actor: str, reason: str
+    ) -> Published:
+        """See `PublisherPort`."""
+        if actor and reason:
+            self.gateway.lay(change)
+        return Published(self.gateway.version)
+
+    # CountersPort
+    def views(self, features: tuple[str, ...]) -> tuple[GatewayView, ...]:
+        """See `CountersPort`."""
+        effects = tuple(effect for effect in self.gateway.effects() if effect.feature in features)
+        return (GatewayView(GATEWAY, SILENT_S, effects),)
+
+    def since(self, cursor: int) -> tuple[int, list[ArmCount]]:
+        """See `CountersPort`."""
+        return len(self.counts), self.counts[cursor:] if cursor >= 0 else []
+
+    def samples(self, cursor: int) -> tuple[int, list[Sample]]:
+        """See `CountersPort`."""
+        return self.board.since(cursor)
+
+    def incident(self, features: tuple[str, ...], errors_at_most: float) -> str | None:
+        """See `CountersPort`: as `adapters.BoardCounters`, over all features together."""
+        requests, errors = (sum(one[place] for one in self.recent) for place in (1, 2))
+        if requests >= BURN_LEAST and errors > errors_at_most * requests:
+            return f"{', '.join(features)}: more than {errors_at_most:.1%} of its callers see errors"
+        return None
+
+    def incumbent_trouble(self, features: tuple[str, ...], at_most: float) -> str | None:
+        """See `CountersPort`: as `adapters.BoardCounters`, over all features together."""
+        served, left = (sum(one[place] for one in self.recent) for place in (3, 4))
+        if served >= BURN_LEAST and left > at_most * served:
+            return f"{', '.join(features)}: the incumbent leaves more than {at_most:.1%} to its backups"
+        return None
+
+    async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
+        """See `CountersPort`."""
+        if not self.kept:
+            return None
+        # The control's own requests, in the form in which records of them are kept.
+        control = np.concatenate(self.control)[-CONTROL_KEPT:]
+        control["arm"], control["share"] = BASELINE, 0.0
+        for sample in self.reading.samples(control, np.zeros((control.size, 2))):
+            self.board.control.setdefault(sample.feature, deque(maxlen=CONTROL_KEPT)).append(sample)
+        frozen = self.board.freeze(features)
+        passed = [
+            count for quarter, count in self.quarters.items() if (quarter + 1) * QUARTER_S <= self.gateway.now
+        ]
+        if frozen is None or self.gateway.now < 86400.0:
+            return frozen
+        return replace(frozen, peak_per_s=max(passed) / QUARTER_S)
+
+    # BundlePort
+    async def write(self, migration: str, files: dict[str, str]) -> dict[str, str]:
+        """See `BundlePort`: a rehearsal has a report of its own."""
+        return dict.fromkeys(files, "") if migration else {}
+
+    # GatewayAdmin
+    def names(self) -> tuple[str, ...]:
+        """See `drill.GatewayAdmin`."""
+        return (GATEWAY,)
+
+    async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
+        """See `drill.GatewayAdmin`."""
+        if gateway == GATEWAY:
+            self.gateway.engine.kill(feature, is_killed)
+
+
+@dataclass(slots=True)
+class _Looked:
+    """The candidate of a config that does not change, looked up once."""
+
+    candidate: ConfigCandidate
+    found: Candidate | None = None
+
+    async def look(self, spec: MigrationSpec) -> Candidate:
+        """See `CandidatePort`."""
+        if self.found is None:
+            self.found = await self.candidate.look(spec)
+        return self.found

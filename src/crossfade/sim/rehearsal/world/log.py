@@ -1,0 +1,59 @@
+"""The event log in memory, with virtual time: what the controller writes before it acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class ConflictError(Exception):
+    """The stream is not at the expected place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """See `control.migration.ports.LoggedLine`."""
+
+    seq: int
+    stream: str
+    stream_seq: int
+    kind: str
+    payload: dict[str, Any]
+    actor: str
+    reason: str
+    unix_s: float
+
+
+@dataclass(slots=True)
+class MemoryLog:
+    """`ports.EventLogPort` of one migration."""
+
+    clock: Callable[[], float]
+    lines: list[Line] = field(default_factory=list)
+
+    async def append(
+        self,
+        stream: str,
+        kind: str,
+        payload: dict[str, Any],
+        *,
+        actor: str,
+        reason: str,
+        expected_seq: int | None = None,
+    ) -> Line:
+        """See `EventLogPort`."""
+        number = len(self.lines)
+        if expected_seq is not None and expected_seq != number:
+            raise ConflictError(f"{stream} is at {number}, not {expected_seq}")
+        line = Line(number + 1, stream, number + 1, str(kind), payload, actor, reason, self.clock())
+        self.lines.append(line)
+        return line
+
+    async def read(self, stream: str | None = None, after: int = 0) -> Sequence[Line]:
+        """See `EventLogPort`."""
+        return [line for line in self.lines[after:] if stream is None or line.stream == stream]
+
+    async def acquire_lease(self, name: str, holder: str, ttl_s: float) -> bool:
+        """See `EventLogPort`: nobody else is there."""
+        return bool(name and holder and ttl_s)
