@@ -166,7 +166,7 @@ async fn send(
     request: Request<Full<Bytes>>,
     within: Duration,
 ) -> Result<Response<hyper::body::Incoming>, String> {
-    let answer = tokio::time::timeout(within, shared.clients.client(CONNECT_MS).request(request))
+    let answer = tokio::time::timeout(within, shared.clients.send(request, CONNECT_MS))
         .await
         .map_err(|_| "control did not answer in time".to_owned())?
         .map_err(|error| error.to_string())?;

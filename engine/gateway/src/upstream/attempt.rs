@@ -180,10 +180,10 @@ impl Attempt {
             .body(Full::new(Bytes::from(call.body)))
             .map_err(|error| failure(ErrorKind::Config, format!("the request cannot be built: {error}")))?;
         self.warnings = call.warnings;
-        let client = job.shared.clients.client(job.decision.deadlines.connect_ms);
         let (deadlines, backups) = (&job.decision.deadlines, job.decision.candidates.len() > 1);
         let deadline = Timers::header(job.remaining(), deadlines, job.facts.stream, backups);
-        let answer = tokio::time::timeout(deadline, client.request(request)).await;
+        let sending = job.shared.clients.send(request, deadlines.connect_ms);
+        let answer = tokio::time::timeout(deadline, sending).await;
         self.header_ms = Some(self.took_ms());
         let answer = answer
             .map_err(|_| {

@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use http_body_util::Full;
-use hyper::Response;
 use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::shared::lock;
 
 use super::attempt::failure;
+use super::reuse::{Remembering, Served, was_stale};
 
-pub type UpstreamClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type UpstreamClient = Client<Remembering<HttpsConnector<HttpConnector>>, Full<Bytes>>;
 
 /// Idle connections are dropped before the clouds' own 60 s limits close them under us.
 const IDLE: Duration = Duration::from_secs(50);
@@ -42,8 +43,28 @@ impl Clients {
         Ok(Self { tls, by_connect_ms: Mutex::new(HashMap::new()) })
     }
 
+    /// Sends a request whose connect (TCP and TLS) ends within `connect_ms`; once more over another
+    /// connection when a kept one was closed under it.
+    ///
+    /// # Errors
+    /// No connection, or one that ended before the answer's head.
+    pub async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        connect_ms: u64,
+    ) -> Result<Response<Incoming>, Error> {
+        let client = self.client(connect_ms);
+        let again = request.clone();
+        let answer = match client.request(request).await {
+            Err(error) if was_stale(&error) => client.request(again).await?,
+            answer => answer?,
+        };
+        Served::note(&answer);
+        Ok(answer)
+    }
+
     /// The client whose connects (TCP and TLS) end within `connect_ms`.
-    pub fn client(&self, connect_ms: u64) -> UpstreamClient {
+    fn client(&self, connect_ms: u64) -> UpstreamClient {
         lock(&self.by_connect_ms).entry(connect_ms).or_insert_with(|| self.build(connect_ms)).clone()
     }
 
@@ -60,7 +81,7 @@ impl Clients {
         Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .build(connector)
+            .build(Remembering(connector))
     }
 }
 

@@ -3,5 +3,6 @@
 pub mod attempt;
 pub mod connect;
 mod record;
+mod reuse;
 pub mod sign;
 mod timers;
