@@ -21,7 +21,7 @@ features: [recap]
 incumbent: old
 candidate: new
 compliance: {signoffs: [legal]}
-rollout: {stages: [1%, 25%, 100%], bake: 10s, soak: 10s, at_least: 20, weak_up_to: 100%}
+rollout: {guards: [errors], stages: [1%, 25%, 100%], bake: 10s, soak: 10s, at_least: 20, weak_up_to: 100%}
 """
 
 
@@ -106,7 +106,7 @@ async def test_a_gateway_that_does_not_follow_makes_rollback_fail_loudly(world, 
 async def test_wrong_use_is_2_and_a_no_is_1_each_with_a_hint(world, cli, monkeypatch):
     refused = await cli(migration.app, "start", "bad.yaml")
     assert refused.exit_code == 2
-    assert "bad.yaml:6:36 rollout.bake" in refused.output
+    assert "bad.yaml:6:54 rollout.bake" in refused.output
     assert (await cli(migration.app, "start", "none.yaml")).exit_code == 2
     assert (await cli(migration.app, "status", "unknown")).exit_code == 2
     await cli(migration.app, "start", "move.yaml")
@@ -115,6 +115,6 @@ async def test_wrong_use_is_2_and_a_no_is_1_each_with_a_hint(world, cli, monkeyp
     assert "hint" in again.output
     assert (await cli(migration.app, "advance", "move")).exit_code == 1
     assert (await cli(migration.app, "waive", "move")).exit_code == 2
-    assert "not available yet" in (await cli(migration.app, "rehearse", "x.yaml")).output
+    assert (await cli(migration.app, "rehearse", "none.yaml")).exit_code == 2
     monkeypatch.setenv("CROSSFADE_API_TOKEN", "wrong")
     assert (await cli(migration.app, "hold", "move")).exit_code == 1
