@@ -24,7 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-BINARY = Path(os.environ.get("CF_BIN", ROOT / "target/ci/crossfade-gateway"))
+BINARY = ROOT / "target/release/crossfade-gateway"
 TOKEN = "bench"  # noqa: S105 - a loopback process of this run
 
 
