@@ -18,12 +18,13 @@ from crossfade.control.migration.adapters import BURN_LEAST, BURN_OVER_S, Config
 from crossfade.control.migration.drill import DrillParts
 from crossfade.control.migration.guard.samples import CONTROL_KEPT, Sample, SampleBoard
 from crossfade.control.migration.ports import Candidate, Ports
+from crossfade.control.store.eventlog import ConflictError
 from crossfade.domain.attempt import ArmCount
 from crossfade.domain.migration import Frozen, GatewayView, MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
 from crossfade.sim.rehearsal.world.evidence import RehearsedEvidence
 from crossfade.sim.rehearsal.world.gateway import VirtualGateway
-from crossfade.sim.rehearsal.world.log import ConflictError, MemoryLog
+from crossfade.sim.rehearsal.world.log import MemoryLog
 from crossfade.sim.rehearsal.world.rows import (
     BASELINE,
     FAILOVER,

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class ConflictError(Exception):
-    """The stream is not at the expected place."""
+from crossfade.control.store.eventlog import ConflictError
 
 
 @dataclass(frozen=True, slots=True)
