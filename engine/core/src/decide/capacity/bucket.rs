@@ -33,9 +33,9 @@ impl Bucket {
         self.at = self.at.max(now);
     }
 
-    /// The share in use if `amount` were taken now.
-    pub(super) fn used_with(&self, amount: f64) -> f64 {
-        (self.size - self.level + self.bounded(amount)) / self.size
+    /// The share in use.
+    pub(super) fn used(&self) -> f64 {
+        (self.size - self.level) / self.size
     }
 
     /// Seconds until `amount` fits below `limit`. One larger than the bucket waits until it is nearly
@@ -97,10 +97,10 @@ mod tests {
         let mut bucket = Bucket::new(60.0, 100.0, 0.0);
         bucket.take(50.0);
         bucket.settle(50.0, 20.0);
-        assert!((bucket.used_with(0.0) - 0.2).abs() < 1e-9);
+        assert!((bucket.used() - 0.2).abs() < 1e-9);
 
         bucket.settle(0.0, 30.0);
 
-        assert!((bucket.used_with(0.0) - 0.5).abs() < 1e-9);
+        assert!((bucket.used() - 0.5).abs() < 1e-9);
     }
 }

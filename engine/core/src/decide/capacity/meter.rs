@@ -106,7 +106,7 @@ impl Meter {
     /// The share in use, of whichever allowance is fullest.
     pub(super) fn used(&mut self, now: f64) -> f64 {
         self.learn(now);
-        let buckets = self.buckets_with((0.0, 0.0)).map(|(bucket, _)| bucket.used_with(0.0));
+        let buckets = self.buckets_with((0.0, 0.0)).map(|(bucket, _)| bucket.used());
         buckets.fold(self.used_places(0), f64::max)
     }
 
