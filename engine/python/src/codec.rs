@@ -64,6 +64,7 @@ pub(crate) fn decode_answer(dialect: &str, frames: &str, body: &[u8], cut: usize
         "reasoning": answer.reasoning(), "tool_calls": calls, "extras": extras,
         "stop": answer.stop.as_ref().map(|(reason, raw)| json!({"reason": format!("{reason:?}"), "raw": raw})),
         "usage": answer.usage, "served_tier": tier, "frames": decoder.frames(), "skipped": skipped,
+        "unknown": decoder.oddities().unknown,
         "hidden_reasoning": answer.blocks.iter().any(is_hidden),
         "error": error,
     });

@@ -12,7 +12,7 @@ from typing import Any
 
 from callers import Seen
 
-from crossfade.app.wire.check import ERROR_CLASSES, EXCLUDES_CACHED, EXCLUDES_THINKING
+from crossfade.app.wire.check import ERROR_CLASSES, EXCLUDES_CACHED, EXCLUDES_THINKING, thought_outside
 from crossfade.app.wire.exchange import Exchange
 
 # A provider's word -> what it means.
@@ -141,7 +141,9 @@ def _usage(exchange: Exchange, seen: Seen) -> Iterator[str]:
     if expect.get("output_tokens") is not None:
         thinking = expect.get("thought_tokens") or 0 if dialect in EXCLUDES_THINKING else 0
         wanted = expect["output_tokens"] + thinking
-        if seen.output_tokens not in {wanted, expect["output_tokens"] if _inside(exchange.body) else wanted}:
+        outside = thought_outside(exchange.body) if dialect == "openai_chat" else 0
+        right = {wanted, wanted + outside, expect["output_tokens"] if _inside(exchange.body) else wanted}
+        if seen.output_tokens not in right:
             yield f"output tokens: expected {wanted}, seen {seen.output_tokens}"
 
 

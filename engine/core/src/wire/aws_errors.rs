@@ -98,7 +98,11 @@ pub fn exception(frame: &Frame<'_>) -> UpstreamError {
 /// The frame is an exception; its name decides what it means.
 pub fn payload<'a>(frame: &Frame<'a>) -> Result<&'a [u8], UpstreamError> {
     match frame.header(":message-type") {
-        None | Some("event") => Ok(frame.payload),
+        None | Some("event") => {
+            let part =
+                frame.header(":event-type").is_none_or(|name| name.eq_ignore_ascii_case("PayloadPart"));
+            Ok(if part { frame.payload } else { &[] }) // another event holds none of them
+        }
         Some(_) => Err(exception(frame)),
     }
 }

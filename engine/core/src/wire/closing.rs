@@ -16,6 +16,13 @@ pub fn upstream_error(kind: ErrorKind, http_status: Option<u16>, detail: &str) -
     UpstreamError { kind, detail: redact(detail), http_status, pushback_ms: None }
 }
 
+/// What an answer held that could not be read, or is not known here, and was passed over.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Oddities {
+    pub unreadable: u64,
+    pub unknown: u64,
+}
+
 /// The state of one answer, from its first to its last event.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
@@ -23,6 +30,7 @@ pub(crate) struct Closing {
     stop: Option<StopReason>,
     usage: Option<Usage>,
     malformed_in_a_row: u32,
+    odd: Oddities,
     ended: bool,
     failed: bool,
 }
@@ -55,10 +63,17 @@ impl Closing {
                 self.usage = Some(*usage);
                 return;
             }
-            StreamEvent::Stop { reason, .. } => {
+            StreamEvent::Start { id, model } => {
+                // Some servers open with empty names and say them later.
+                let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+                out.push(StreamEvent::Start { id: named(id), model: named(model) });
+                return;
+            }
+            StreamEvent::Stop { reason, raw } => {
                 if self.stop.replace(*reason).is_some() {
                     return;
                 }
+                self.odd.unknown += u64::from(*reason == StopReason::Unknown && !raw.is_empty());
             }
             StreamEvent::Text(text) | StreamEvent::Refusal(text) | StreamEvent::Reasoning(text)
                 if text.is_empty() =>
@@ -77,7 +92,12 @@ impl Closing {
         self.malformed_in_a_row = 0;
     }
 
+    pub(crate) fn oddities(&self) -> Oddities {
+        self.odd
+    }
+
     fn malformed(&mut self, detail: &str, out: &mut Vec<StreamEvent>) {
+        self.odd.unreadable += 1;
         self.malformed_in_a_row += 1;
         if self.malformed_in_a_row > 1 {
             let detail = format!("two unreadable events in a row: {detail}");
@@ -141,6 +161,12 @@ impl Sink<'_> {
         self.closing.push(event, self.out);
     }
 
+    /// An event of a type that is not known here: harmless, and counted.
+    pub(crate) fn unknown(&mut self) {
+        self.closing.odd.unknown += 1;
+        self.say(StreamEvent::Ping);
+    }
+
     pub(crate) fn fail(&mut self, kind: ErrorKind, detail: &str) {
         self.closing.fail(upstream_error(kind, None, detail), self.out);
     }
@@ -176,17 +202,10 @@ impl Sink<'_> {
         }
     }
 
-    /// The JSON of one event; `None` after counting it as unreadable.
+    /// The JSON of one event; `None` where it is none.
     pub(crate) fn event_json(&mut self, data: &[u8]) -> Option<Value> {
-        match serde_json::from_slice(data) {
-            Ok(value) => {
-                self.closing.readable();
-                Some(value)
-            }
-            Err(error) => {
-                self.say(StreamEvent::Malformed(error.to_string()));
-                None
-            }
-        }
+        let value = serde_json::from_slice(data).ok()?;
+        self.closing.readable();
+        Some(value)
     }
 }

@@ -5,11 +5,11 @@ use crate::domain::outcome::ErrorKind;
 use crate::domain::snapshot::Dialect;
 use crate::domain::stream::StreamEvent;
 
-use super::closing::{Closing, Sink, upstream_error};
+use super::closing::{Closing, Oddities, Sink, upstream_error};
 use super::framing::aws_eventstream::{self, Frame};
 use super::framing::{lines, sse};
 use super::reader::{Reader, Shown, reader};
-use super::{aws_errors, bedrock_invoke, sniff};
+use super::{aws_errors, bedrock_invoke, mend, sniff};
 
 /// The largest plain answer.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -138,6 +138,12 @@ impl Decoder {
         self.state.raw.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// What was passed over so far.
+    #[must_use]
+    pub fn oddities(&self) -> Oddities {
+        self.state.closing.oddities()
+    }
+
     /// Events with data seen so far, an end marker included.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -152,7 +158,7 @@ impl Decoder {
         held.extend_from_slice(bytes);
         let head = std::mem::take(held);
         if self.settle(&head, false) {
-            self.split(&head, out);
+            self.split(sniff::unmarked(&head), out);
         } else if let Splitter::Unsure(held) = &mut self.splitter {
             *held = head;
         }
@@ -196,7 +202,7 @@ impl Decoder {
         if let Splitter::Unsure(held) = &mut self.splitter {
             let head = std::mem::take(held);
             self.settle(&head, true);
-            self.split(&head, out);
+            self.split(sniff::unmarked(&head), out);
         }
         let state = &mut self.state;
         if state.closing.is_ended() {
@@ -207,10 +213,7 @@ impl Decoder {
             Splitter::Unsure(_) => {}
             Splitter::Whole(held) => {
                 let body = std::mem::take(held);
-                state.reader.answer(&body, &mut Sink { closing: &mut state.closing, out });
-                if let (Some(raw), false) = (&mut state.raw, state.closing.is_failed()) {
-                    *raw = state.reader.rewritten().unwrap_or(body);
-                }
+                state.document(body, out);
             }
             Splitter::Sse(splitter) => splitter.finish(|event| state.sse_event(&event, out)),
             Splitter::Frames(splitter) => whole = !splitter.is_inside_frame(),
@@ -260,6 +263,20 @@ impl Inner {
 }
 
 impl State {
+    /// A plain answer. One that is a document a line after all is read as the events they are.
+    fn document(&mut self, body: Vec<u8>, out: &mut Vec<StreamEvent>) {
+        let body = mend::mended(&body).unwrap_or(body);
+        if let Some(documents) = mend::documents(&body) {
+            self.raw = None;
+            documents.iter().for_each(|document| self.event(b"", document.get().as_bytes(), b"", out));
+            return;
+        }
+        self.reader.answer(&body, &mut Sink { closing: &mut self.closing, out });
+        if let (Some(raw), false) = (&mut self.raw, self.closing.is_failed()) {
+            *raw = self.reader.rewritten().unwrap_or(body);
+        }
+    }
+
     fn sse_event(&mut self, event: &sse::Event<'_>, out: &mut Vec<StreamEvent>) {
         match event.data {
             Some(data) => self.event(event.name, data, event.raw, out),
@@ -272,16 +289,21 @@ impl State {
     }
 
     fn event(&mut self, name: &[u8], data: &[u8], raw: &[u8], out: &mut Vec<StreamEvent>) {
+        let data = data.trim_ascii();
         if self.closing.is_ended() {
             return;
         }
+        if mend::says_nothing(data) {
+            // A keep-alive in a form that clients of no dialect expect: it stays here.
+            return self.closing.push(StreamEvent::Ping, out);
+        }
         self.frames += 1;
         let mut sink = Sink { closing: &mut self.closing, out };
-        let hidden = match self.reader.event(name, data, &mut sink) {
-            Shown::Unusable => true,
-            Shown::UsageOnly => self.strip_usage,
-            Shown::Yes => false,
-        };
+        let shown = self.reader.event(name, data, &mut sink);
+        if shown == Shown::Unreadable {
+            return self.unreadable(name, data, out);
+        }
+        let hidden = shown == Shown::Unusable || (shown == Shown::UsageOnly && self.strip_usage);
         if hidden || self.closing.is_failed() {
             return;
         }
@@ -289,6 +311,23 @@ impl State {
             Some(data) => self.keep(&sse::encode_event(&data)),
             None => self.keep(raw),
         }
+    }
+
+    /// An event that is no JSON, or none of this dialect: read once more without what only its
+    /// strings have wrong, else counted and left out.
+    fn unreadable(&mut self, name: &[u8], data: &[u8], out: &mut Vec<StreamEvent>) {
+        if let Some(mended) = mend::mended(data) {
+            let mut sink = Sink { closing: &mut self.closing, out };
+            if self.reader.event(name, &mended, &mut sink) == Shown::Yes {
+                let data = self.reader.rewritten().unwrap_or(mended);
+                return self.keep(&sse::encode_event(&data));
+            }
+        }
+        let detail = match serde_json::from_slice::<serde::de::IgnoredAny>(data) {
+            Ok(_) => "the event has not this dialect's form".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.closing.push(StreamEvent::Malformed(detail), out);
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -306,9 +345,12 @@ impl State {
             Some("event") => {}
             Some(_) => return self.closing.fail(aws_errors::exception(frame), out),
         }
+        let name = frame.header(":event-type").unwrap_or("");
         if !chunks {
-            let name = frame.header(":event-type").unwrap_or("");
             return self.event(name.as_bytes(), frame.payload, b"", out);
+        }
+        if !name.is_empty() && name != "chunk" {
+            return Sink { closing: &mut self.closing, out }.unknown(); // none of the model's
         }
         match bedrock_invoke::chunk(frame.payload) {
             Ok(data) => {

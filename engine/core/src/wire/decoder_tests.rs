@@ -246,3 +246,50 @@ fn said(events: &[StreamEvent]) -> String {
     };
     events.iter().filter_map(text).collect()
 }
+
+#[test]
+fn a_call_without_an_id_gets_one_that_its_caller_sees_too() {
+    let text = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n\n\
+data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"\",\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}}]}\n\n";
+    let (events, raw) = decode(CHAT_SSE, &[text.as_bytes()]);
+    let ids: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            StreamEvent::ToolStart { id, .. } => Some(id.clone()),
+            _ => None,
+        })
+        .collect();
+    let raw = String::from_utf8(raw).unwrap();
+
+    assert_eq!(ids.len(), 2, "{events:?}");
+    assert_ne!(ids[0], ids[1]);
+    assert!(ids.iter().all(|id| raw.contains(&format!("\"id\":\"{id}\""))), "{raw}");
+}
+
+#[test]
+fn thinking_that_only_the_total_counts_is_output() {
+    let usage = |text: &str| {
+        let body = format!(
+            "{{\"choices\":[{{\"message\":{{\"content\":\"x\"}},\"finish_reason\":\"stop\"}}],\"usage\":{text}}}"
+        );
+        let (events, _) = decode(CHAT_WHOLE, &[body.as_bytes()]);
+        events.iter().find_map(|event| match event {
+            StreamEvent::Usage(usage) => Some((usage.output, usage.reasoning)),
+            _ => None,
+        })
+    };
+    for (text, wanted) in [
+        ("{\"prompt_tokens\":35,\"completion_tokens\":12,\"total_tokens\":109}", (74, 62)),
+        (
+            "{\"prompt_tokens\":35,\"completion_tokens\":12,\"total_tokens\":109,\"completion_tokens_details\":{\"reasoning_tokens\":62}}",
+            (74, 62),
+        ),
+        (
+            "{\"prompt_tokens\":35,\"completion_tokens\":12,\"total_tokens\":47,\"completion_tokens_details\":{\"reasoning_tokens\":7}}",
+            (12, 7),
+        ),
+        ("{\"prompt_tokens\":35,\"completion_tokens\":12}", (12, 0)),
+    ] {
+        assert_eq!(usage(text), Some(wanted), "{text}");
+    }
+}

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A string; anything else reads as absent.
 pub(crate) fn string<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
@@ -57,9 +58,23 @@ pub(crate) fn items<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'
     value.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
+/// A call's arguments given as a value, as text; none are an empty object.
+pub(crate) fn json_or_empty(value: Option<&Value>) -> String {
+    value.filter(|value| !value.is_null()).map_or_else(|| "{}".to_owned(), Value::to_string)
+}
+
 /// The index field `name`; 0 where it is missing.
 pub(crate) fn index(value: &Value, name: &str) -> u32 {
     value.get(name).and_then(as_count).and_then(|i| u32::try_from(i).ok()).unwrap_or(0)
+}
+
+/// An id for a call that came without one: told apart from those of other answers by the answer's
+/// own id, because a conversation may hold the calls of many.
+pub(crate) fn call_id(answer: Option<&str>, index: u32) -> String {
+    match answer.filter(|id| !id.is_empty()) {
+        Some(answer) => format!("call_{:012x}_{index}", xxh3_64(answer.as_bytes()) & 0xffff_ffff_ffff),
+        None => format!("call_{index}"),
+    }
 }
 
 /// A value of type `T`; one of another form reads as absent.

@@ -11,6 +11,7 @@ pub mod embeddings;
 pub mod framing;
 pub mod gemini;
 pub mod loose;
+mod mend;
 pub mod openai_chat;
 pub mod openai_responses;
 mod phrases;
@@ -22,4 +23,5 @@ mod steering;
 pub mod tgi;
 pub mod translate;
 
+pub use closing::Oddities;
 pub use decoder::{DecodeAs, Decoder, Framing, RawMode};

@@ -15,7 +15,10 @@ pub(crate) enum Shown {
     Yes,
     /// Only usage: left out where only we asked for it.
     UsageOnly,
+    /// Nothing a caller may see: an error, or a mark of another dialect.
     Unusable,
+    /// No JSON, or none of this dialect; nothing has been said of it.
+    Unreadable,
 }
 
 /// Reads one answer of one dialect; it may remember what the answer said so far.

@@ -9,10 +9,19 @@ use super::decoder::Framing;
 /// The names with which a line of an event stream can begin.
 const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const GZIP: &[u8] = b"\x1f\x8b";
+
+/// `head` without a byte order mark, which no reader of JSON or of events expects.
+pub(crate) fn unmarked(head: &[u8]) -> &[u8] {
+    head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head)
+}
 
 /// The framing of an answer that begins with `head`; `None` until enough of it is there.
 pub(crate) fn framing_of(asked: Framing, dialect: Dialect, head: &[u8]) -> Option<Framing> {
-    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
+    if BYTE_ORDER_MARK.starts_with(head) {
+        return None;
+    }
+    let head = unmarked(head).trim_ascii_start();
     let first = *head.first()?;
     if asked == Framing::Sse || asked == Framing::Whole {
         // No text begins with a zero; a frame's length always does.
@@ -22,14 +31,16 @@ pub(crate) fn framing_of(asked: Framing, dialect: Dialect, head: &[u8]) -> Optio
     } else if first == 0 {
         return Some(asked);
     }
-    if matches!(first, b'{' | b'[' | b'<') {
+    if matches!(first, b'{' | b'[' | b'<') || head.starts_with(GZIP) {
         return Some(Framing::Whole);
     }
     if FIELDS.iter().any(|name| head.starts_with(name)) {
         return Some(Framing::Sse);
     }
     let undecided = FIELDS.iter().any(|name| name.starts_with(head));
-    (!undecided).then_some(asked)
+    // Text where frames were asked for is a proxy's word, not a frame with a wrong sum.
+    let text = if matches!(asked, Framing::Sse | Framing::Whole) { asked } else { Framing::Whole };
+    (!undecided).then_some(text)
 }
 
 fn frames_of(dialect: Dialect) -> Framing {
@@ -58,9 +69,12 @@ mod tests {
             (Whole, b"event: x", Some(Sse)),
             (Whole, b"error: no", Some(Whole)),
             (Whole, b"\r\n", None),
+            (Sse, b"\xef\xbb", None),
+            (Sse, b"\x1f\x8b\x08", Some(Whole)),
             (Whole, b"\0\0\x01", Some(AwsEvents)),
             (AwsBytes, b"\0\0\x01", Some(AwsBytes)),
             (AwsBytes, b"{\"choices\"", Some(Whole)),
+            (AwsEvents, b"upstream connect error", Some(Whole)),
         ] {
             assert_eq!(framing_of(asked, Dialect::BedrockConverse, head), found, "{asked:?} {head:?}");
         }

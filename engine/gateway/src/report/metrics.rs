@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossfade_core::domain::attempt::AttemptRecord;
+use crossfade_core::wire::Oddities;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -33,6 +34,12 @@ struct EndpointLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OddityLabels {
+    endpoint: String,
+    what: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FeatureLabels {
     feature: String,
 }
@@ -43,6 +50,7 @@ pub struct Metrics {
     registry: Registry,
     attempts: Family<AttemptLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
+    oddities: Family<OddityLabels, Counter>,
     first_content: Family<EndpointLabels, Histogram>,
     duration: Family<EndpointLabels, Histogram>,
     breaker_share: Family<EndpointLabels, FloatGauge>,
@@ -72,6 +80,7 @@ impl Metrics {
             registry: Registry::default(),
             attempts: Family::default(),
             requests: Family::default(),
+            oddities: Family::default(),
             first_content: Family::new_with_constructor(seconds),
             duration: Family::new_with_constructor(seconds),
             breaker_share: Family::default(),
@@ -85,6 +94,11 @@ impl Metrics {
         let r = &mut made.registry;
         r.register("crossfade_attempts", "Attempts by role and outcome", made.attempts.clone());
         r.register("crossfade_requests", "Requests by what the caller got", made.requests.clone());
+        r.register(
+            "crossfade_oddities",
+            "Events of answers that could not be read, or are not known, and were passed over",
+            made.oddities.clone(),
+        );
         r.register(
             "crossfade_first_content_seconds",
             "Attempt start to first content",
@@ -146,6 +160,16 @@ impl Metrics {
         if record.is_final && !copy {
             let result = if record.caller_error { "error" } else { "served" };
             self.request(&record.feature, result);
+        }
+    }
+
+    /// What an endpoint's answer held that was passed over.
+    pub fn passed_over(&self, endpoint: &str, odd: Oddities) {
+        for (what, count) in [("unreadable", odd.unreadable), ("unknown", odd.unknown)] {
+            if count > 0 {
+                let labels = OddityLabels { endpoint: endpoint.to_owned(), what };
+                self.oddities.get_or_create(&labels).inc_by(count);
+            }
         }
     }
 

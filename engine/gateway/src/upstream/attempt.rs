@@ -337,6 +337,10 @@ impl Attempt {
             return;
         }
         self.body = None;
+        if let Some(decoder) = &self.decoder {
+            let endpoint = &self.ticket.candidate.endpoint;
+            self.job.shared.reports.metrics.passed_over(endpoint, decoder.oddities());
+        }
         let class = error.as_ref().map_or(OutcomeClass::Ok, |error| error.kind.class());
         let observation = Observation {
             feature: self.job.facts.feature.clone(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,7 +77,7 @@ def _refusal(exchange: Exchange, expect: dict[str, Any]) -> Iterator[str]:
 
 def _answer(exchange: Exchange, dialect: str, seen: dict[str, Any]) -> Iterator[str]:
     expect = exchange.expect or {}
-    values = _seen_values(dialect, seen)
+    values = _seen_values(dialect, seen, exchange)
     if values["events"] is not None:
         values["events"] += _marker(dialect, exchange.body, seen)
     for name, value in values.items():
@@ -86,7 +87,7 @@ def _answer(exchange: Exchange, dialect: str, seen: dict[str, Any]) -> Iterator[
     yield from _ending(expect, seen)
 
 
-def _seen_values(dialect: str, seen: dict[str, Any]) -> dict[str, Any]:
+def _seen_values(dialect: str, seen: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
     """What was read, in the words of `expect`."""
     usage = seen["usage"] or {}
     kinds = {extra.get("type") for extra in seen["extras"]}
@@ -111,7 +112,18 @@ def _seen_values(dialect: str, seen: dict[str, Any]) -> dict[str, Any]:
         # The recorder counts the prompt alone, without what the provider's own tools read.
         values["input_tokens"] = usage["input_uncached"] + cached - (counts[-1] if counts else 0)
         values["output_tokens"] = usage["output"] - thinking
+        if dialect == "openai_chat":
+            values["output_tokens"] -= thought_outside(exchange.body)
     return values
+
+
+def thought_outside(body: bytes) -> int:
+    """Tokens that a chat answer counts only in its total: thinking, as Google's own server has it."""
+    found = [re.findall(rb'"%s": ?(\d+)' % name, body) for name in (b"prompt_tokens", b"completion_tokens")]
+    total = re.findall(rb'"total_tokens": ?(\d+)', body)
+    if not (total and all(found)):
+        return 0
+    return max(0, int(total[-1]) - sum(int(counts[-1]) for counts in found))
 
 
 def _marker(dialect: str, body: bytes, seen: dict[str, Any]) -> int:

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::domain::request::{Usage, UsageSource};
 use crate::domain::stream::StreamEvent;
 use crate::wire::closing::Sink;
-use crate::wire::loose::{as_count, count_at, index, items, text, text_in};
+use crate::wire::loose::{as_count, count_at, index, items, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
 use super::errors::error_in;
@@ -42,11 +42,12 @@ impl Reader for MessagesReader {
             return Shown::Unusable; // compatible servers close with the mark of another dialect
         }
         let Some(event) = sink.event_json(data) else {
-            return Shown::Unusable;
+            return Shown::Unreadable;
         };
         // Clients of this dialect go by the name alone, which compatible servers leave out.
         self.rewritten = name.is_empty().then(|| data.to_vec());
-        match text_in(&event, "type").unwrap_or("") {
+        let kind = text_in(&event, "type").or_else(|| std::str::from_utf8(name).ok()).unwrap_or("");
+        match kind {
             "message_start" => {
                 let message = event.get("message").unwrap_or(&Value::Null);
                 start(message, sink);
@@ -69,7 +70,8 @@ impl Reader for MessagesReader {
                 sink.error(error_in(200, data));
                 return Shown::Unusable;
             }
-            _ => sink.say(StreamEvent::Ping),
+            "ping" => sink.say(StreamEvent::Ping),
+            _ => sink.unknown(),
         }
         Shown::Yes
     }
@@ -86,6 +88,7 @@ impl MessagesReader {
             return sink.error(error_in(200, body));
         }
         start(answer, sink);
+        sink.say(StreamEvent::Text(text(answer, "content"))); // of servers that know no blocks
         for (index, block) in (0u32..).zip(items(answer, "content")) {
             match text_in(block, "type").unwrap_or("") {
                 "text" => sink.say(StreamEvent::Text(text(block, "text"))),
@@ -100,7 +103,7 @@ impl MessagesReader {
                         id: text(block, "id"),
                         name: text(block, "name"),
                     });
-                    let fragment = block.get("input").map_or_else(|| "{}".to_owned(), Value::to_string);
+                    let fragment = json_or_empty(block.get("input"));
                     sink.say(StreamEvent::ToolArguments { index, fragment });
                 }
                 _ => sink.say(StreamEvent::Extra(block.clone())),

@@ -10,13 +10,13 @@ use crate::domain::request::{Usage, UsageSource};
 use crate::domain::stream::{StopReason, StreamEvent};
 use crate::wire::aws_errors::error_kind;
 use crate::wire::closing::Sink;
-use crate::wire::loose::{count_at, index, text, text_in};
+use crate::wire::loose::{count_at, index, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
-/// Reads one answer. `open`: calls whose arguments have not come yet.
+/// Reads one answer. `calls`: their blocks, and whether arguments have come.
 #[derive(Debug, Default)]
 pub(crate) struct ConverseReader {
-    open: Vec<u32>,
+    calls: Vec<(u32, bool)>,
 }
 
 impl Reader for ConverseReader {
@@ -28,7 +28,7 @@ impl Reader for ConverseReader {
 
     fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
         let Some(payload) = sink.event_json(data) else {
-            return Shown::Unusable;
+            return Shown::Unreadable;
         };
         self.payload(std::str::from_utf8(name).unwrap_or(""), &payload, sink);
         Shown::Yes
@@ -63,13 +63,13 @@ impl ConverseReader {
             {
                 sink.say(StreamEvent::Text(text(cited, "text")));
             }
-            if let Some(tool) = block.get("toolUse") {
+            if let Some(tool) = block.get("toolUse").filter(|tool| tool.is_object()) {
                 if is_servers_own(tool) {
                     sink.say(StreamEvent::Extra(block.clone()));
                     continue;
                 }
                 sink.say(tool_start(index, tool));
-                let fragment = tool.get("input").map_or_else(|| "{}".to_owned(), Value::to_string);
+                let fragment = json_or_empty(tool.get("input"));
                 sink.say(StreamEvent::ToolArguments { index, fragment });
             }
         }
@@ -88,15 +88,17 @@ impl ConverseReader {
         match name {
             "messageStart" => sink.say(StreamEvent::Start { id: None, model: None }),
             "contentBlockStart" => {
-                if let Some(tool) = payload.pointer("/start/toolUse").filter(|tool| !is_servers_own(tool)) {
+                let tool = payload.pointer("/start/toolUse").filter(|tool| tool.is_object());
+                if let Some(tool) = tool.filter(|tool| !is_servers_own(tool)) {
                     sink.say(tool_start(block, tool));
-                    self.open.push(block);
+                    self.calls.push((block, false));
                 }
             }
             "contentBlockDelta" => self.delta(block, payload.get("delta").unwrap_or(&Value::Null), sink),
             "contentBlockStop" => {
                 // A call without arguments may come without a fragment.
-                if self.take(block) {
+                if let Some((_, begun @ false)) = self.call(block) {
+                    *begun = true;
                     sink.say(StreamEvent::ToolArguments { index: block, fragment: "{}".to_owned() });
                 }
             }
@@ -105,22 +107,24 @@ impl ConverseReader {
                 metadata(payload, sink);
                 sink.end_if_stopped();
             }
-            _ => sink.say(StreamEvent::Ping),
+            _ => sink.unknown(),
         }
     }
 
-    fn take(&mut self, block: u32) -> bool {
-        let found = self.open.iter().position(|open| *open == block);
-        found.map(|at| self.open.swap_remove(at)).is_some()
+    fn call(&mut self, block: u32) -> Option<&mut (u32, bool)> {
+        self.calls.iter_mut().find(|(known, _)| *known == block)
     }
 
     fn delta(&mut self, block: u32, delta: &Value, sink: &mut Sink<'_>) {
         if let Some(words) = text_in(delta, "text") {
             sink.say(StreamEvent::Text(words.to_owned()));
         } else if let Some(fragment) = delta.pointer("/toolUse/input").and_then(Value::as_str) {
-            if !fragment.is_empty() {
-                self.take(block);
-                sink.say(StreamEvent::ToolArguments { index: block, fragment: fragment.to_owned() });
+            match self.call(block) {
+                Some((_, begun)) if !fragment.is_empty() => {
+                    *begun = true;
+                    sink.say(StreamEvent::ToolArguments { index: block, fragment: fragment.to_owned() });
+                }
+                _ => sink.say(StreamEvent::Ping), // nothing, or of a tool the provider runs itself
             }
         } else if let Some(reasoning) = delta.get("reasoningContent") {
             Self::reasoning(reasoning, sink);

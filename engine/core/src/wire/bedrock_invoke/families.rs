@@ -7,7 +7,7 @@ use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
 use crate::domain::stream::{StopReason, StreamEvent};
 use crate::wire::closing::Sink;
-use crate::wire::loose::{count_at, items, text_in};
+use crate::wire::loose::{call_id, count_at, items, json_or_empty, text_in};
 
 /// Reads a document or a chunk of one. `metered`: the frames tell the usage.
 #[derive(Debug, Default)]
@@ -17,11 +17,35 @@ pub(crate) struct PlainReader {
     output: Option<u64>,
     stop: Option<String>,
     calls: u32,
+    id: Option<String>,
     known: bool,
 }
 
+/// The fields by which one of these families is known.
+const FIELDS: [&str; 12] = [
+    "results",
+    "outputs",
+    "generations",
+    "completions",
+    "outputText",
+    "generation",
+    "text",
+    "completion",
+    "event_type",
+    "completionReason",
+    "stop_reason",
+    "finish_reason",
+];
+
 impl PlainReader {
+    /// Whether a document or a chunk is of one of these families.
+    pub(crate) fn knows(document: &Value) -> bool {
+        FIELDS.iter().any(|name| document.get(*name).is_some_and(|value| !value.is_null()))
+    }
+
     pub(crate) fn document(&mut self, document: &Value, sink: &mut Sink<'_>) {
+        let id = ["generation_id", "response_id", "id"].iter().find_map(|name| text_in(document, name));
+        self.id = self.id.take().or_else(|| id.map(str::to_owned));
         // Command R repeats the whole answer in its last event.
         let repeats = text_in(document, "event_type") == Some("stream-end");
         let parts = ["results", "outputs", "generations", "completions"]
@@ -84,8 +108,8 @@ impl PlainReader {
             let index = self.calls;
             self.calls += 1;
             let name = text_in(call, "name").unwrap_or("").to_owned();
-            sink.say(StreamEvent::ToolStart { index, id: format!("call_{index}"), name });
-            let fragment = call.get("parameters").map_or_else(|| "{}".to_owned(), Value::to_string);
+            sink.say(StreamEvent::ToolStart { index, id: call_id(self.id.as_deref(), index), name });
+            let fragment = json_or_empty(call.get("parameters"));
             sink.say(StreamEvent::ToolArguments { index, fragment });
         }
     }

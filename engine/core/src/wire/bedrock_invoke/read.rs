@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::domain::outcome::ErrorKind;
 use crate::domain::request::{Usage, UsageSource};
 use crate::domain::stream::StreamEvent;
 use crate::wire::anthropic_messages::MessagesReader;
@@ -36,21 +37,30 @@ impl Reader for InvokeReader {
             return;
         };
         match family(&answer) {
-            Family::Messages(mut reader) => reader.document(&answer, body, sink),
-            Family::Chat(mut reader) => reader.answer(body, sink),
-            Family::Converse(_) => ConverseReader::document(&answer, sink),
-            Family::Plain(mut reader) => {
+            Some(Family::Messages(mut reader)) => reader.document(&answer, body, sink),
+            Some(Family::Chat(mut reader)) => reader.answer(body, sink),
+            Some(Family::Converse(_)) => ConverseReader::document(&answer, sink),
+            Some(Family::Plain(mut reader)) => {
                 reader.document(&answer, sink);
                 reader.finish(sink);
+            }
+            None => {
+                sink.fail(ErrorKind::MalformedOutput, "the answer has no form of a known model family");
             }
         }
     }
 
     fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
         let Some(event) = sink.event_json(data) else {
+            return Shown::Unreadable;
+        };
+        if self.family.is_none() {
+            self.family = family(&event);
+        }
+        let Some(family) = &mut self.family else {
+            sink.unknown(); // of no family: the next one may tell
             return Shown::Unusable;
         };
-        let family = self.family.get_or_insert_with(|| family(&event));
         // The provider's own count is exact where the model says none.
         if !matches!(family, Family::Messages(_) | Family::Converse(_))
             && let Some(usage) = metrics_usage(&event)
@@ -62,7 +72,8 @@ impl Reader for InvokeReader {
             Family::Messages(reader) => reader.event(name, data, sink),
             Family::Chat(reader) => reader.event(name, data, sink),
             Family::Converse(reader) => {
-                for (name, payload) in event.as_object().into_iter().flatten() {
+                let said = event.as_object().into_iter().flatten().filter(|(_, payload)| !payload.is_null());
+                for (name, payload) in said {
                     reader.payload(name, payload, sink);
                 }
                 Shown::Yes
@@ -85,24 +96,24 @@ impl Reader for InvokeReader {
     }
 }
 
-fn family(document: &Value) -> Family {
-    let has = |name: &str| document.get(name).is_some();
+fn family(document: &Value) -> Option<Family> {
+    let has = |name: &str| document.get(name).is_some_and(|value| !value.is_null());
     let kind = text_in(document, "type").unwrap_or("");
     let messages = matches!(kind, "message" | "error" | "ping")
         || kind.starts_with("message_")
         || kind.starts_with("content_block_");
     if messages {
-        Family::Messages(MessagesReader::default())
+        Some(Family::Messages(MessagesReader::default()))
     } else if has("choices") {
-        Family::Chat(ChatReader::default())
+        Some(Family::Chat(ChatReader::default()))
     } else if document.pointer("/output/message").is_some()
         || ["messageStart", "contentBlockStart", "contentBlockDelta", "messageStop", "metadata"]
             .iter()
             .any(|name| has(name))
     {
-        Family::Converse(ConverseReader::default())
+        Some(Family::Converse(ConverseReader::default()))
     } else {
-        Family::Plain(PlainReader::default())
+        PlainReader::knows(document).then(|| Family::Plain(PlainReader::default()))
     }
 }
 

@@ -12,10 +12,11 @@ use crate::wire::loose::{count_at, index, items, text, text_in};
 use crate::wire::openai_chat::error_in;
 use crate::wire::reader::{Reader, Shown};
 
-/// Reads one answer. `begun`: calls whose arguments have begun.
+/// Reads one answer. `begun`: calls whose arguments have begun; `former`: reads the version before.
 #[derive(Debug, Default)]
 pub(crate) struct CohereReader {
     begun: Vec<u32>,
+    former: Option<PlainReader>,
 }
 
 impl Reader for CohereReader {
@@ -34,6 +35,7 @@ impl Reader for CohereReader {
         };
         start(&answer, sink);
         sink.say(StreamEvent::Reasoning(text(message, "tool_plan")));
+        sink.say(StreamEvent::Text(text(message, "content"))); // some hosts send it plain
         for part in items(message, "content") {
             match text_in(part, "type") {
                 Some("thinking") => sink.say(StreamEvent::Reasoning(text(part, "thinking"))),
@@ -47,16 +49,20 @@ impl Reader for CohereReader {
         end(&answer, answer.get("usage"), sink);
     }
 
-    fn event(&mut self, _name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+    fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
         if data == b"[DONE]" {
             return Shown::Yes;
         }
         let Some(event) = sink.event_json(data) else {
-            return Shown::Unusable;
+            return Shown::Unreadable;
         };
         let at = index(&event, "index");
         let message = event.pointer("/delta/message").unwrap_or(&Value::Null);
-        match text_in(&event, "type").unwrap_or("") {
+        if text_in(&event, "event_type").is_some() {
+            return self.former(&event, sink);
+        }
+        let kind = text_in(&event, "type").or_else(|| std::str::from_utf8(name).ok()).unwrap_or("");
+        match kind {
             "message-start" => start(&event, sink),
             "content-start" | "content-delta" => {
                 let content = message.get("content").unwrap_or(&Value::Null);
@@ -74,17 +80,28 @@ impl Reader for CohereReader {
                 let delta = event.get("delta").unwrap_or(&Value::Null);
                 end(delta, delta.get("usage"), sink);
             }
-            "" => {
+            "" if ["message", "error", "detail"].iter().any(|name| event.get(name).is_some()) => {
                 sink.error(error_in(200, data));
                 return Shown::Unusable;
             }
-            _ => sink.say(StreamEvent::Ping),
+            "content-end" | "citation-start" | "citation-end" | "debug" => sink.say(StreamEvent::Ping),
+            _ => sink.unknown(),
         }
         Shown::Yes
     }
 }
 
 impl CohereReader {
+    /// An event of the version before this one.
+    fn former(&mut self, event: &Value, sink: &mut Sink<'_>) -> Shown {
+        let reader = self.former.get_or_insert_with(PlainReader::default);
+        reader.document(event, sink);
+        if event.get("is_finished").and_then(Value::as_bool) == Some(true) {
+            reader.finish(sink);
+        }
+        Shown::Yes
+    }
+
     fn call(&mut self, at: u32, call: &Value, sink: &mut Sink<'_>) {
         let function = call.get("function").unwrap_or(&Value::Null);
         sink.say(StreamEvent::ToolStart { index: at, id: text(call, "id"), name: text(function, "name") });

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::domain::request::Usage;
 use crate::domain::stream::StreamEvent;
 use crate::wire::closing::Sink;
-use crate::wire::loose::{count_at, items, text, text_in};
+use crate::wire::loose::{call_id, count_at, items, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
 use super::errors::error_in;
@@ -18,6 +18,8 @@ use super::errors::error_in;
 #[derive(Debug, Default)]
 pub(crate) struct GeminiReader {
     calls: u32,
+    /// What the answer calls itself, once it did.
+    id: Option<String>,
     started: bool,
     /// The finish reason, held until the stream ends: calls may still follow it.
     stop: Option<(String, bool)>,
@@ -40,7 +42,7 @@ impl Reader for GeminiReader {
             return Shown::Yes;
         }
         let Some(chunk) = sink.event_json(data) else {
-            return Shown::Unusable;
+            return Shown::Unreadable;
         };
         match &chunk {
             Value::Array(chunks) => chunks.iter().for_each(|chunk| self.chunk(chunk, sink)),
@@ -66,9 +68,10 @@ impl GeminiReader {
         if chunk.get("error").is_some_and(|error| !error.is_null()) {
             return sink.error(error_in(200, chunk));
         }
-        if !std::mem::replace(&mut self.started, true) {
-            let (id, model) = (text_in(chunk, "responseId"), text_in(chunk, "modelVersion"));
-            sink.say(StreamEvent::Start { id: id.map(str::to_owned), model: model.map(str::to_owned) });
+        let (id, model) = (text_in(chunk, "responseId"), text_in(chunk, "modelVersion"));
+        if (id.is_some() || model.is_some()) && !std::mem::replace(&mut self.started, true) {
+            self.id = id.map(str::to_owned);
+            sink.say(StreamEvent::Start { id: self.id.clone(), model: model.map(str::to_owned) });
         }
         // One candidate is canonical; a caller of this dialect gets all of them as bytes.
         if let Some(candidate) = items(chunk, "candidates").next() {
@@ -93,11 +96,10 @@ impl GeminiReader {
         if let Some(call) = part.get("functionCall").filter(|call| call.is_object()) {
             let index = self.calls;
             self.calls += 1;
-            let id = text_in(call, "id").map_or_else(|| format!("call_{index}"), str::to_owned);
+            let given = text_in(call, "id").filter(|id| !id.is_empty());
+            let id = given.map_or_else(|| call_id(self.id.as_deref(), index), str::to_owned);
             sink.say(StreamEvent::ToolStart { index, id, name: text(call, "name") });
-            let fragment = call.get("args").filter(|args| !args.is_null());
-            let fragment = fragment.map_or_else(|| "{}".to_owned(), Value::to_string);
-            sink.say(StreamEvent::ToolArguments { index, fragment });
+            sink.say(StreamEvent::ToolArguments { index, fragment: json_or_empty(call.get("args")) });
             if let Some(signature) = signature {
                 sink.say(StreamEvent::ToolSignature { index, signature: signature.to_owned() });
             }

@@ -46,6 +46,11 @@ pub(super) struct Choice {
     pub(super) finish_reason: Option<String>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) stop_reason: Option<String>,
+    /// Where some servers put what the whole answer used, or what went wrong with it.
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) usage: Option<RawUsage>,
+    #[serde(default)]
+    pub(super) error: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -93,7 +98,19 @@ pub(super) struct RawUsage {
     #[serde(default, deserialize_with = "loose::count")]
     pub(super) completion_tokens: Option<u64>,
     #[serde(default, deserialize_with = "loose::count")]
+    pub(super) total_tokens: Option<u64>,
+    /// The same two under the names of a later API.
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) input_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) output_tokens: Option<u64>,
+    /// Cached tokens under the names of three servers.
+    #[serde(default, deserialize_with = "loose::count")]
     pub(super) prompt_cache_hit_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) cached_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "loose::count")]
+    pub(super) num_cached_tokens: Option<u64>,
     #[serde(default, deserialize_with = "loose::fitting")]
     pub(super) prompt_tokens_details: Option<PromptDetails>,
     #[serde(default, deserialize_with = "loose::fitting")]

@@ -5,6 +5,7 @@ mod check;
 mod decode;
 mod encode;
 mod errors;
+mod extent;
 mod form;
 mod from_chat;
 mod read;

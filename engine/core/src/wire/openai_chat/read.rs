@@ -8,19 +8,21 @@ use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
 use crate::domain::stream::StreamEvent;
 use crate::wire::closing::Sink;
+use crate::wire::loose::call_id;
 use crate::wire::reader::{Reader, Shown};
 
 use super::errors::error_in;
+use super::extent::Extent;
 use super::form::{Choice, Chunk, RawUsage, ToolCall};
-use super::standard::standard;
+use super::standard::{Named, standard};
 use super::stop_reason;
 
-/// One call of the answer: the server's index and id for it, and whether arguments came.
+/// One call of the answer: the server's index and id for it, and how far its arguments have come.
 #[derive(Debug)]
 struct Call {
     theirs: u64,
-    id: String,
-    begun: bool,
+    id: Option<String>,
+    arguments: Extent,
 }
 
 /// Reads one answer.
@@ -29,8 +31,10 @@ pub(crate) struct ChatReader {
     calls: Vec<Call>,
     /// Whether the piece just read has a form that a client of this dialect would not read.
     odd: bool,
-    /// Our index of each call of the piece just read.
-    indices: Vec<u32>,
+    /// Our index and id of each call of the piece just read.
+    named: Vec<Named>,
+    /// What the answer calls itself.
+    id: Option<String>,
     rewritten: Option<Vec<u8>>,
 }
 
@@ -48,7 +52,7 @@ impl Reader for ChatReader {
                 if self.read(chunk, body, sink) != Shown::Unusable {
                     sink.say(StreamEvent::Terminal);
                 }
-                self.rewrite(body, None);
+                self.rewrite(body, false);
             }
             Err(error) if sink.answer_json(body).is_some() => {
                 let detail = format!("the answer has not this dialect's form: {error}");
@@ -67,17 +71,12 @@ impl Reader for ChatReader {
             Ok(chunk) => {
                 sink.closing.readable();
                 self.odd = false;
-                self.indices.clear();
+                self.named.clear();
                 let shown = self.read(chunk, data, sink);
-                let indices = std::mem::take(&mut self.indices);
-                self.rewrite(data, Some(&indices));
-                self.indices = indices;
+                self.rewrite(data, true);
                 shown
             }
-            Err(error) => {
-                sink.say(StreamEvent::Malformed(error.to_string()));
-                Shown::Unusable
-            }
+            Err(_) => Shown::Unreadable,
         }
     }
 
@@ -87,8 +86,8 @@ impl Reader for ChatReader {
 }
 
 impl ChatReader {
-    fn rewrite(&mut self, data: &[u8], indices: Option<&[u32]>) {
-        self.rewritten = if self.odd { standard(data, indices) } else { None };
+    fn rewrite(&mut self, data: &[u8], stream: bool) {
+        self.rewritten = if self.odd { standard(data, stream, &self.named) } else { None };
     }
 
     fn read(&mut self, chunk: Chunk<'_>, whole: &[u8], sink: &mut Sink<'_>) -> Shown {
@@ -99,18 +98,25 @@ impl ChatReader {
             sink.error(error_in(200, whole));
             return Shown::Unusable;
         }
+        if chunk.choices.is_none() && chunk.usage.is_none() && chunk.x_groq.is_none() {
+            sink.unknown();
+        }
+        if self.id.is_none() {
+            self.id = chunk.id.clone().filter(|id| !id.is_empty());
+        }
         if chunk.id.is_some() || chunk.model.is_some() {
             sink.say(StreamEvent::Start { id: chunk.id, model: chunk.model });
         }
-        let choices = chunk.choices.unwrap_or_default();
+        let mut choices = chunk.choices.unwrap_or_default();
         let only_usage = choices.is_empty() && chunk.usage.is_some();
+        let beside = choices.iter_mut().find_map(|choice| choice.usage.take());
         for choice in choices {
             self.choice(choice, sink);
         }
         if let Some(tier) = chunk.service_tier {
             sink.say(StreamEvent::ServedTier(tier));
         }
-        let usage = chunk.usage.or_else(|| chunk.x_groq.and_then(|vendor| vendor.usage));
+        let usage = chunk.usage.or_else(|| chunk.x_groq.and_then(|vendor| vendor.usage)).or(beside);
         if let Some(usage) = usage.as_ref().and_then(usage_of) {
             sink.say(StreamEvent::Usage(usage));
         }
@@ -140,12 +146,19 @@ impl ChatReader {
         {
             sink.say(StreamEvent::Extra(extra));
         }
-        if let Some(raw) = choice.finish_reason.or(choice.stop_reason).filter(|raw| !raw.is_empty()) {
+        let said = choice.finish_reason.or(choice.stop_reason);
+        if let Some(raw) = said.filter(|raw| !raw.is_empty() && raw != "null") {
             self.close_calls(sink);
             // Words by which servers say that they failed in the middle.
-            match raw.as_str() {
-                "error" => return sink.fail(ErrorKind::ServerError, "the provider ended with an error"),
-                "insufficient_system_resource" => {
+            match (raw.as_str(), choice.error) {
+                ("error", Some(error)) => {
+                    let document = serde_json::json!({"error": error}).to_string();
+                    return sink.error(error_in(200, document.as_bytes()));
+                }
+                ("error" | "network_error", _) => {
+                    return sink.fail(ErrorKind::ServerError, "the provider ended with an error");
+                }
+                ("insufficient_system_resource", _) => {
                     return sink.fail(ErrorKind::Capacity, "the provider ran out of capacity");
                 }
                 _ => {}
@@ -165,26 +178,31 @@ impl ChatReader {
         let (name, arguments) =
             call.function.map_or((None, None), |function| (function.name, function.arguments));
         self.odd |= call.index.is_none() || arguments.as_ref().is_some_and(|arguments| arguments.odd);
-        let arguments = arguments.map(|arguments| arguments.text);
+        let arguments = arguments.map(|arguments| arguments.text).filter(|text| !text.is_empty());
         let theirs = call.index.unwrap_or(position);
         let id = call.id.filter(|id| !id.is_empty());
+        // A name after a call's last brace begins another, where a server gives neither id nor index.
+        let renamed = id.is_none() && name.as_ref().is_some_and(|name| !name.is_empty());
         // Only some servers repeat the id in every fragment; another id at the same index is another call.
-        let known = self
-            .calls
-            .iter()
-            .rposition(|known| known.theirs == theirs && id.as_ref().is_none_or(|id| *id == known.id));
+        let known = self.calls.iter().rposition(|known| {
+            known.theirs == theirs
+                && (id.is_none() || id == known.id)
+                && !(renamed && known.arguments.is_closed() && arguments.is_some())
+        });
         let at = known.unwrap_or(self.calls.len());
         let index = u32::try_from(at).unwrap_or(u32::MAX);
-        self.indices.push(index);
         if known.is_none() {
-            let id = id.unwrap_or_default();
-            self.calls.push(Call { theirs, id: id.clone(), begun: false });
-            sink.say(StreamEvent::ToolStart { index, id, name: name.unwrap_or_default() });
+            // Without an id of its own no result could be told to belong to it.
+            self.odd |= id.is_none();
+            let ours = id.clone().unwrap_or_else(|| call_id(self.id.as_deref(), index));
+            self.named.push(Named { index, id: id.is_none().then(|| ours.clone()) });
+            self.calls.push(Call { theirs, id, arguments: Extent::default() });
+            sink.say(StreamEvent::ToolStart { index, id: ours, name: name.unwrap_or_default() });
+        } else {
+            self.named.push(Named { index, id: None });
         }
-        if let (Some(fragment), Some(call)) =
-            (arguments.filter(|text| !text.is_empty()), self.calls.get_mut(at))
-        {
-            call.begun = true;
+        if let (Some(fragment), Some(call)) = (arguments, self.calls.get_mut(at)) {
+            call.arguments.read(&fragment);
             sink.say(StreamEvent::ToolArguments { index, fragment });
         }
         let signature =
@@ -197,7 +215,8 @@ impl ChatReader {
     /// A call without arguments may come without a fragment.
     fn close_calls(&mut self, sink: &mut Sink<'_>) {
         for (index, call) in (0u32..).zip(&mut self.calls) {
-            if !std::mem::replace(&mut call.begun, true) {
+            if !call.arguments.has_begun() {
+                call.arguments.read("{}");
                 sink.say(StreamEvent::ToolArguments { index, fragment: "{}".to_owned() });
             }
         }
@@ -216,12 +235,22 @@ fn is_error_shape(whole: &[u8]) -> bool {
     ["message", "detail", "statusCode"].iter().any(|name| value.get(name).is_some())
 }
 
-/// Cached and written tokens are inside `prompt_tokens`, reasoning inside `completion_tokens`.
+/// Cached and written tokens are inside `prompt_tokens`, reasoning inside `completion_tokens`: but
+/// where the total says that there is more than both, the rest was thought outside of them.
 fn usage_of(raw: &RawUsage) -> Option<Usage> {
-    let (input, output) = (raw.prompt_tokens?, raw.completion_tokens.unwrap_or(0));
+    let input = raw.prompt_tokens.or(raw.input_tokens)?;
+    let output = raw.completion_tokens.or(raw.output_tokens).unwrap_or(0);
     let details = raw.prompt_tokens_details.as_ref();
-    let read = details.and_then(|d| d.cached_tokens).or(raw.prompt_cache_hit_tokens).unwrap_or(0);
+    let elsewhere = raw.prompt_cache_hit_tokens.or(raw.cached_tokens).or(raw.num_cached_tokens);
+    let read = details.and_then(|d| d.cached_tokens).or(elsewhere).unwrap_or(0);
     let written = details.and_then(|d| d.cache_write_tokens).unwrap_or(0);
-    let reasoning = raw.completion_tokens_details.as_ref().and_then(|d| d.reasoning_tokens).unwrap_or(0);
+    let reasoning = raw.completion_tokens_details.as_ref().and_then(|d| d.reasoning_tokens);
+    let outside = raw.total_tokens.unwrap_or(0).saturating_sub(input.saturating_add(output));
+    let (output, reasoning) = match reasoning {
+        _ if outside == 0 => (output, reasoning.unwrap_or(0)),
+        Some(said) if said == outside => (output + outside, said),
+        None => (output + outside, outside),
+        Some(said) => (output, said), // a total of something else
+    };
     Some(Usage::inclusive(input, read, written, output, reasoning))
 }

@@ -1,6 +1,6 @@
 //! Responses answers and stream events.
 //!
-//! Events are told by their `type`, never by the SSE name (some servers leave it out). What the
+//! Events are told by their `type`, and by the SSE name only without one. What the
 //! deltas did not say is taken from the items and the response that end with it, so a server that
 //! sends whole items reads the same as one that sends fragments.
 
@@ -43,15 +43,16 @@ impl Reader for ResponsesReader {
         self.end(&answer, sink);
     }
 
-    fn event(&mut self, _name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+    fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
         if data == b"[DONE]" {
             return Shown::Yes;
         }
         let Some(event) = sink.event_json(data) else {
-            return Shown::Unusable;
+            return Shown::Unreadable;
         };
         let at = index(&event, "output_index");
-        match text_in(&event, "type").unwrap_or("") {
+        let kind = text_in(&event, "type").or_else(|| std::str::from_utf8(name).ok()).unwrap_or("");
+        match kind {
             "response.created" => start(event.get("response").unwrap_or(&Value::Null), sink),
             "response.output_text.delta" => self.words(at, text(&event, "delta"), sink),
             "response.refusal.delta" => {
@@ -80,11 +81,14 @@ impl Reader for ResponsesReader {
                 sink.error(error_in(200, data));
                 return Shown::Unusable;
             }
-            "" if event.get("error").is_some_and(|error| !error.is_null()) => {
+            _ if !kind.starts_with("response.")
+                && event.get("error").is_some_and(|error| !error.is_null()) =>
+            {
                 sink.error(error_in(200, data));
                 return Shown::Unusable;
             }
-            _ => sink.say(StreamEvent::Ping),
+            _ if kind.starts_with("response.") => sink.say(StreamEvent::Ping), // says what others say again
+            _ => sink.unknown(),
         }
         Shown::Yes
     }

@@ -46,7 +46,7 @@ impl Reader for TgiReader {
             return Shown::Yes;
         }
         let Some(event) = sink.event_json(data) else {
-            return Shown::Unusable;
+            return Shown::Unreadable;
         };
         if event.get("choices").is_some() {
             return self.chat.insert(ChatReader::default()).event(name, data, sink);
