@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench matrix replay simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser
+.PHONY: help demo test lint bench matrix replay fuzz estimate simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -64,6 +64,13 @@ simulate: ## Ten thousand seeds of random faults and config changes against the 
 
 simulate-health: ## How fast the breaker sees an outage, and how often it errs, in virtual time
 	cargo test --quiet --profile ci -p crossfade-core --test scenarios health_tables -- --ignored --nocapture
+
+fuzz: ## Mutated answers, errors and requests against every decoder (ARGS=CASES, a million by default; minutes)
+	FUZZ_CASES=$(or $(ARGS),1000000) CARGO_PROFILE_CI_OVERFLOW_CHECKS=true CARGO_PROFILE_CI_DEBUG_ASSERTIONS=true \
+	  cargo test --quiet --profile ci --target-dir target/fuzz -p crossfade-core --test fuzz
+
+estimate: setup ## How well prompts are estimated before the call, by model family (ARGS=--fit fits anew)
+	$(PY) bench/counting/fit.py $(ARGS)
 
 docs: setup ## Regenerate the reference pages and schemas
 	$(PY) -m crossfade.config.generate

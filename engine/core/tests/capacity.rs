@@ -194,6 +194,7 @@ impl Play {
             unix_s: 1_795_000_000,
             stream: true,
             input_tokens: 200 + self.draws.below(400) as u64,
+            prompt: None,
             max_output_tokens: Some(MAX_OUTPUT),
             tools: false,
             deadline_ms: None,
@@ -269,6 +270,7 @@ impl Play {
             used_tokens: (!refused).then_some((counted, output)),
             stream: true,
             slow_ms: None,
+            told: None,
         };
         if !refused {
             self.engine.observe(&seen, at);

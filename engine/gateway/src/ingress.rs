@@ -154,7 +154,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     Ok(relay(Arc::new(job)).await)
 }
 
-/// An estimate, as `x-crossfade-warnings` says: which model will answer is not known before.
+/// An estimate, as `x-crossfade-warnings` says, by the weights of the model that is asked first.
 async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>) -> Routed {
     let snapshot = shared.readiness().map_err(not_ready)?;
     let (head, body) = request.into_parts();
@@ -163,7 +163,9 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     let decoded = openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)).map_err(|error| {
         refuse(400, ErrorKind::InvalidRequest, &error.to_string(), "send the body of the request to count")
     })?;
-    let counted = openai_chat::facts(&decoded).input_tokens;
+    let said = openai_chat::facts(&decoded);
+    let first = snapshot.counting_of(&said.model);
+    let counted = first.map_or(said.prompt.pieces(), |counting| counting.tokens(&said.prompt));
     let mut answer =
         json(StatusCode::OK, serde_json::json!({"input_tokens": counted}).to_string().into_bytes());
     let warning = HeaderValue::from_static("input_tokens is an estimate");
@@ -252,7 +254,8 @@ fn facts(
         unit: text("x-crossfade-session").or(said.user).unwrap_or_else(|| request_id.clone()),
         unix_s: unix_ms() / 1000,
         stream: said.stream,
-        input_tokens: said.input_tokens,
+        input_tokens: said.prompt.pieces(),
+        prompt: Some(said.prompt),
         max_output_tokens: said.max_output_tokens,
         tools: said.tools,
         deadline_ms: text("x-crossfade-deadline-ms").and_then(|value| value.parse().ok()),

@@ -112,6 +112,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         unix_s: unix_ms() / 1000,
         stream: true,
         input_tokens: 10,
+        prompt: None,
         max_output_tokens: Some(64),
         tools: false,
         deadline_ms: None,

@@ -5,6 +5,7 @@ use crossfade_core::domain::answer::{Answer, Block};
 use crossfade_core::domain::snapshot::{CapacityClass, Dialect, ProviderKind};
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers;
+use crossfade_core::wire::prompt::size_of;
 use crossfade_core::wire::shape::Limits;
 use crossfade_core::wire::translate::{Place, outbound};
 use crossfade_core::wire::{DecodeAs, Decoder, Framing, RawMode, openai_chat};
@@ -107,6 +108,14 @@ pub(crate) fn classify(
         "pushback_ms": error.pushback_ms,
     });
     Ok(document.to_string())
+}
+
+/// How large the prompt of a caller's body is, as one JSON document.
+#[pyfunction]
+pub(crate) fn prompt_size(body: &str) -> PyResult<String> {
+    let body: serde_json::Map<String, Value> =
+        serde_json::from_str(body).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(json!(size_of(&body)).to_string())
 }
 
 /// A caller's body as the body its upstream would get, with the warnings, as one JSON document.

@@ -164,6 +164,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Decider>()?;
     module.add_class::<traffic::Traffic>()?;
     module.add_function(wrap_pyfunction!(codec::decode_answer, module)?)?;
+    module.add_function(wrap_pyfunction!(codec::prompt_size, module)?)?;
     module.add_function(wrap_pyfunction!(codec::classify, module)?)?;
     module.add_function(wrap_pyfunction!(codec::translate_request, module)?)?;
     module.add_function(wrap_pyfunction!(check_snapshot, module)?)?;

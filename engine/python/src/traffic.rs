@@ -163,10 +163,7 @@ impl Traffic {
             unix_s: self.now as u64,
             stream: true,
             input_tokens: u64::from(arrival.input),
-            max_output_tokens: None,
-            tools: false,
-            deadline_ms: None,
-            pin: None,
+            ..RequestFacts::default()
         };
         let Ok(decision) = self.engine.choose(&facts, self.now, arrival.draw) else {
             self.refuse(&arrival);
@@ -302,6 +299,7 @@ impl Traffic {
             used_tokens: kind.is_none().then_some(tokens),
             stream: true,
             slow_ms: chosen.slow_ms,
+            told: None,
         };
         let place = self.endpoints.iter().position(|name| *name == chosen.endpoint).unwrap_or(0);
         #[expect(clippy::cast_possible_truncation, reason = "milliseconds")]

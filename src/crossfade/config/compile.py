@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from crossfade.config.catalogue.counting import counting_of
 from crossfade.config.features import Config, ExperimentSection, FeatureSection, TargetSection
 from crossfade.config.schema import (
     AWS_KINDS,
@@ -176,6 +177,7 @@ def _endpoint(config: Config, endpoint: EndpointSection) -> Endpoint:
         region=endpoint.region,
         model=endpoint.model,
         dialect=Dialect(endpoint.dialect) if endpoint.dialect else _dialect(kind, endpoint.model),
+        counting=counting_of(endpoint.model),
         capacity=_capacity(kind, endpoint.capacity),
         weight=endpoint.weight,
         breaker=endpoint.breaker.policy(),

@@ -176,6 +176,28 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """How a model's provider counts a prompt: tokens for each thing in it.
+
+    `piece`: a word, three digits, a mark or a line's end; `turn`: a message; `part`: a text beyond
+    the first of each turn; `media`: an image, sound or file; `tool_piece`: a piece of a tool's name,
+    description or schema; `any_tool`, `thinking`, `schema`: what the provider adds by itself where a
+    request has one.
+    """
+
+    base: float
+    piece: float
+    turn: float
+    part: float
+    media: float
+    any_tool: float
+    tool: float
+    tool_piece: float
+    thinking: float
+    schema: float
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One addressable, health-checked place serving one model."""
 
@@ -183,6 +205,7 @@ class Endpoint:
     region: str | None
     model: str
     dialect: Dialect
+    counting: Counting
     capacity: Capacity
     weight: float
     breaker: BreakerPolicy

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::attempt::{EndpointHealth, FeatureEffect};
 use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Refusal, Role};
+use crate::domain::limits::Limits;
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, Rollout, Snapshot, Target};
@@ -50,6 +51,9 @@ pub struct Observation {
     pub stream: bool,
     /// The candidate's own mark: later than this is slow.
     pub slow_ms: Option<f64>,
+    /// What the answer's head said of the provider's limits, and how many seconds ago.
+    #[serde(default)]
+    pub told: Option<(Limits, f64)>,
 }
 
 /// Everything the gateway knows that changes where a request goes.
@@ -167,6 +171,9 @@ impl Engine {
             used: seen.used_tokens,
         };
         self.rooms.settle(ended, now);
+        if let Some((limits, age_s)) = &seen.told {
+            self.rooms.told(&seen.endpoint, limits, *age_s, now);
+        }
         if seen.index == 0 && !matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin) {
             self.deposit(seen, now);
             self.watch_candidate(seen, now);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::prompt::PromptSize;
 use super::snapshot::Dialect;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ impl Usage {
 
 /// What `choose` looks at. `unit`: the sticky unit (session header, else `user`, else request id).
 /// `unix_s`: wall time, only for end dates. `pin`: serve from exactly this endpoint (measuring keys only; the shell has checked the right).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RequestFacts {
     pub request_id: String,
     pub feature: String,
@@ -60,6 +61,9 @@ pub struct RequestFacts {
     pub unix_s: u64,
     pub stream: bool,
     pub input_tokens: u64,
+    /// What each endpoint's family weighs; without it `input_tokens` stands for all of them.
+    #[serde(default)]
+    pub prompt: Option<PromptSize>,
     pub max_output_tokens: Option<u64>,
     pub tools: bool,
     pub deadline_ms: Option<u64>,

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::prompt::Counting;
+
 pub use super::capacity::{Capacity, CapacityClass};
 
 /// The only document form this engine reads.
@@ -173,6 +175,7 @@ pub struct Endpoint {
     pub region: Option<String>,
     pub model: String,
     pub dialect: Dialect,
+    pub counting: Counting,
     pub capacity: Capacity,
     pub weight: f64,
     pub breaker: BreakerPolicy,
@@ -328,6 +331,14 @@ impl Snapshot {
         }
         snapshot.check_names()?;
         Ok(snapshot)
+    }
+
+    /// How the endpoint that a feature asks first counts tokens.
+    #[must_use]
+    pub fn counting_of(&self, feature: &str) -> Option<Counting> {
+        let target = self.features.get(feature)?.hierarchy.first()?;
+        let endpoint = self.pools.get(&target.pool)?.endpoints.first()?;
+        Some(self.endpoints.get(endpoint)?.counting)
     }
 
     fn check_names(&self) -> Result<(), SnapshotError> {

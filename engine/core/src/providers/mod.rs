@@ -8,13 +8,14 @@ mod bedrock;
 mod cohere;
 mod embeddings;
 mod google;
+mod limits;
 mod openai;
-mod pushback;
 mod sagemaker;
 
+pub use limits::limits;
 use serde_json::{Map, Value};
 
-use crate::domain::outcome::{ErrorKind, UpstreamError};
+use crate::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::{AuthScheme, CapacityClass, Dialect, Endpoint, Provider, ProviderKind};
 use crate::wire::DecodeAs;
@@ -113,7 +114,11 @@ pub fn classify(
         | ProviderKind::OpenaiCompatible => openai::classify(status, headers, body),
     };
     error.http_status = Some(status);
-    error.pushback_ms = pushback::pushback_ms(headers).or(error.pushback_ms);
+    let date = headers.iter().find(|(name, _)| name == "date").map(|(_, date)| date.as_str());
+    let said = limits(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())), date);
+    let full = error.kind.class() == OutcomeClass::Overload;
+    let returns = said.pushback_ms().filter(|_| full);
+    error.pushback_ms = said.retry_after_ms.or(error.pushback_ms).or(returns);
     // On capacity we bought, "too many" means that it is full: the rest of the quota is no help.
     if error.kind == ErrorKind::RateLimited && capacity == CapacityClass::Provisioned {
         error.kind = ErrorKind::ProvisionedFull;

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::prompt::Counting;
 use crate::domain::snapshot::{Auth, BreakerPolicy, Capacity, Dialect};
 
 fn provider(kind: ProviderKind, base_url: Option<&str>, scheme: AuthScheme) -> Provider {
@@ -18,6 +19,18 @@ fn endpoint(model: &str) -> Endpoint {
         region: Some("us-east-1".to_owned()),
         model: model.to_owned(),
         dialect: Dialect::OpenaiChat,
+        counting: Counting {
+            base: 3.0,
+            piece: 1.0,
+            turn: 4.0,
+            part: 2.0,
+            media: 800.0,
+            any_tool: 0.0,
+            tool: 10.0,
+            tool_piece: 1.0,
+            thinking: 0.0,
+            schema: 0.0,
+        },
         capacity: Capacity {
             capacity_class: CapacityClass::OnDemand,
             units: None,
@@ -246,15 +259,17 @@ fn refusals_mean_the_same_whoever_says_them() {
 }
 
 #[test]
-fn the_most_exact_pushback_wins() {
+fn a_refusal_without_a_hint_waits_for_what_is_used_up() {
     let headers = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
+    let wait = |status, pairs: &[(&str, &str)], body: &str| {
+        let headers = headers(pairs);
+        classify(ProviderKind::Openai, CapacityClass::OnDemand, status, &headers, body.as_bytes()).pushback_ms
+    };
+    let used_up = [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "3s")];
 
-    assert_eq!(
-        pushback::pushback_ms(&headers(&[("retry-after", "2"), ("retry-after-ms", "150")])),
-        Some(150)
-    );
-    assert_eq!(pushback::pushback_ms(&headers(&[("retry-after", "1.5")])), Some(1500));
-    assert_eq!(pushback::pushback_ms(&headers(&[("retry-after", "soon")])), None);
+    assert_eq!(wait(429, &used_up, "{}"), Some(3000));
+    assert_eq!(wait(400, &used_up, "{}"), None);
+    assert_eq!(wait(429, &[used_up[0], used_up[1], ("retry-after", "1")], "{}"), Some(1000));
 }

@@ -15,6 +15,7 @@ mod mend;
 pub mod openai_chat;
 pub mod openai_responses;
 mod phrases;
+pub mod prompt;
 mod reader;
 pub mod redact;
 pub mod shape;

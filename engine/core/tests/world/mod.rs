@@ -126,6 +126,7 @@ impl World {
             unix_s: 1_795_000_000,
             stream: true,
             input_tokens: 100,
+            prompt: None,
             max_output_tokens: None,
             tools: false,
             deadline_ms: None,
@@ -181,6 +182,7 @@ impl World {
                 used_tokens: answer.error.is_none().then_some((facts.input_tokens, 20)),
                 stream: facts.stream,
                 slow_ms: decision.candidates[candidate].slow_ms,
+                told: None,
             };
             self.engine.observe(&seen, self.now + elapsed / 1000.0);
             attempts.push(Made { endpoint, role, ok: answer.error.is_none(), wait_ms });

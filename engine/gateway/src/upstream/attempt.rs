@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossfade_core::decide::Observation;
 use crossfade_core::domain::answer::Answer;
 use crossfade_core::domain::decision::{AssignedArm, Candidate, Decision, Role};
+use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 use crossfade_core::domain::request::{ChatRequest, RequestFacts, Usage};
 use crossfade_core::domain::snapshot::{Dialect, Snapshot};
@@ -22,7 +23,7 @@ use hyper::{Request, Response};
 
 use crate::shared::{Shared, unix_ms};
 
-use super::connect::{connection_failure, request_id_of};
+use super::connect::{connection_failure, headers_of, limits_of, request_id_of};
 use super::timers::Timers;
 
 /// The largest error body that is read to classify a refusal.
@@ -82,6 +83,8 @@ pub struct Attempt {
     pub(super) http_status: Option<u16>,
     pub(super) provider_request_id: Option<String>,
     malformed_run: u32,
+    /// What the answer's head said of the provider's limits, and when.
+    told: Option<(Limits, Instant)>,
     received: usize,
     terminal: bool,
     pub committed: bool,
@@ -125,6 +128,7 @@ impl Attempt {
             http_status: None,
             provider_request_id: None,
             malformed_run: 0,
+            told: None,
             received: 0,
             terminal: false,
             committed: false,
@@ -193,6 +197,7 @@ impl Attempt {
         self.timers.head();
         self.http_status = Some(answer.status().as_u16());
         self.provider_request_id = request_id_of(&answer);
+        self.told = Some((limits_of(&answer), Instant::now()));
         if !answer.status().is_success() {
             return Err(self.read_refusal(answer).await);
         }
@@ -307,14 +312,7 @@ impl Attempt {
 
     async fn read_refusal(&self, answer: Response<Incoming>) -> UpstreamError {
         let status = answer.status().as_u16();
-        let headers: Vec<(String, String)> = answer
-            .headers()
-            .iter()
-            .map(|(name, value)| {
-                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-                (name.as_str().to_owned(), if name == "retry-after" { seconds_until(value) } else { value })
-            })
-            .collect();
+        let headers = headers_of(&answer);
         let limited = http_body_util::Limited::new(answer.into_body(), ERROR_BODY_BYTES).collect();
         // A refusal whose body does not come is still a refusal: the status says enough.
         let body = match tokio::time::timeout(self.job.remaining().min(Duration::from_secs(2)), limited).await
@@ -359,6 +357,7 @@ impl Attempt {
             used_tokens: self.used_tokens(),
             stream: self.job.facts.stream,
             slow_ms: self.ticket.candidate.slow_ms,
+            told: self.told.map(|(limits, at)| (limits, at.elapsed().as_secs_f64())),
         };
         self.job.shared.with_engine(|engine, now| engine.observe(&observation, now));
         let record = self.record(class, error, ending, next_reason);
@@ -373,19 +372,6 @@ impl Drop for Attempt {
             Ending::Served,
             None,
         );
-    }
-}
-
-/// `Retry-After` may be a date: turned into seconds here, because the core has no clock.
-fn seconds_until(value: String) -> String {
-    match httpdate::parse_http_date(value.trim()) {
-        Ok(at) => at
-            .duration_since(std::time::SystemTime::now())
-            .unwrap_or_default()
-            .as_secs_f64()
-            .ceil()
-            .to_string(),
-        Err(_) => value,
     }
 }
 

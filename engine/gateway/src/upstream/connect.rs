@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
+use crossfade_core::providers;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -92,6 +95,37 @@ pub(super) fn request_id_of(answer: &Response<Incoming>) -> Option<String> {
         .find_map(|name| answer.headers().get(*name))
         .and_then(|value| value.to_str().ok())
         .map(|text| text.chars().take(128).collect())
+}
+
+/// What the answer's head says of the provider's limits.
+pub(super) fn limits_of(answer: &Response<Incoming>) -> Limits {
+    let headers = answer.headers();
+    let date = headers.get("date").and_then(|date| date.to_str().ok());
+    let texts = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    providers::limits(texts, date)
+}
+
+/// All headers, as a refusal is classified by.
+pub(super) fn headers_of(answer: &Response<Incoming>) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let each = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = text(value);
+        (name.as_str().to_owned(), if name == "retry-after" { seconds_until(value) } else { value })
+    };
+    answer.headers().iter().map(each).collect()
+}
+
+/// `Retry-After` may be a date: turned into seconds here, because the core has no clock.
+fn seconds_until(value: String) -> String {
+    match httpdate::parse_http_date(value.trim()) {
+        Ok(at) => at
+            .duration_since(std::time::SystemTime::now())
+            .unwrap_or_default()
+            .as_secs_f64()
+            .ceil()
+            .to_string(),
+        Err(_) => value,
+    }
 }
 
 /// What went wrong before any answer, down to its cause.

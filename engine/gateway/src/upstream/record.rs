@@ -13,7 +13,10 @@ impl Attempt {
     /// What the provider counted, or what the part of the answer that came shows.
     pub(super) fn used_tokens(&self) -> Option<(u64, u64)> {
         let counted = self.usage.map(|usage| (usage.input(), usage.output));
-        let shown = || (self.job.facts.input_tokens, self.answer.text().len() as u64 / BYTES_PER_TOKEN);
+        let endpoint = self.job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
+        let asked = endpoint.zip(self.job.facts.prompt).map(|(e, prompt)| e.counting.tokens(&prompt));
+        let asked = asked.unwrap_or(self.job.facts.input_tokens);
+        let shown = || (asked, self.answer.text().len() as u64 / BYTES_PER_TOKEN);
         counted.or_else(|| self.has_content().then(shown))
     }
 

@@ -33,8 +33,9 @@ AWS_FIELDS = (
     "aws_region_name", "aws_role_name", "aws_session_name", "aws_web_identity_token", "aws_external_id",
     "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_profile_name",
 )  # fmt: skip
+ADDRESSES = ("api_base", "base_url", "aws_bedrock_runtime_endpoint", "sagemaker_base_url")
 USED = (
-    "model", "api_base", "base_url", "api_key", "api_version", "rpm", "tpm", "weight", "order", "timeout",
+    "model", *ADDRESSES, "api_key", "api_version", "rpm", "tpm", "weight", "order", "timeout",
     "vertex_project", "vertex_location", "vertex_credentials", "custom_llm_provider", *OVERRIDES, *AWS_FIELDS,
 )  # fmt: skip
 
@@ -72,7 +73,7 @@ def read_model(entry: Any, where: str, leave: Leave) -> Model | None:
             f"{where}.litellm_params.model", f"{service} is not known; taken for an OpenAI-compatible server"
         )
     provider: dict[str, Any] = {"kind": kind}
-    given = params.get("api_base") or params.get("base_url")
+    given = next((params[name] for name in ADDRESSES if params.get(name)), None)
     base = _text(given) or address
     if isinstance(given, str) and given.startswith("os.environ/"):
         leave(

@@ -56,6 +56,11 @@ impl Bucket {
         self.level = (self.level + self.bounded(reserved) - used).min(self.size);
     }
 
+    /// No more is left than there was `age_s` ago and has flowed in since.
+    pub(super) fn at_most(&mut self, left: f64, age_s: f64) {
+        self.level = self.level.min(left + self.per_s * age_s);
+    }
+
     fn bounded(&self, amount: f64) -> f64 {
         amount.min(self.size)
     }
@@ -64,6 +69,17 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_provider_says_is_left_only_lowers_the_level() {
+        let mut bucket = Bucket::new(600.0, 10.0, 0.0); // 10 a second, 100 saved up
+        bucket.at_most(5000.0, 0.0);
+        assert!(bucket.used() < 1e-9);
+        bucket.at_most(30.0, 2.0);
+        assert!((bucket.used() - 0.5).abs() < 1e-9);
+        bucket.at_most(90.0, 0.0);
+        assert!((bucket.used() - 0.5).abs() < 1e-9);
+    }
 
     #[test]
     fn over_any_time_no_more_is_let_in_than_the_rate_and_one_window() {

@@ -2,6 +2,9 @@
 //! the provider says "full" although we thought it was not (its books are not ours, and others may
 //! draw on the same account).
 
+use crate::domain::limits::Limits;
+use crate::domain::prompt::Counting;
+use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Capacity, RequestClass};
 
 use super::bucket::Bucket;
@@ -49,6 +52,8 @@ pub(super) struct Settled {
 #[derive(Debug, Clone)]
 pub(super) struct Meter {
     capacity: Capacity,
+    /// How its model counts, where that is known.
+    pub(super) counting: Option<Counting>,
     input: Option<Bucket>,
     output: Option<Bucket>,
     tokens: Option<Bucket>,
@@ -81,6 +86,7 @@ impl Meter {
             let apart = capacity.input_tpm.is_some() || capacity.output_tpm.is_some();
             Self {
                 capacity: capacity.clone(),
+                counting: None,
                 input: bucket(capacity.input_tpm),
                 output: bucket(capacity.output_tpm),
                 tokens: bucket(capacity.tokens_per_minute.filter(|_| !apart)),
@@ -97,6 +103,12 @@ impl Meter {
                 answers: 0,
             }
         })
+    }
+
+    /// What a request would draw here.
+    pub(super) fn ask(&self, request: &RequestFacts, class: RequestClass) -> Ask {
+        let counted = self.counting.zip(request.prompt).map(|(counting, size)| counting.tokens(&size));
+        Ask { input: counted.unwrap_or(request.input_tokens), max_output: request.max_output_tokens, class }
     }
 
     pub(super) fn is_for(&self, capacity: &Capacity) -> bool {
@@ -164,6 +176,23 @@ impl Meter {
             self.rate = (self.rate * RATE_CUT).max(LEAST_RATE);
             self.burst = (self.burst * BURST_CUT).max(LEAST_BURST);
             self.rescale(now);
+        }
+    }
+
+    /// The provider's own books, `age_s` ago: less than ours where others draw on the same account.
+    /// They only lower what we think is left; more than was declared is never used.
+    pub(super) fn told(&mut self, limits: &Limits, age_s: f64, now: f64) {
+        self.learn(now);
+        let books = [
+            (&mut self.input, limits.input_tokens),
+            (&mut self.output, limits.output_tokens),
+            (&mut self.tokens, limits.tokens),
+            (&mut self.requests, limits.requests),
+        ];
+        for (bucket, allowance) in books {
+            if let (Some(bucket), Some(remaining)) = (bucket, allowance.remaining) {
+                bucket.at_most(count(remaining), age_s.max(0.0));
+            }
         }
     }
 

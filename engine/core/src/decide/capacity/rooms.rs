@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::limits::Limits;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{RequestClass, Snapshot};
 
-use super::meter::{Ask, Meter, Reserved, Settled};
+use super::meter::{Meter, Reserved, Settled};
 
 /// One attempt: its request, its number there, and whether it is a copy that only measures.
 type Key = (String, u32, bool);
@@ -50,7 +51,8 @@ impl Rooms {
         for (name, endpoint) in &snapshot.endpoints {
             let kept = old.remove(name).filter(|meter| meter.is_for(&endpoint.capacity));
             let kept_on = kept.is_some();
-            if let Some(meter) = kept.or_else(|| Meter::new(&endpoint.capacity, now)) {
+            if let Some(mut meter) = kept.or_else(|| Meter::new(&endpoint.capacity, now)) {
+                meter.counting = Some(endpoint.counting);
                 self.meters.insert(name.clone(), meter);
             }
             if !kept_on {
@@ -60,9 +62,19 @@ impl Rooms {
         self.held.retain(|_, held| self.meters.contains_key(&held.endpoint));
     }
 
+    /// What the provider says is left of `endpoint`'s allowances.
+    pub fn told(&mut self, endpoint: &str, limits: &Limits, age_s: f64, now: f64) {
+        if let Some(meter) = self.meters.get_mut(endpoint) {
+            meter.told(limits, age_s, now);
+        }
+    }
+
     /// When `endpoint` has room for the request: `now`, or later.
     pub fn ready_at(&mut self, endpoint: &str, request: &RequestFacts, class: RequestClass, now: f64) -> f64 {
-        self.meters.get_mut(endpoint).map_or(now, |meter| meter.fits_at(ask(request, class), now))
+        self.meters.get_mut(endpoint).map_or(now, |meter| {
+            let ask = meter.ask(request, class);
+            meter.fits_at(ask, now)
+        })
     }
 
     /// The share of its fullest allowance that `endpoint` uses; 0 where none is declared.
@@ -78,7 +90,8 @@ impl Rooms {
     /// Books an attempt. What does not fit is booked too: whoever waits has a place in the queue.
     pub fn reserve(&mut self, endpoint: &str, booking: Booking<'_>, now: f64) {
         if let Some(meter) = self.meters.get_mut(endpoint) {
-            let reserved = meter.reserve(ask(booking.request, booking.class), now);
+            let ask = meter.ask(booking.request, booking.class);
+            let reserved = meter.reserve(ask, now);
             let key = (booking.request.request_id.clone(), booking.index, booking.copy);
             let held = Held { endpoint: endpoint.to_owned(), reserved, ends_by: booking.ends_by };
             self.held.insert(key, held);
@@ -111,8 +124,4 @@ impl Rooms {
             }
         }
     }
-}
-
-fn ask(request: &RequestFacts, class: RequestClass) -> Ask {
-    Ask { input: request.input_tokens, max_output: request.max_output_tokens, class }
 }

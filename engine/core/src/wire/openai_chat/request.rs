@@ -4,16 +4,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::domain::prompt::PromptSize;
 use crate::domain::request::{ChatRequest, Member, Sent};
 use crate::domain::snapshot::Dialect;
-use crate::wire::embeddings;
 use crate::wire::shape::{self, Limits, ShapeError};
 use crate::wire::steering::steering_field;
+use crate::wire::{embeddings, prompt};
 
 use super::check::check;
-
-/// Bytes of English text per token, on the safe side for an estimate before the call.
-const BYTES_PER_TOKEN: u64 = 4;
 
 /// What is wrong with a body, where, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +86,7 @@ fn check_conversation(dialect: Dialect, body: &Map<String, Value>) -> Result<(),
     Ok(())
 }
 
-/// What a request says about itself. `input_tokens` is an estimate.
+/// What a request says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     pub model: String,
@@ -97,7 +95,7 @@ pub struct Facts {
     pub max_output_tokens: Option<u64>,
     pub tools: bool,
     pub user: Option<String>,
-    pub input_tokens: u64,
+    pub prompt: PromptSize,
 }
 
 /// Reads the facts routing needs.
@@ -108,11 +106,6 @@ pub fn facts(request: &ChatRequest) -> Facts {
     let limit =
         ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().find_map(|n| body.get(*n));
     let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
-    let bytes: u64 = ["messages", "input", "system", "instructions", "tools"]
-        .iter()
-        .filter_map(|name| body.get(*name))
-        .map(text_bytes)
-        .sum();
     Facts {
         model: text("model").unwrap_or_default(),
         stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
@@ -123,17 +116,7 @@ pub fn facts(request: &ChatRequest) -> Facts {
             let metadata = body.get("metadata").and_then(|metadata| metadata.get("user_id"));
             metadata.and_then(Value::as_str).map(str::to_owned)
         }),
-        input_tokens: bytes.div_ceil(BYTES_PER_TOKEN),
-    }
-}
-
-/// Bytes of all strings within a value. The depth was bounded when the body was read.
-fn text_bytes(value: &Value) -> u64 {
-    match value {
-        Value::String(text) => text.len() as u64,
-        Value::Array(items) => items.iter().map(text_bytes).sum(),
-        Value::Object(fields) => fields.values().map(text_bytes).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        prompt: prompt::size_of(body),
     }
 }
 
