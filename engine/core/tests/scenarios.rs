@@ -391,6 +391,19 @@ fn an_incident_of_both_sides_takes_no_share_from_the_candidate() {
 }
 
 #[test]
+fn it_does_not_matter_whose_breaker_an_outage_of_both_sides_opens_first() {
+    for wait in 0..60 {
+        let mut world = World::new(&rollout(&[("own", &["a"]), ("new", &["n"])], 0.5));
+        world.run(20.0 + 0.3 * f64::from(wait), 10.0);
+        for name in ["a", "n"] {
+            world.answer(name, Answer::fails(ErrorKind::ServerError));
+        }
+        world.run(20.0, 10.0);
+        assert_eq!(world.effect().local_rollback, None, "after {wait}");
+    }
+}
+
+#[test]
 fn five_failures_of_twenty_are_enough_even_where_the_breaker_sees_none() {
     let mut snapshot = rollout(&[("own", &["a"]), ("new", &["n"])], 1.0);
     snapshot["endpoints"]["n"]["breaker"]["consecutive_hard"] = json!(1_000_000);
@@ -450,6 +463,11 @@ fn a_candidate_that_another_features_traffic_found_dead_loses_its_share_too() {
         let mut facts = world.facts("u");
         facts.feature = "other".to_owned();
         world.serve(&facts).unwrap();
+    }
+    world.pass(1.0);
+    assert_eq!(world.effect().local_rollback, None, "nobody knows yet whether the incumbent is well");
+    for _ in 0..20 {
+        world.send().unwrap();
     }
     world.pass(1.0);
     let effects = world.engine.effects();

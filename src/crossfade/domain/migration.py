@@ -91,7 +91,8 @@ class RolloutSpec:
     `requests_per_unit`: requests a sticky unit sends in a stage (design effect of the ratio check).
     `alpha`: probability that all guards together roll an equal candidate back. `needs_peak`: the
     stage before 50 % lasts until it has seen a daily peak of traffic. `freeze`: when no share is raised;
-    nor is it while more than `errors_at_most` of the features' callers see an error.
+    nor is it while more than `errors_at_most` of the features' callers see an error, nor until the
+    incumbent has been without trouble of its own for `calm_s`.
     """
 
     stages: tuple[float, ...]
@@ -106,6 +107,7 @@ class RolloutSpec:
     needs_peak: bool = True
     freeze: tuple[FreezeWindow, ...] = ()
     errors_at_most: float = 0.02
+    calm_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +239,47 @@ class Frozen:
 
     `limits`: by feature and guard, the control's p90 of ttft and tpot (ms) and p95 of cost (USD).
     `peak_per_s`: the busiest quarter of an hour of the last week, null if it is not known.
+    `ordinary`: by feature, the shares `failed` and `bad` of an ordinary time (see `ArmHealth`).
     """
 
     limits: dict[str, dict[str, float]]
     peak_per_s: float | None = None
+    ordinary: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmHealth:
+    """First attempts of one side of a migration, of one feature, over a stretch of time.
+
+    `kept_away`: requests that its breakers sent elsewhere, so that it was not asked; `failed`: asked,
+    and it broke or refused. `bad`: of the `answers` looked at, those malformed or refusing. `voices`:
+    failed or bad, each sticky unit once a minute.
+    """
+
+    requests: int = 0
+    kept_away: int = 0
+    failed: int = 0
+    answers: int = 0
+    bad: int = 0
+    voices: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Both sides' attempts while the incumbent was in trouble: shares that failed, and e-value of harm."""
+
+    e_value: float
+    candidate_failed: float
+    incumbent_failed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Trouble of the incumbent itself; `ended_unix_s`: null while it lasts."""
+
+    reason: str
+    began_unix_s: float
+    ended_unix_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +335,7 @@ class MigrationState:
     approvals: Approvals = Approvals()
     counts: tuple[StageCounts, ...] = field(default=())
     frozen: Frozen | None = None
+    incident: Incident | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +360,8 @@ class Lull:
 class Observations:
     """`fingerprint`: of the candidate's endpoints, computed now. `purchased_units`: null if unknown.
 
-    `incident`: why no share may be raised now although the candidate is not to blame.
+    `incident`: why no share may be raised now although the candidate is not to blame. `beside`: the
+    sides' attempts while the incumbent was in trouble, null if it was not.
     """
 
     fingerprint: str
@@ -329,3 +370,4 @@ class Observations:
     purchased_units: float | None = None
     lull: Lull | None = None
     incident: str | None = None
+    beside: Compared | None = None

@@ -14,7 +14,7 @@ from crossfade.control.migration.service import Migrations
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import Frozen, GatewayView
+from crossfade.domain.migration import ArmHealth, Frozen, GatewayView
 
 DOCUMENT = {
     "migration": "move",
@@ -83,7 +83,8 @@ class Clouds:
     die_in_publish: bool = False
     sampled: list[Sample] = field(default_factory=list)
     trouble: str | None = None
-    shielded: float = 0.0
+    shielded: float = 0.0  # of the incumbent's attempts fail
+    attempts_failed: float = 0.0  # of the candidate's
     frozen: Frozen | None = None
     shown: dict[str, Any] = field(default_factory=dict)
 
@@ -147,8 +148,14 @@ class Clouds:
     def incident(self, features, errors_at_most):
         return self.trouble
 
-    def incumbent_trouble(self, features, at_most):
-        return "the incumbent leaves its requests to backups" if self.shielded > at_most else None
+    def health(self, features, over_s):
+        """Per second: the candidate is asked 20 times, the incumbent five times while its breaker spares it."""
+        asked, total = round(5 * over_s), round(20 * over_s)
+        failed = round(total * self.attempts_failed)
+        ours = ArmHealth(total, failed=failed, voices=failed)
+        failed = round(asked * self.shielded)
+        spared = total - asked if self.shielded else 0
+        return {feature: (ours, ArmHealth(total, spared, failed, voices=failed)) for feature in features}
 
     async def freeze(self, features):
         return self.frozen

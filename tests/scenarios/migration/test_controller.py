@@ -253,8 +253,54 @@ async def test_an_incumbent_that_its_backups_must_save_holds_the_rollout_and_bla
     assert "errors guard" in (await world.until("rolled_back", most=20))["rolled_back"]
 
 
-async def test_a_little_trouble_of_the_incumbent_does_not_shield_a_bad_candidate(world):
+@pytest.mark.parametrize(
+    ("incumbent", "candidate", "is_blamed"),
+    [(0.05, 0.3, True), (0.2, 1.0, True), (0.3, 0.3, False), (1.0, 1.0, False), (0.2, 0.5, False)],
+)
+async def test_a_candidate_much_worse_than_a_failing_incumbent_cannot_hide_behind_it(
+    world, incumbent, candidate, is_blamed
+):
+    """What counts is the part of the attempts made on each side; the incumbent's breaker spares it most."""
     await world.signed()
     await world.until_share(0.25)
-    world.clouds.shielded, world.clouds.bad_share = 0.05, 0.3
-    await world.until("rolled_back", most=20)
+    world.clouds.shielded, world.clouds.attempts_failed = incumbent, candidate
+    await world.turns(120)
+    status = await world.service.status("move")
+
+    assert (status["state"] == "rolled_back") is is_blamed
+    if is_blamed:
+        assert status["rolled_back"].startswith("worse than 3 times a failing incumbent at 25%")
+    else:
+        assert (status["share"], status["next_action"]) == (0.25, "hold")
+
+
+async def test_after_an_incident_shares_rest_for_an_hour_even_over_a_restart_unless_a_person_says_go(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.shielded = 0.5
+    await world.turns(3)
+    world.clouds.shielded = 0.0
+    await world.turns(30)
+    world.restart()
+    await world.turns(30)
+    status = await world.service.status("move")
+    assert (status["share"], status["next_reason"]) == (
+        0.25, "the incumbent was in trouble less than 60 min ago",
+    )  # fmt: skip
+
+    world.clouds.now += 3600.0
+    await world.until_share(1.0, most=5)
+
+
+async def test_an_advance_asked_for_after_an_incident_ends_the_rest(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.shielded = 0.5
+    await world.turns(3)
+    await world.service.command("move", Verb.ADVANCE, actor="ann", reason="it is only a blip")
+    await world.turns(30)
+    assert (await world.service.status("move"))["share"] == 0.25, "not while it lasts"
+    world.clouds.shielded = 0.0
+    await world.turns(3)
+    await world.service.command("move", Verb.ADVANCE, actor="ann", reason="the provider says it is over")
+    await world.until_share(1.0, most=20)

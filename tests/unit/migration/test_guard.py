@@ -21,7 +21,7 @@ from crossfade.domain.attempt import (
     Usage,
     UsageSource,
 )
-from crossfade.domain.migration import Frozen, GuardCount, StageCounts
+from crossfade.domain.migration import ArmHealth, Frozen, GuardCount, StageCounts
 
 
 def stage(share, baseline, **guards):
@@ -226,10 +226,13 @@ def test_a_request_that_left_its_arm_is_told_by_its_last_attempt():
 
     _, samples = board.since(0)
     assert [sample.values for sample in samples] == [{"failovers": 1.0, "rejected": 0.0}]
-    assert board.left(first.feature, 0.0) == (1, 1)
+    assert board.health(first.feature, 0.0)[1] == ArmHealth(1, failed=1, voices=1)
     kept_away = replace(
         first, request_id="r2", final=True, outcome=OutcomeClass.OK, reason="backup 1 of the hierarchy"
     )
     board.observe(kept_away)
     board.observe(replace(kept_away, request_id="r3", reason="primary of the hierarchy"))
-    assert board.left(first.feature, 0.0) == (3, 2)
+    assert board.health(first.feature, 0.0)[1] == ArmHealth(3, 1, 1, 1, voices=1)
+    late = replace(kept_away, request_id="r4", reason="", started_unix_ms=10_000_000)
+    board.observe(late)
+    assert board.health(first.feature, 0.0)[1] == ArmHealth(1, answers=1), "five minutes are kept"

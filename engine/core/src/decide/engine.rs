@@ -163,6 +163,7 @@ impl Engine {
     pub fn observe(&mut self, seen: &Observation, now: f64) {
         let snapshot = Arc::clone(&self.snapshot);
         self.book.observe(&snapshot, seen, now);
+        self.hear_witness(&snapshot, seen);
         let ended = Ended {
             request_id: &seen.request_id,
             index: seen.index,
@@ -304,6 +305,16 @@ impl Engine {
         self.close_latches(now);
     }
 
+    /// What an incumbent's attempt says about a suspected candidate.
+    fn hear_witness(&mut self, snapshot: &Snapshot, seen: &Observation) {
+        for (name, latch) in &mut self.latches {
+            let primary = snapshot.features.get(name).and_then(|feature| feature.hierarchy.first());
+            if primary.is_some_and(|primary| serves(snapshot, primary, &seen.endpoint)) {
+                latch.witness(seen.class);
+            }
+        }
+    }
+
     /// Takes the share from every candidate none of whose endpoints may serve, whoever's traffic
     /// opened their breakers, unless the incumbent fails too: then it is no fault of the candidate,
     /// and its open breakers keep callers away as they do for everyone.
@@ -312,11 +323,16 @@ impl Engine {
             let Some(rollout) = feature.rollout.as_ref().filter(|rollout| rollout.share > 0.0) else {
                 continue;
             };
-            let mut endpoints = candidate_endpoints(&self.snapshot, feature, rollout).peekable();
-            let open = |one: &String| self.book.breakers.get(one).is_some_and(Breaker::is_open);
-            let is_dead = endpoints.peek().is_some() && endpoints.all(open);
+            let endpoints = candidate_endpoints(&self.snapshot, feature, rollout);
+            let breakers: Vec<_> = endpoints.map(|one| self.book.breakers.get(one)).collect();
+            let admits = |breaker: &Option<&Breaker>| breaker.is_none_or(|one| one.report().1 > 0.0);
+            if breakers.iter().any(admits) {
+                self.latches.entry(name.clone()).and_modify(Latch::acquit);
+                continue;
+            }
+            let is_dead = !breakers.is_empty() && breakers.iter().flatten().all(|one| one.is_open());
             if is_dead && !incumbent_fails(&self.snapshot, &mut self.book, name, now) {
-                self.latches.entry(name.clone()).or_insert_with(|| Latch::new(rollout)).close();
+                self.latches.entry(name.clone()).or_insert_with(|| Latch::new(rollout)).suspect();
             }
         }
     }

@@ -106,7 +106,7 @@ def rehearse(  # noqa: PLR0913 - one parameter an option
 def is_kept(fault: dict[str, Any]) -> bool:
     """Whether the promise about a fault was kept: caught in the candidate, not blamed on it in both."""
     if fault["in"] == "both":
-        return str(fault["outcome"]) in {"held", "went on"}
+        return str(fault["outcome"]) in {"held", "not felt"}
     return str(fault["outcome"]) == "rolled back"
 
 

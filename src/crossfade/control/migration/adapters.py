@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossfade.config.features import Config
+from crossfade.control.migration.guard.incident import ordinary_of
 from crossfade.control.migration.guard.samples import Sample, SampleBoard
 from crossfade.control.migration.ports import Candidate, Clock
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.domain.attempt import ArmCount
-from crossfade.domain.migration import Frozen, GatewayView, MigrationSpec
+from crossfade.domain.migration import ArmHealth, Frozen, GatewayView, MigrationSpec
 
 BURN_OVER_S = 300.0
 BURN_LEAST = 200  # requests: of fewer, one error is already half a per cent
@@ -61,21 +62,20 @@ class BoardCounters:
                 return f"{feature}: more than {errors_at_most:.1%} of its callers see errors"
         return None
 
-    def incumbent_trouble(self, features: tuple[str, ...], at_most: float) -> str | None:
+    def health(self, features: tuple[str, ...], over_s: float) -> dict[str, tuple[ArmHealth, ArmHealth]]:
         """See `CountersPort`."""
-        for feature in features:
-            served, left = self.board_of_samples.left(feature, self.clock() - BURN_OVER_S)
-            if served >= BURN_LEAST and left > at_most * served:
-                return f"{feature}: the incumbent leaves more than {at_most:.1%} to its backups"
-        return None
+        since = self.clock() - over_s
+        return {feature: self.board_of_samples.health(feature, since) for feature in features}
 
     async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """See `CountersPort`."""
         frozen = self.board_of_samples.freeze(features)
         if frozen is None:
             return None
+        healths = self.health(features, BURN_OVER_S)
         peak = await asyncio.to_thread(self.records.busiest_quarter, features)
-        return replace(frozen, peak_per_s=peak)
+        ordinary = {feature: ordinary_of(healths[feature][1]) for feature in features}
+        return replace(frozen, peak_per_s=peak, ordinary=ordinary)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from crossfade.control.migration import history, playbook, rollout
-from crossfade.control.migration.effects import RollBackResult, is_shown, outcome_of
+from crossfade.control.migration.effects import Progress, RollBackResult, Running, is_shown, outcome_of
 from crossfade.control.migration.gates import GateInput
+from crossfade.control.migration.guard.incident import BLOCK_S, WINDOWS_S, Beside, Trouble, decide_trouble
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.history import Kind
@@ -38,28 +39,7 @@ from crossfade.domain.overlay import FeatureOverlay
 
 ACTOR = "controller"
 LOGGED_COUNTS = 20  # lines of counts per bake: enough for a plot, few enough for weeks
-SHIELDED = 0.1  # of the incumbent's requests left to backups: its breaker opens about there
 VOID = "unknown"  # fingerprint of a candidate that is not in the config: matches no record
-
-
-@dataclass(slots=True)
-class Progress:
-    """The latest line of a collection under way."""
-
-    text: str = "started"
-
-    def say(self, text: str) -> None:
-        """Replace the line."""
-        self.text = text
-
-
-@dataclass(slots=True)
-class Running:
-    """A collection under way. `seq`: the logged action it belongs to."""
-
-    seq: int
-    task: asyncio.Task[SignedEvidence]
-    progress: Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +67,8 @@ class Controller:
     lines: list[LoggedLine] = field(default_factory=list)
     folded: MigrationState | None = None
     counted_unix_s: float = 0.0
+    beside: tuple[int, Beside] = field(default_factory=lambda: (0, Beside()))  # epoch, attempts compared
+    compared_unix_s: float = 0.0
     latest_unix_s: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     interrupt: asyncio.Event = field(default_factory=asyncio.Event)
@@ -104,7 +86,10 @@ class Controller:
         state = await self._finish_collection(state)
         now = self._now()
         state = await self._freeze(state)
-        facts = await self._facts(state, now)
+        trouble = self._trouble(state)
+        state = await self._note_trouble(state, trouble)
+        self._count(state, now, is_paused=trouble is not None and trouble.is_shielded)
+        facts = await self._facts(state)
         state = replace(state, counts=self.tally.counts)
         evidence = await self.ports.evidence.of(self.name)
         seen = self._observe(state, facts, now)
@@ -181,7 +166,7 @@ class Controller:
     async def _closed(self, state: MigrationState) -> Look:
         await self.stop()
         now = state.closed_unix_s or self._now()
-        facts = await self._facts(state, now)
+        facts = await self._facts(state)
         evidence = await self.ports.evidence.of(self.name)
         given = playbook.gate_input(state, evidence, self._observe(state, facts, now), now)
         standing = playbook.decide_standing(state, given)
@@ -207,34 +192,55 @@ class Controller:
     def _observe(self, state: MigrationState, facts: Candidate, now: float) -> Observations:
         """The playbook's view of the world."""
         counters, features = self.ports.counters, state.spec.features
-        errors_at_most = state.spec.rollout.errors_at_most
         return Observations(
             fingerprint=facts.fingerprint,
             required_roles=facts.required_roles,
             gateways=counters.views(features),
             purchased_units=facts.purchased_units,
             lull=self.tally.lull(now),
-            incident=self._trouble(state, errors_at_most) or counters.incident(features, errors_at_most),
+            incident=counters.incident(features, state.spec.rollout.errors_at_most),
+            beside=self.beside[1].compared(),
         )
 
-    async def _facts(self, state: MigrationState, now: float) -> Candidate:
-        """The candidate as configured now, and the live counts taken in."""
+    def _count(self, state: MigrationState, now: float, *, is_paused: bool) -> None:
+        """Take the live counts in; while the guards pause, compare attempts instead."""
+        if self.beside[0] != state.epoch:
+            self.beside = (state.epoch, Beside())
+        if not is_paused:
+            self.compared_unix_s = now
+        elif now - self.compared_unix_s >= BLOCK_S:
+            block = self.ports.counters.health(state.spec.features, now - self.compared_unix_s)
+            self.beside = (state.epoch, self.beside[1].observe(block.values()))
+            self.compared_unix_s = now
         counted, counts = self.ports.counters.since(self.tally.counted)
         sampled, samples = self.ports.counters.samples(self.tally.sampled)
-        if self._trouble(state, max(SHIELDED, state.spec.rollout.errors_at_most)) is not None:
-            # The busier arm's breaker opens first and shields it: what is counted now is no comparison.
-            counts, samples = [replace(count, first_hard=0, bad_units=0) for count in counts], []
-        self.tally.take(state, News(counted, counts, sampled, samples), now)
+        self.tally.take(state, News(counted, counts, sampled, samples, is_paused), now)
+
+    async def _facts(self, state: MigrationState) -> Candidate:
+        """The candidate as configured now."""
         try:
             return await self.ports.candidate.look(state.spec)
         except LookupError:
             return Candidate((), VOID, (), None)
 
-    def _trouble(self, state: MigrationState, at_most: float) -> str | None:
-        """Why the incumbent is no control now; null at share 1, where there is none."""
+    def _trouble(self, state: MigrationState) -> Trouble | None:
+        """What ails the incumbent; null at share 1, where nothing is seen of it."""
         if not 0.0 < state.share < 1.0:
             return None
-        return self.ports.counters.incumbent_trouble(state.spec.features, at_most)
+        looks = [self.ports.counters.health(state.spec.features, over_s) for over_s in WINDOWS_S]
+        healths = {feature: [look[feature][1] for look in looks] for feature in looks[0]}
+        return decide_trouble(state.frozen, healths, state.spec.rollout.errors_at_most)
+
+    async def _note_trouble(self, state: MigrationState, trouble: Trouble | None) -> MigrationState:
+        """Log the beginning and the end of an incident, so that a restart keeps the calm after it too."""
+        known = state.incident
+        is_on = known is not None and known.ended_unix_s is None
+        if is_on == (trouble is not None) or not state.share:
+            return state
+        reason = trouble.reason if trouble is not None else "the incumbent is well again"
+        payload = {"trouble": trouble.reason if trouble is not None else None}
+        line = await self._append(Kind.TROUBLED, payload, reason, state.last_seq)
+        return history.apply_line(state, line)
 
     async def _endpoints(self, state: MigrationState) -> tuple[str, ...]:
         try:

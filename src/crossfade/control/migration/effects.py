@@ -22,6 +22,26 @@ class RollBackResult:
     version: int
 
 
+@dataclass(slots=True)
+class Progress:
+    """The latest line of a collection under way."""
+
+    text: str = "started"
+
+    def say(self, text: str) -> None:
+        """Replace the line."""
+        self.text = text
+
+
+@dataclass(slots=True)
+class Running:
+    """A collection under way. `seq`: the logged action it belongs to."""
+
+    seq: int
+    task: asyncio.Task[SignedEvidence]
+    progress: Progress
+
+
 def is_shown(view: GatewayView, share: float, epoch: int) -> bool:
     """Whether a gateway really does what was published, asked of its engine."""
     for effect in view.effects:

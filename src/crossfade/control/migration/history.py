@@ -26,6 +26,7 @@ from crossfade.domain.migration import (
     Failure,
     Frozen,
     Hold,
+    Incident,
     MigrationSpec,
     MigrationState,
     Promote,
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     EFFECT = "migration.effect"  # {action_seq, error?, ...measured}
     COUNTED = "migration.counted"  # {epoch, stages: [StageCounts], e_value}
     FROZEN = "migration.frozen"  # {epoch, frozen: Frozen}
+    TROUBLED = "migration.troubled"  # {trouble: why the incumbent is in trouble, null = no more}
     COMMAND = "migration.command"  # {verb, ...}
 
 
@@ -203,10 +205,21 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
         case Kind.FROZEN:
             frozen = _FROZEN.validate_python(line.payload["frozen"])
             return replace(state, frozen=frozen) if line.payload["epoch"] == state.epoch else state
+        case Kind.TROUBLED:
+            return _after_trouble(state, line)
         case Kind.COMMAND:
             return _after_command(state, line)
         case _:
             raise HistoryError(f"unknown event {line.kind!r} at line {line.stream_seq}")
+
+
+def _after_trouble(state: MigrationState, line: Line) -> MigrationState:
+    trouble = line.payload["trouble"]
+    if trouble is not None:
+        return replace(state, incident=Incident(str(trouble), line.unix_s))
+    if state.incident is None:
+        return state
+    return replace(state, incident=replace(state.incident, ended_unix_s=line.unix_s))
 
 
 def _after_action(state: MigrationState, line: Line) -> MigrationState:
@@ -310,6 +323,7 @@ def _after_resume(state: MigrationState, line: Line) -> MigrationState:
     return replace(
         mended,
         rolled_back=None,
+        incident=None,
         epoch=state.epoch + 1,
         share=0.0,
         stage=0,

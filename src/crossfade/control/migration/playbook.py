@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from crossfade.control.migration import gates, rollout
 from crossfade.control.migration.gates import GateInput
+from crossfade.control.migration.guard.incident import decide_beside, decide_calm
 from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
@@ -119,9 +120,9 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
     local = _local_rollback(state, seen)
     if local is not None:
         return RollBack(local)
-    crossed = decide_guards(state).crossed
-    if crossed is not None:
-        return RollBack(_harm(crossed, state.share))
+    harm = _harm(state, seen)
+    if harm is not None:
+        return RollBack(harm)
     if going_back is not None:
         return going_back
     return None if state.promoted_unix_s is not None else _blind(state, seen, now_unix_s)
@@ -141,7 +142,13 @@ def _local_rollback(state: MigrationState, seen: Observations) -> str | None:
     return None
 
 
-def _harm(verdict: GuardVerdict, share: float) -> str:
+def _harm(state: MigrationState, seen: Observations) -> str | None:
+    """What a guard says of the candidate; while the incumbent fails, what the attempts say."""
+    crossed = decide_guards(state).crossed
+    return decide_beside(seen.beside, state.share) if crossed is None else _said(crossed, state.share)
+
+
+def _said(verdict: GuardVerdict, share: float) -> str:
     rate = verdict.candidate_rate or 0.0
     return (
         f"{verdict.plan.name} guard at {share:.0%}: e-value {verdict.e_value:.3g} >= "
@@ -279,7 +286,7 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
     if not state.stage and wanted is not None and drilled is not None and drilled.collected_unix_s < wanted:
         collect = Collect(EvidenceKind.DRILL, state.spec.name, Exposure.ELIGIBLE, "asked for by an operator")
         return _collect(state, given, collect)
-    frozen = rollout.decide_freeze(state.spec, now_unix_s) or seen.incident
+    frozen = rollout.decide_freeze(state.spec, now_unix_s) or seen.incident or decide_calm(state, now_unix_s)
     if not state.stage:
         if frozen:
             return Hold(frozen, "shares are not raised meanwhile")

@@ -14,7 +14,7 @@ from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.history import Line
 from crossfade.domain.attempt import ArmCount
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence
-from crossfade.domain.migration import Frozen, GatewayView, MigrationSpec
+from crossfade.domain.migration import ArmHealth, Frozen, GatewayView, MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
 
 Report = Callable[[str], None]  # one line of progress, for people
@@ -113,8 +113,8 @@ class CountersPort(Protocol):
         """Why no share may be raised now although the candidate is not to blame."""
         ...
 
-    def incumbent_trouble(self, features: tuple[str, ...], at_most: float) -> str | None:
-        """Why the incumbent is no control now: it does not serve its requests itself. Else null."""
+    def health(self, features: tuple[str, ...], over_s: float) -> dict[str, tuple[ArmHealth, ArmHealth]]:
+        """How candidate and incumbent served each feature in the last seconds, five minutes at most."""
         ...
 
     async def freeze(self, features: tuple[str, ...]) -> Frozen | None:

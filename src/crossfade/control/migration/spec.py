@@ -268,6 +268,7 @@ def _rollout(reader: Reader, value: Any) -> RolloutSpec:
         "freeze",
         "zone",
         "errors_at_most",
+        "calm",
     )
     section = reader.section(value, "rollout", known)
     guards = reader.names(section, "guards", DEFAULT_GUARDS, "rollout")
@@ -292,6 +293,7 @@ def _rollout(reader: Reader, value: Any) -> RolloutSpec:
         needs_peak=_peak(reader, section),
         freeze=_freeze(reader, section),
         errors_at_most=reader.quantity(section, "rollout.errors_at_most", "2%", parse_share),
+        calm_s=reader.quantity(section, "rollout.calm", "60m", parse_duration_s),
     )
 
 

@@ -75,6 +75,7 @@ def _money(rehearsal: Rehearsal, prices: Prices) -> dict[str, float | None]:
 
 
 def _fault(rehearsal: Rehearsal, one: Struck) -> dict[str, Any]:
+    failed = one.incumbent.kept_away + one.incumbent.failed
     by_clock, noticed = _by_the_clock(rehearsal.plan, one)
     return {
         "incident": one.planned.incident.incident_id,
@@ -90,6 +91,7 @@ def _fault(rehearsal: Rehearsal, one: Struck) -> dict[str, Any]:
         "candidate_requests": one.candidate_requests,
         "harmed": one.harmed,
         "callers_saw_an_error": one.callers,
+        "incumbent_failed": round(failed / max(1, one.incumbent.requests), 4),
         "harmed_by_a_clock": None if one.planned.in_both else round(by_clock),
         "harmed_by_a_clock_until_noticed": None if one.planned.in_both else round(noticed),
     }

@@ -80,13 +80,16 @@ def fault_line(fault: dict[str, Any]) -> tuple[str, ...]:
     compared = (
         "" if clock is None else f"{clock:,} ({fault['harmed_by_a_clock_until_noticed']:,} in half an hour)"
     )
+    why = fault["reason"]
+    if fault["outcome"] == "not felt":
+        why = f"the incumbent failed only {fault['incumbent_failed']:.1%} of its requests; {why}"
     return (
         fault["incident"],
         f"{fault['in']} at {fault['at_share']:.0%}",
         f"{fault['outcome']}{after}",
         f"{harmed} ({fault['callers_saw_an_error']:,} saw an error)",
         compared,
-        fault["reason"],
+        why,
     )
 
 

@@ -74,6 +74,8 @@ def plan_of(config: Config, spec: MigrationSpec, wanted: Wanted) -> Plan:
         capture={feature: config.features[feature].content.capture for feature in spec.features},
         price=lambda place, given, answered: prices(names[place], given, answered),
         epoch_unix_s=EPOCH_UNIX_S,
+        incumbents=tuple(names.index(name) for name in config.pools[spec.incumbent].endpoints),
+        candidates=tuple(names.index(name) for name in config.pools[spec.candidate].endpoints),
     )
     demand = demand_of(wanted.trace, wanted.days, wanted.requests, per_unit, wanted.seed)
     if not demand.requests >= 1.0:

@@ -15,9 +15,10 @@ import numpy as np
 from crossfade.config.features import Config
 from crossfade.control.migration import history
 from crossfade.control.migration.controller import Controller, Look
+from crossfade.control.migration.guard.lately import sum_of
 from crossfade.control.migration.history import Kind, Verb
 from crossfade.control.migration.ports import SignRequest
-from crossfade.domain.migration import Ask, Hold, MigrationSpec, MigrationState
+from crossfade.domain.migration import ArmHealth, Ask, Hold, MigrationSpec, MigrationState
 from crossfade.sim.rehearsal.clouds.incident import Incident
 from crossfade.sim.rehearsal.clouds.law import Clouds, Fault
 from crossfade.sim.rehearsal.traffic.arrivals import CHUNK_S, Demand
@@ -80,6 +81,8 @@ class Struck:
     reason: str = ""
     decided_s: float | None = None
     highest_share: float = 0.0
+    is_felt: bool = False  # the incumbent was in trouble by the production rule
+    incumbent: ArmHealth = field(default_factory=ArmHealth)
     candidate_requests: int = 0
     harmed: int = 0
     callers: int = 0
@@ -108,9 +111,7 @@ class Rehearsal:
         gateway = VirtualGateway(
             plan.config, plan.clouds, plan.demand, plan.spec.features, plan.reading.epoch_unix_s
         )
-        names = plan.clouds.names
-        incumbents = tuple(names.index(name) for name in plan.config.pools[plan.spec.incumbent].endpoints)
-        self.world = Deployment(gateway, plan.reading, incumbents=incumbents)
+        self.world = Deployment(gateway, plan.reading)
         self.log = MemoryLog(self.world.clock)
         self.controller = Controller(plan.spec.name, self.world.ports(self.log), self._no_bundle)
         self.waiting = list(plan.faults)
@@ -153,7 +154,9 @@ class Rehearsal:
             rows = self.world.gateway.advance(until)
             self._count(rows)
             draw = np.random.default_rng([self.plan.demand.seed, 4, int(before * 1000)])
-            self.world.observe(rows, draw.random((rows.size, 2)))
+            health = self.world.observe(rows, draw.random((rows.size, 2)))
+            if self.struck and not self.struck[-1].outcome:
+                self.struck[-1].incumbent = sum_of((self.struck[-1].incumbent, health))
             if self.now < goal:
                 return
 
@@ -225,6 +228,9 @@ class Rehearsal:
             return
         one = self.struck[-1]
         one.highest_share = max(one.highest_share, state.share)
+        incident = state.incident
+        since = one.fault.begin_s + self.world.gateway.epoch_unix_s
+        one.is_felt |= incident is not None and (incident.ended_unix_s or since) >= since
         passed_s = self.now - one.fault.begin_s
         if state.rolled_back is not None:
             one.outcome, one.reason, one.decided_s = "rolled back", state.rolled_back, self.now
@@ -232,8 +238,8 @@ class Rehearsal:
             BOTH_AT_MOST_S if one.planned.in_both else CAUGHT_WITHIN_S
         ):
             went_on = one.highest_share > one.planned.share
-            held = "went on" if went_on else "held"
-            one.outcome = held if one.planned.in_both else "not caught"
+            both = "held" if not went_on else "went on" if one.is_felt else "not felt"
+            one.outcome = both if one.planned.in_both else "not caught"
             one.reason = self.controller.look.action.reason if self.controller.look is not None else ""
             one.decided_s = self.now
         if one.outcome:

@@ -10,22 +10,24 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from crossfade.control.evidence.scorers import not_refused, well_formed
+from crossfade.control.migration.guard.lately import Lately
 from crossfade.control.migration.guard.plans import LIMIT_QUANTILES
 from crossfade.domain.attempt import ArmKind, AttemptRecord, ErrorKind, OutcomeClass, Role
-from crossfade.domain.migration import Frozen
+from crossfade.domain.migration import ArmHealth, Frozen
 
 KEPT = 200_000  # samples a slow turn may be behind by: an hour at 50 requests a second
 REMEMBERED = 200_000  # requests that feedback can still be about without asking the records
 CONTROL_KEPT = 5_000  # of the incumbent, by feature, for the frozen limits
 CONTROL_LEAST = 200  # a p95 of fewer is a guess
 FEW_TOKENS = 8  # below it the time per token is the network's
+_FAILED = frozenset({OutcomeClass.HARD, OutcomeClass.OVERLOAD, OutcomeClass.CONFIG})
 _REFUSED_STOPS = frozenset(
     {"content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety"}
 )
@@ -55,7 +57,7 @@ class SampleBoard:
     cursor: int = 0
     asked: OrderedDict[str, Sample] = field(default_factory=OrderedDict)
     control: dict[str, deque[Sample]] = field(default_factory=dict)
-    ends: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)
+    lately: Lately = field(default_factory=lambda: Lately({}))
     lock: threading.RLock = field(default_factory=threading.RLock)  # records come in on other threads
 
     def observe(self, record: AttemptRecord) -> None:
@@ -63,7 +65,8 @@ class SampleBoard:
         if record.arm in {ArmKind.SHADOW, ArmKind.PIN} or not (record.index == 0 or record.final):
             return
         usd = self.price(record) if record.usage is not None else None
-        values = values_of(record, usd) if record.index == 0 else {}
+        is_asked = record.index == 0 and not is_kept_away(record)
+        values = values_of(record, usd) if is_asked else {}
         sample = Sample(
             feature=record.feature,
             arm=record.arm,
@@ -78,9 +81,8 @@ class SampleBoard:
                 self.asked[record.request_id] = replace(sample, values={})
             if len(self.asked) > REMEMBERED:
                 self.asked.popitem(last=False)
-            if record.final and record.arm in {ArmKind.MAIN, ArmKind.BASELINE}:
-                ends = self.ends.setdefault(record.feature, deque(maxlen=CONTROL_KEPT))
-                ends.append((sample.unix_s, is_left(record)))
+            if record.index == 0:
+                self.lately.note(record, health_of(record, values))
             if record.arm in {ArmKind.MAIN, ArmKind.BASELINE}:
                 kept = self.control.setdefault(record.feature, deque(maxlen=CONTROL_KEPT))
                 kept.append(sample)
@@ -105,11 +107,10 @@ class SampleBoard:
                 fresh.append(sample)
             return self.cursor, fresh[::-1]
 
-    def left(self, feature: str, since_unix_s: float) -> tuple[int, int]:
-        """The incumbent's requests since then, and how many of them it did not serve itself."""
+    def health(self, feature: str, since_unix_s: float) -> tuple[ArmHealth, ArmHealth]:
+        """How candidate and incumbent have served since then, five minutes back at most."""
         with self.lock:
-            ends = [left for unix_s, left in self.ends.get(feature, ()) if unix_s >= since_unix_s]
-        return len(ends), sum(ends)
+            return self.lately.since(feature, since_unix_s)
 
     def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """Limits from the incumbent's latest requests; null while a feature has too few."""
@@ -127,12 +128,31 @@ class SampleBoard:
         return Frozen(limits)
 
 
-def is_left(record: AttemptRecord) -> bool:
-    """Whether another target ended the request, be it that the first one's breaker kept it away.
+def is_kept_away(record: AttemptRecord) -> bool:
+    """Whether the arm's own target was not asked at all, its breaker being open.
 
     The engine says so in its reason for a target that is not the hierarchy's first.
     """
-    return record.role is Role.FAILOVER or record.caller_error or "backup" in record.reason
+    return "backup" in record.reason
+
+
+def is_failed(record: AttemptRecord) -> bool:
+    """Whether a first attempt broke, was refused as full, or was refused as the caller's mistake."""
+    return record.outcome in _FAILED or is_mistake(record)
+
+
+def is_mistake(record: AttemptRecord) -> bool:
+    """Refused as the caller's mistake; what a content filter catches is another guard's."""
+    return record.outcome is OutcomeClass.CALLER and record.error_kind is not ErrorKind.CONTENT_FILTERED
+
+
+def health_of(record: AttemptRecord, values: Mapping[str, float]) -> ArmHealth:
+    """One request, by its first attempt and that attempt's numbers."""
+    if is_kept_away(record):
+        return ArmHealth(1, kept_away=1)
+    looked_at = [values[name] for name in ("schema", "refusals") if name in values]
+    failed, bad = is_failed(record), any(looked_at)
+    return ArmHealth(1, 0, int(failed), int(bool(looked_at)), int(bad), int(failed or bad))
 
 
 def ending_of(record: AttemptRecord) -> dict[str, float]:
@@ -142,7 +162,7 @@ def ending_of(record: AttemptRecord) -> dict[str, float]:
     by its backups, and one that answers 400 seems to have callers who err.
     """
     left = record.role is Role.FAILOVER or record.caller_error
-    mistake = record.outcome is OutcomeClass.CALLER and record.error_kind is not ErrorKind.CONTENT_FILTERED
+    mistake = is_mistake(record)
     return {"failovers": float(left and not mistake), "rejected": float(mistake)}
 
 

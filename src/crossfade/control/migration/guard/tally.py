@@ -22,12 +22,16 @@ _ARMS = frozenset({ArmKind.CANDIDATE, ArmKind.BASELINE})
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What came since the last look: counts to `counted`, samples to `sampled` (cursors)."""
+    """What came since the last look: counts to `counted`, samples to `sampled` (cursors).
+
+    `is_paused`: the incumbent fails, so its breaker shields it and nothing here is a comparison.
+    """
 
     counted: int
     counts: Sequence[ArmCount]
     sampled: int
     samples: Sequence[Sample] = ()
+    is_paused: bool = False
 
 
 @dataclass(slots=True)
@@ -74,9 +78,9 @@ class Tally:
             self.counts = (*self.counts, *state.counts[len(self.counts) :])
             self._listen_anew()
         for count in news.counts:
-            self._count(state, count, now_unix_s)
+            self._count(state, count, now_unix_s, is_heard_only=news.is_paused)
         fresh: dict[tuple[int, str, ArmKind], tuple[int, int]] = {}
-        for sample in news.samples:
+        for sample in () if news.is_paused else news.samples:
             self._sample(state, sample, fresh)
         for (place, guard, arm), (measured, bad) in fresh.items():
             self._put(place, with_events(self.counts[place], guard, arm, measured, bad))
@@ -99,11 +103,15 @@ class Tally:
     def _listen_anew(self) -> None:
         self.heard, self.unheard, self.pace = {}, {}, Pace()
 
-    def _count(self, state: MigrationState, count: ArmCount, now_unix_s: float) -> None:
+    def _count(
+        self, state: MigrationState, count: ArmCount, now_unix_s: float, *, is_heard_only: bool
+    ) -> None:
         place = self._place(state, count)
         if place is None or not (count.requests or count.first_hard):
             return
         self._hear(place, count, now_unix_s)
+        if is_heard_only:
+            return
         bad = min(max(count.requests, count.first_hard), max(count.first_hard, count.caller_errors))
         before = self.counts[place]
         if count.arm is ArmKind.CANDIDATE:

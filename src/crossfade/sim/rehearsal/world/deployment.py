@@ -16,18 +16,19 @@ from crossfade.config.features import Config
 from crossfade.control.evidence.fingerprint import fingerprint
 from crossfade.control.migration.adapters import BURN_LEAST, BURN_OVER_S, ConfigCandidate
 from crossfade.control.migration.drill import DrillParts
+from crossfade.control.migration.guard.incident import ordinary_of
+from crossfade.control.migration.guard.lately import sum_of
 from crossfade.control.migration.guard.samples import CONTROL_KEPT, Sample, SampleBoard
 from crossfade.control.migration.ports import Candidate, Ports
 from crossfade.control.store.eventlog import ConflictError
 from crossfade.domain.attempt import ArmCount
-from crossfade.domain.migration import Frozen, GatewayView, MigrationSpec
+from crossfade.domain.migration import ArmHealth, Frozen, GatewayView, MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
 from crossfade.sim.rehearsal.world.evidence import RehearsedEvidence
 from crossfade.sim.rehearsal.world.gateway import VirtualGateway
 from crossfade.sim.rehearsal.world.log import MemoryLog
 from crossfade.sim.rehearsal.world.rows import (
     BASELINE,
-    FAILOVER,
     MAIN,
     MINUTE_S,
     OK,
@@ -88,11 +89,10 @@ class Deployment:
     counts: list[ArmCount] = field(default_factory=list)
     bad_units: set[tuple[int, int, int, int]] = field(default_factory=set)
     minute: int = -1
-    recent: deque[tuple[float, int, int, int, int]] = field(default_factory=deque)
+    recent: deque[tuple[float, int, int, tuple[ArmHealth, ArmHealth]]] = field(default_factory=deque)
     control: deque[Rows] = field(default_factory=deque)
     kept: int = 0
     quarters: dict[int, int] = field(default_factory=dict)
-    incumbents: tuple[int, ...] = ()
     evidence: RehearsedEvidence = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,8 +120,8 @@ class Deployment:
             log, self, self, people, _Looked(candidate), people, people, self, self.clock, ConflictError
         )
 
-    def observe(self, rows: Rows, draw: NDArray[np.float64]) -> None:
-        """What the gateways would have told control of these requests."""
+    def observe(self, rows: Rows, draw: NDArray[np.float64]) -> ArmHealth:
+        """What the gateways would have told control of these requests; how the incumbent served them."""
         minute = int(self.gateway.now // MINUTE_S)
         if minute != self.minute:
             self.minute, self.bad_units = minute, {u for u in self.bad_units if u[3] >= minute - 1}
@@ -130,12 +130,10 @@ class Deployment:
             self.board.add(sample)
         self.evidence.shadows.observe(rows, self.reading.features, self.gateway.epoch_unix_s)
         if not rows.size:
-            return
-        control = rows[(rows["arm"] == MAIN) | (rows["arm"] == BASELINE)]
-        is_away = np.isin(control["first"], self.incumbents, invert=True)
-        left = int((is_away | (control["role"] == FAILOVER) | (control["caller_error"] > 0)).sum())
+            return ArmHealth()
+        healths = self.reading.healths(rows, draw)
         errors = int(rows["caller_error"].sum())
-        self.recent.append((self.gateway.now, int(rows.size), errors, int(control.size), left))
+        self.recent.append((self.gateway.now, int(rows.size), errors, healths))
         while self.recent and self.recent[0][0] < self.gateway.now - BURN_OVER_S:
             self.recent.popleft()
         self.control.append(
@@ -146,6 +144,7 @@ class Deployment:
             self.kept -= self.control.popleft().size
         quarter = int(self.gateway.now // QUARTER_S)
         self.quarters[quarter] = self.quarters.get(quarter, 0) + int(rows.size)
+        return healths[1]
 
     # PublisherPort
     def overlays(self) -> Mapping[str, FeatureOverlay]:
@@ -176,17 +175,16 @@ class Deployment:
 
     def incident(self, features: tuple[str, ...], errors_at_most: float) -> str | None:
         """See `CountersPort`: as `adapters.BoardCounters`, over all features together."""
-        requests, errors = (sum(one[place] for one in self.recent) for place in (1, 2))
+        requests, errors = sum(one[1] for one in self.recent), sum(one[2] for one in self.recent)
         if requests >= BURN_LEAST and errors > errors_at_most * requests:
             return f"{', '.join(features)}: more than {errors_at_most:.1%} of its callers see errors"
         return None
 
-    def incumbent_trouble(self, features: tuple[str, ...], at_most: float) -> str | None:
+    def health(self, features: tuple[str, ...], over_s: float) -> dict[str, tuple[ArmHealth, ArmHealth]]:
         """See `CountersPort`: as `adapters.BoardCounters`, over all features together."""
-        served, left = (sum(one[place] for one in self.recent) for place in (3, 4))
-        if served >= BURN_LEAST and left > at_most * served:
-            return f"{', '.join(features)}: the incumbent leaves more than {at_most:.1%} to its backups"
-        return None
+        recent = [healths for at, _, _, healths in self.recent if at > self.gateway.now - over_s]
+        ours, theirs = (sum_of(healths[side] for healths in recent) for side in (0, 1))
+        return {", ".join(features): (ours, theirs)}
 
     async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """See `CountersPort`."""
@@ -198,6 +196,9 @@ class Deployment:
         for sample in self.reading.samples(control, np.zeros((control.size, 2))):
             self.board.control.setdefault(sample.feature, deque(maxlen=CONTROL_KEPT)).append(sample)
         frozen = self.board.freeze(features)
+        if frozen is not None:
+            healths = self.health(features, BURN_OVER_S)
+            frozen = replace(frozen, ordinary={name: ordinary_of(one[1]) for name, one in healths.items()})
         passed = [
             count for quarter, count in self.quarters.items() if (quarter + 1) * QUARTER_S <= self.gateway.now
         ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crossfade.control.migration.guard.plans import KNOWN
 from crossfade.control.migration.guard.samples import FEW_TOKENS, Sample
 from crossfade.domain.attempt import ArmCount, ArmKind
+from crossfade.domain.migration import ArmHealth
 
 # `traffic.rs` writes these; arms and classes in the order of the engine's enums.
 ROW = np.dtype(
@@ -43,6 +44,8 @@ class Reading:
     capture: dict[str, float]  # by feature: share of answers whose text is looked at
     price: Callable[[int, int, int], float | None]  # endpoint, input and output tokens to USD
     epoch_unix_s: float
+    incumbents: tuple[int, ...]  # endpoints
+    candidates: tuple[int, ...]
 
     def samples(self, rows: Rows, draw: NDArray[np.float64]) -> list[Sample]:
         """Guards' numbers of the arms' requests; `draw` (n, 2): capture, and feedback."""
@@ -51,8 +54,9 @@ class Reading:
         if not watched or not is_ours.any():
             return []
         ours, chances = rows[is_ours], draw[is_ours]
+        is_own = self._is_own(ours)
         columns = {name: ours[name].tolist() for name in ("feature", "arm", "share", "unit", "began")}
-        values = self._values(ours, chances, watched)
+        values = self._values(ours, chances, watched, is_own)
         found = []
         for i, (feature, arm, share, unit, began) in enumerate(zip(*columns.values(), strict=True)):
             numbers = ((name, column[i]) for name, column in values)
@@ -69,15 +73,54 @@ class Reading:
             )
         return found
 
+    def healths(self, rows: Rows, draw: NDArray[np.float64]) -> tuple[ArmHealth, ArmHealth]:
+        """How candidate and incumbent served these requests; `draw` as for `samples`."""
+        is_ours = rows["arm"] == CANDIDATE
+        is_theirs = (rows["arm"] == MAIN) | (rows["arm"] == BASELINE)
+        return self._health(rows[is_ours], draw[is_ours]), self._health(rows[is_theirs], draw[is_theirs])
+
+    def _health(self, rows: Rows, chances: NDArray[np.float64]) -> ArmHealth:
+        is_own = self._is_own(rows)
+        is_failed = is_own & is_bad_attempt(rows)
+        looked_at = is_own & (rows["first_class"] == OK) & self._is_captured(rows, chances)
+        is_bad = looked_at & (rows["is_bad"] > 0)
+        return ArmHealth(
+            requests=int(rows.size),
+            kept_away=int((~is_own).sum()),
+            failed=int(is_failed.sum()),
+            answers=int(looked_at.sum()),
+            bad=int(is_bad.sum()),
+            voices=int(np.unique(rows["unit"][is_failed | is_bad]).size),
+        )
+
+    def _is_own(self, rows: Rows) -> NDArray[np.bool_]:
+        """Whether the arm's own target was asked first, not kept away by its breaker."""
+        found: NDArray[np.bool_] = np.where(
+            rows["arm"] == CANDIDATE,
+            np.isin(rows["first"], self.candidates),
+            np.isin(rows["first"], self.incumbents),
+        )
+        return found
+
+    def _is_captured(self, rows: Rows, chances: NDArray[np.float64]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = (
+            chances[:, 0] < np.array([self.capture[feature] for feature in self.features])[rows["feature"]]
+        )
+        return found
+
     def _values(
-        self, rows: Rows, chances: NDArray[np.float64], watched: set[str]
+        self,
+        rows: Rows,
+        chances: NDArray[np.float64],
+        watched: set[str],
+        is_own: NDArray[np.bool_],
     ) -> list[tuple[str, list[float | None]]]:
         """By guard, each row's number or null, as `guard.samples` reads an attempt record."""
-        is_ok, output = rows["first_class"] == OK, rows["output"].astype(np.float64)
+        is_ok, output = is_own & (rows["first_class"] == OK), rows["output"].astype(np.float64)
         first_ms, total_ms, bad = (
             rows[name].astype(np.float64) for name in ("first_ms", "total_ms", "is_bad")
         )
-        captured = np.array([self.capture[feature] for feature in self.features])[rows["feature"]]
+        captured = self._is_captured(rows, chances)
         down = np.where(bad > 0, THUMBS_DOWN_IF_BAD, THUMBS_DOWN)
         always = np.ones(rows.size, dtype=bool)
         numbers: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {
@@ -93,7 +136,7 @@ class Reading:
                 np.maximum(0.0, total_ms - first_ms) / np.maximum(1.0, output - 1.0),
                 is_ok & (output >= FEW_TOKENS),
             ),
-            "schema": (bad, is_ok & (chances[:, 0] < captured)),
+            "schema": (bad, is_ok & captured),
             "thumbs": ((chances[:, 1] < THUMBS * down).astype(np.float64), is_ok & (chances[:, 1] < THUMBS)),
         }
         if "cost" in watched:
@@ -119,6 +162,12 @@ class Reading:
 def is_watched(rows: Rows) -> NDArray[np.bool_]:
     """Requests of the rollout's two arms."""
     found: NDArray[np.bool_] = (rows["arm"] == CANDIDATE) | (rows["arm"] == BASELINE)
+    return found
+
+
+def is_bad_attempt(rows: Rows) -> NDArray[np.bool_]:
+    """The first attempt broke, was refused as full, or was refused as the caller's mistake."""
+    found: NDArray[np.bool_] = (rows["first_class"] >= HARD) & (rows["first_class"] <= CALLER)
     return found
 
 
