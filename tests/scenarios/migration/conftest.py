@@ -149,7 +149,7 @@ class Clouds:
         return self.trouble
 
     def health(self, features, over_s):
-        """Per second: the candidate is asked 20 times, the incumbent five times while its breaker spares it."""
+        """A second: the candidate is asked 20 times, the incumbent five while its breaker spares it."""
         asked, total = round(5 * over_s), round(20 * over_s)
         failed = round(total * self.attempts_failed)
         ours = ArmHealth(total, failed=failed, voices=failed)

@@ -172,7 +172,7 @@ def test_a_wrong_option_is_told_before_anything_runs(folder: Path, options: list
         ("openai-2025-06-10", "candidate", "rolled back"),
         ("gcp-2025-06-12", "candidate", "rolled back"),
         ("openai-2025-06-10", "both", "held"),
-        ("openai-2024-08-16", "both", "held"),
+        ("gcp-2025-06-12", "both", "held"),
     ],
 )
 def test_a_published_incident(folder: Path, incident: str, side: str, outcome: str):

@@ -15,8 +15,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from crossfade.control.migration import history, playbook, rollout
-from crossfade.control.migration.effects import Progress, RollBackResult, Running, is_shown, outcome_of
-from crossfade.control.migration.gates import GateInput
+from crossfade.control.migration.effects import (
+    Look,
+    Progress,
+    RollBackResult,
+    Running,
+    is_shown,
+    outcome_of,
+)
 from crossfade.control.migration.guard.incident import BLOCK_S, WINDOWS_S, Beside, Trouble, decide_trouble
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards
@@ -28,7 +34,6 @@ from crossfade.domain.migration import (
     Advance,
     Close,
     Collect,
-    GateVerdict,
     Hold,
     MigrationState,
     Observations,
@@ -40,18 +45,6 @@ from crossfade.domain.overlay import FeatureOverlay
 ACTOR = "controller"
 LOGGED_COUNTS = 20  # lines of counts per bake: enough for a plot, few enough for weeks
 VOID = "unknown"  # fingerprint of a candidate that is not in the config: matches no record
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What the last turn saw, for status pages."""
-
-    state: MigrationState
-    action: Action
-    verdicts: tuple[GateVerdict, ...]
-    step: str
-    given: GateInput  # what the gates were given
-    progress: str | None
 
 
 @dataclass(slots=True)

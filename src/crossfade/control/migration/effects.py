@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.ports import CollectError
 from crossfade.domain.evidence import SignedEvidence
-from crossfade.domain.migration import GatewayView
+from crossfade.domain.migration import Action, GateVerdict, GatewayView, MigrationState
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,18 @@ class Running:
     seq: int
     task: asyncio.Task[SignedEvidence]
     progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the last turn saw, for status pages."""
+
+    state: MigrationState
+    action: Action
+    verdicts: tuple[GateVerdict, ...]
+    step: str
+    given: GateInput  # what the gates were given
+    progress: str | None
 
 
 def is_shown(view: GatewayView, share: float, epoch: int) -> bool:

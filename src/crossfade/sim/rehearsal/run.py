@@ -14,7 +14,8 @@ import numpy as np
 
 from crossfade.config.features import Config
 from crossfade.control.migration import history
-from crossfade.control.migration.controller import Controller, Look
+from crossfade.control.migration.controller import Controller
+from crossfade.control.migration.effects import Look
 from crossfade.control.migration.guard.lately import sum_of
 from crossfade.control.migration.history import Kind, Verb
 from crossfade.control.migration.ports import SignRequest

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from crossfade.control.migration import history
-from crossfade.control.migration.controller import Look
+from crossfade.control.migration.effects import Look
 from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.history import Kind, Line
