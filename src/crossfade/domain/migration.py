@@ -336,6 +336,7 @@ class MigrationState:
     counts: tuple[StageCounts, ...] = field(default=())
     frozen: Frozen | None = None
     incident: Incident | None = None
+    latest_unix_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +362,8 @@ class Observations:
     """`fingerprint`: of the candidate's endpoints, computed now. `purchased_units`: null if unknown.
 
     `incident`: why no share may be raised now although the candidate is not to blame. `beside`: the
-    sides' attempts while the incumbent was in trouble, null if it was not.
+    sides' attempts while the incumbent was in trouble, null if it was not. `set_back_s`: by how much the
+    clock is behind the log.
     """
 
     fingerprint: str
@@ -371,3 +373,4 @@ class Observations:
     lull: Lull | None = None
     incident: str | None = None
     beside: Compared | None = None
+    set_back_s: float = 0.0

@@ -87,6 +87,9 @@ class Clouds:
     attempts_failed: float = 0.0  # of the candidate's
     frozen: Frozen | None = None
     shown: dict[str, Any] = field(default_factory=dict)
+    past: list[dict[str, Any]] = field(default_factory=list)  # what was shown before
+    lies: bool = False  # acknowledges, and goes on as before
+    cut_off: bool = False  # control hears nothing of it, and waits for nobody
 
     def clock(self):
         return self.now
@@ -105,10 +108,15 @@ class Clouds:
                 self.laid[feature] = overlay
         if self.die_in_publish:
             raise Killed
-        if not self.deaf:
-            self.shown = dict(self.laid)
+        if not (self.deaf or self.lies or self.cut_off):
+            self.tell()
         await asyncio.sleep(0)
-        return Outcome(len(self.published), ("g1",) if self.deaf else (), not self.deaf)
+        return Outcome(len(self.published), ("g1",) if self.deaf else (), not (self.deaf or self.lies))
+
+    def tell(self):
+        """The gateway does what is laid."""
+        self.shown = dict(self.laid)
+        self.past.append(self.shown)
 
     # counters
     def views(self, features):

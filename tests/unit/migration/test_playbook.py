@@ -31,6 +31,7 @@ from crossfade.domain.migration import (
 
 def decide(world, state, records=None, now=None, **seen):
     records = world.full() if records is None else records
+    seen.setdefault("gateways", (world.gateway(share=state.share),))
     return next_action(state, tuple(records.values()), world.observations(**seen), now or world.NOW)
 
 

@@ -132,12 +132,14 @@ class Controller:
             reason=action.reason,
         )
         seconds = self.ports.clock() - began
-        if published.verified:
+        views = self.ports.counters.views(state.spec.features)
+        # One that cannot be heard may still serve the candidate: it has not rolled back until it says so.
+        unheard = (view.name for view in views if not is_shown(view, 0.0, state.epoch))
+        missing = tuple(dict.fromkeys((*published.missing, *unheard)))
+        if published.verified and not missing:
             await self._log_effect(seq, {"seconds": seconds, "version": published.version})
-        gateways = tuple(view.name for view in self.ports.counters.views(state.spec.features))
-        return RollBackResult(
-            published.verified, seconds, gateways, tuple(published.missing), published.version
-        )
+        gateways = tuple(view.name for view in views)
+        return RollBackResult(not missing, seconds, gateways, missing, published.version)
 
     async def read(self) -> MigrationState:
         """Take in what the stream has grown by, and say where the migration stands.
@@ -193,6 +195,7 @@ class Controller:
             lull=self.tally.lull(now),
             incident=counters.incident(features, state.spec.rollout.errors_at_most),
             beside=self.beside[1].compared(),
+            set_back_s=max(0.0, now - self.ports.clock()),
         )
 
     def _count(self, state: MigrationState, now: float, *, is_paused: bool) -> None:

@@ -193,7 +193,11 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
             raise HistoryError(f"a migration's stream starts with {Kind.STARTED}, not {line.kind}")
         spec = _SPEC.validate_python(line.payload["spec"])
         return MigrationState(spec, str(line.payload["salt"]), line.unix_s, line.actor, line.stream_seq)
-    state = replace(state, last_seq=line.stream_seq)
+    # Time does not run backwards: a clock set back would make a stage look an hour old when it begins.
+    at = max(state.latest_unix_s, line.unix_s)
+    state = replace(state, last_seq=line.stream_seq, latest_unix_s=at)
+    if at != line.unix_s:
+        line = Recorded(line.stream_seq, line.kind, dict(line.payload), line.actor, line.reason, at)
     match line.kind:
         case Kind.ACTION:
             return _after_action(state, line)

@@ -37,6 +37,7 @@ from crossfade.stats.canary import GuardVerdict
 SILENT_S = 5.0  # reports come every second: five missing are not jitter
 BLIND_S = 60.0  # as long as one may not see what one does to callers
 SURELY = 20.0  # expected requests: none by chance once in e^20
+SKEW_S = 60.0  # clocks of one house differ by less, and a bake is longer
 BACKOFF_S = 2.0  # after the first failed collection, doubled each time
 BACKOFF_CAP_S = 300.0
 STEPS = (Step.COMPLIANCE, Step.CAPACITY, Step.CAPACITY, Step.QUALITY, Step.QUALITY, Step.DRILL)
@@ -181,6 +182,21 @@ def _one_sided(state: MigrationState, lull: Lull | None) -> Action | None:
     return Hold(f"no {lull.arm} data", detail)
 
 
+def _astray(state: MigrationState, seen: Observations) -> Hold | None:
+    """Why nothing may be concluded from what is seen now; null if gateways and clock are as they should."""
+    if not seen.gateways or any(gateway.silent_s > SILENT_S for gateway in seen.gateways):
+        return _unseen(seen)
+    if seen.set_back_s > SKEW_S:
+        return Hold("the clock was set back", f"by {seen.set_back_s / 60.0:.0f} min; shares wait for it")
+    for gateway in seen.gateways:
+        for effect in gateway.effects:
+            is_lowered = effect.local_rollback is not None or effect.killed
+            if effect.candidate_share != state.share and not is_lowered:
+                shows = f"{effect.candidate_share:.0%} of {effect.feature} instead of {state.share:.0%}"
+                return Hold("a gateway does not do what was published", f"{gateway.name} shows {shows}")
+    return None
+
+
 def _unseen(seen: Observations) -> Hold:
     silent = [gateway for gateway in seen.gateways if gateway.silent_s > SILENT_S]
     names = ", ".join(f"{gateway.name} ({gateway.silent_s:.0f} s)" for gateway in silent)
@@ -279,8 +295,9 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
     """All gates pass: the next stage, or why not yet."""
     if isinstance(state.pending, Advance | Promote):
         return state.pending
-    if not seen.gateways or any(gateway.silent_s > SILENT_S for gateway in seen.gateways):
-        return _unseen(seen)
+    astray = _astray(state, seen)
+    if astray is not None:
+        return astray
     drilled = gates.find(given, EvidenceKind.DRILL, state.spec.name).record
     wanted = state.approvals.drill_unix_s
     if not state.stage and wanted is not None and drilled is not None and drilled.collected_unix_s < wanted:

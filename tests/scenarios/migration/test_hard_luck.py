@@ -1,0 +1,117 @@
+"""Clocks that go back, logs that lose their end, two controllers, gateways that lie."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import replace
+
+from crossfade.control.migration.history import Verb
+from crossfade.control.store.eventlog import EventLog
+
+
+async def test_a_clock_set_back_an_hour_holds_and_skips_no_bake(world):
+    await world.signed()
+    await world.until_share(0.01)
+    await world.turns(4)
+    before = world.clouds.now
+    world.clouds.now -= 3600.0
+    await world.turns(30)
+    status = await world.service.status("move")
+    assert (status["share"], status["next_action"]) == (0.01, "hold")
+    assert status["next_reason"] == "the clock was set back"
+    assert "60 min" in status["next_detail"]
+
+    result = await world.service.roll_back("move", actor="ann", reason="to be sure")
+    assert result.is_zero, "the way back needs no clock"
+    await world.service.command("move", Verb.RESUME, actor="ann", reason="mended")
+    world.clouds.now = before + 5.0
+    world.restart()
+    await world.until_share(0.01)
+    began = world.clouds.now
+    await world.until_share(0.25)
+    assert world.clouds.now - began >= 10.0, "a whole bake"
+
+
+async def test_two_controllers_at_once_do_nothing_twice(make_world):
+    alone = await make_world(1)
+    await alone.signed()
+    await alone.until("promoted")
+
+    both = await make_world(2)
+    await both.signed()
+    other = replace(both)
+    other.restart()
+    for _ in range(400):
+        both.clouds.traffic(1000)
+        await asyncio.gather(both.service.turn_all(), other.service.turn_all())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if (await both.service.status("move"))["state"] == "promoted":
+            break
+
+    def acts(world):
+        return [kind for kind in world.kinds() if kind in {"advance", "roll_back", "promote"}]
+
+    assert acts(both) == acts(alone) == ["advance", "advance", "advance", "promote"]
+    effects = [line.payload["action_seq"] for line in both.log.lines if line.kind == "migration.effect"]
+    assert len(effects) == len(set(effects)), "each effect once"
+    assert await both.log.verify() is None
+
+
+async def test_a_gateway_that_acknowledges_and_does_not_apply_is_found_by_its_shares(world):
+    await world.signed()
+    await world.until_share(0.01)
+    world.clouds.lies = True
+    await world.turns(40)
+    status = await world.service.status("move")
+    assert status["share"] == 0.01, "an advance that no gateway shows has not happened"
+    world.clouds.lies = False
+    world.clouds.tell()
+    await world.until_share(0.25)
+
+
+async def test_a_rollback_that_a_cut_off_gateway_may_not_have_heard_of_is_not_called_done(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.cut_off, world.clouds.silent_s = True, 20.0
+    result = await world.service.roll_back("move", actor="ann", reason="now")
+    assert (result.is_zero, result.missing) == (False, ("g1",))
+    await world.turns(3)
+    assert (await world.service.status("move"))["next_action"] == "roll_back"
+
+    world.clouds.cut_off, world.clouds.silent_s = False, 0.5
+    world.clouds.tell()
+    await world.turns(2)
+    assert (await world.service.status("move"))["next_action"] == "hold"
+
+
+async def test_a_gateway_that_falls_back_to_an_older_snapshot_holds_the_rollout_by_name(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.shown = dict(world.clouds.past[-2])
+    await world.turns(40)
+    status = await world.service.status("move")
+    assert (status["share"], status["next_reason"]) == (0.25, "a gateway does not do what was published")
+    assert status["next_detail"] == "g1 shows 1% of recap instead of 25%"
+
+
+async def test_a_log_whose_last_line_is_torn_loses_that_line_only_and_goes_on(world, tmp_path):
+    await world.signed()
+    await world.until_share(0.01)
+    lines = await world.log.read()
+    for suffix in ("", "-wal"):
+        shutil.copy(tmp_path / f"control.db{suffix}", tmp_path / f"torn.db{suffix}")
+    wal = tmp_path / "torn.db-wal"
+    wal.write_bytes(wal.read_bytes()[:-100])
+    torn = await EventLog.open(f"sqlite:///{tmp_path}/torn.db", world.clouds.clock)
+    try:
+        kept = await torn.read()
+        assert kept == lines[: len(kept)]
+        assert len(kept) == len(lines) - 1
+        assert await torn.verify() is None
+        seq = max(line.stream_seq for line in kept if line.stream == "migration/move")
+        again = await torn.append("migration/move", "x", {}, actor="a", reason="r", expected_seq=seq)
+        assert again.stream_seq == seq + 1
+    finally:
+        await torn.close()

@@ -1,0 +1,72 @@
+"""A publication counts when every gateway's engine shows it, not when it is acknowledged."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from crossfade.config.load import load_text
+from crossfade.control.publish import WAIT_FOR_ACKS_S, Publisher
+from crossfade.control.records.counters import CounterBoard
+from crossfade.control.store.eventlog import EventLog
+from crossfade.domain.attempt import Ack, FeatureEffect
+from crossfade.domain.overlay import FeatureOverlay
+from crossfade.domain.snapshot import Rollout, Target
+
+CONFIG = """
+providers:
+  lab: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", auth: {method: none}}
+endpoints: {a: {provider: lab, model: a}, b: {provider: lab, model: b}}
+pools: {old: {endpoints: [a]}, new: {endpoints: [b]}}
+features: {recap: {hierarchy: [old]}}
+"""
+UP = FeatureOverlay(Rollout("move", 1, "salt", 0.25, 0.25, Target("new", {}), 5, 20), None, ("b",))
+
+
+@pytest.fixture
+async def place(tmp_path):
+    now = [1000.0]
+    board = CounterBoard(lambda: now[0])
+    log = await EventLog.open(f"sqlite:///{tmp_path}/control.db", lambda: now[0])
+    publisher = Publisher(load_text(CONFIG, "crossfade.yaml").config, (), log, board, "token")
+    await publisher.restore()
+    publisher._clock = lambda: now[0]
+
+    async def wait(timeout_s):
+        """Time passes, and every gateway goes on saying what it does."""
+        now[0] += timeout_s
+        for state in board.gateways():
+            board.acknowledge(Ack(state.name, state.snapshot_version, 1, tuple(state.effects.values())))
+
+    board.wait = wait
+    yield SimpleNamespace(publisher=publisher, board=board, now=now)
+    await log.close()
+
+
+def says(place, name, share, version, *, killed=False):
+    place.board.acknowledge(Ack(name, version, 1, (FeatureEffect("recap", share, 1, None, killed),)))
+
+
+@pytest.mark.parametrize(
+    ("share", "killed", "is_verified"), [(0.25, False, True), (0.0, False, False), (0.0, True, True)]
+)
+async def test_a_gateway_that_acknowledges_and_does_not_apply_is_missing(place, share, killed, is_verified):
+    version = place.publisher.snapshot.version + 1
+    says(place, "g1", 0.25, version)
+    says(place, "g2", share, version, killed=killed)
+    result = await place.publisher.publish({"recap": UP}, actor="test", reason="test")
+
+    assert result.version == version
+    assert result.verified is is_verified
+    assert result.missing == (() if is_verified else ("g2",))
+    assert result.elapsed_s <= WAIT_FOR_ACKS_S + 0.5
+
+
+async def test_a_gateway_that_keeps_the_candidate_after_a_rollback_is_named(place):
+    await place.publisher.publish({"recap": UP}, actor="test", reason="up")
+    version = place.publisher.snapshot.version + 1
+    says(place, "g1", 0.25, version)
+    result = await place.publisher.publish({"recap": None}, actor="test", reason="back")
+
+    assert (result.verified, result.missing) == (False, ("g1",))
