@@ -24,6 +24,7 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
         (&Method::GET, "/health/liveliness") => plain(StatusCode::OK, "alive"),
         (&Method::GET, "/health/readiness") => readiness(&shared),
         (&Method::GET, "/admin/state") => state(&shared),
+        (&Method::PUT, _) if path.starts_with("/admin/cut/") => cut(&shared, path),
         (&Method::PUT | &Method::DELETE, _) if path.starts_with("/admin/force/") => {
             force(&shared, request).await
         }
@@ -41,7 +42,7 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
     }
 }
 
-const ROUTES_HINT: &str = "routes: GET /metrics, /health/*, /admin/state; PUT and DELETE /admin/kill/{feature}, /admin/force/{endpoint}";
+const ROUTES_HINT: &str = "routes: GET /metrics, /health/*, /admin/state; PUT and DELETE /admin/kill/{feature}, /admin/force/{endpoint}; PUT /admin/cut/{feature}";
 
 fn metrics(shared: &Shared) -> Response<AnswerBody> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -125,6 +126,19 @@ async fn force(shared: &Shared, request: Request<Incoming>) -> Response<AnswerBo
         return json(StatusCode::OK, serde_json::json!({"endpoint": endpoint}).to_string().into_bytes());
     }
     plain(StatusCode::NOT_FOUND, "there is no such endpoint")
+}
+
+/// Cuts the calls of a feature that are under way at its candidate.
+fn cut(shared: &Shared, path: &str) -> Response<AnswerBody> {
+    let feature = path.trim_start_matches("/admin/cut/");
+    let known = shared.with_engine(|engine, _| engine.snapshot().features.contains_key(feature));
+    if known != Some(true) {
+        return plain(StatusCode::NOT_FOUND, "there is no such feature");
+    }
+    let count = shared.cuts.cut(feature);
+    tracing::warn!(feature, count, "calls at the candidate were cut");
+    let said = serde_json::json!({"feature": feature, "cut": count});
+    json(StatusCode::OK, said.to_string().into_bytes())
 }
 
 fn kill(shared: &Shared, feature: &str, killed: bool) -> Response<AnswerBody> {

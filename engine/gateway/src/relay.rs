@@ -17,6 +17,7 @@ use hyper::body::{Bytes, Frame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::sync::mpsc;
 
+use crate::edge::cuts::Cut;
 use crate::edge::truth;
 use crate::edge::written::Written;
 use crate::ingress::{error_answer, full_body};
@@ -100,12 +101,12 @@ async fn try_once(job: &Arc<Job>, ticket: Ticket, first: bool) -> Probed<Begun> 
     let patience = probe::patience(job, &ticket);
     let mut attempt = Attempt::new(Arc::clone(job), ticket);
     if !protected {
-        let committed = until_commit(job, &mut attempt).await;
+        let committed = until_commit_or_cut(job, &mut attempt).await;
         return Probed::Done(Box::new(attempt), committed);
     }
     let job = Arc::clone(job);
     let work = async move {
-        let committed = until_commit(&job, &mut attempt).await;
+        let committed = until_commit_or_cut(&job, &mut attempt).await;
         (attempt, committed)
     };
     probe::hedged(work, patience).await
@@ -128,6 +129,16 @@ fn ticket(job: &Job, candidate: usize, role: Role, reason: String, index: usize)
         reason: if first { chosen.reason.clone() } else { reason },
         arm: job.decision.arm.clone(),
         candidate: chosen,
+    }
+}
+
+/// As `until_commit`, unless a hard rollback cuts it: nothing was shown, so another target answers.
+async fn until_commit_or_cut(job: &Job, attempt: &mut Attempt) -> Result<Begun, UpstreamError> {
+    let mut cut = Cut::of(job, attempt.ticket());
+    tokio::select! {
+        biased;
+        begun = until_commit(job, attempt) => begun,
+        error = cut.called() => Err(error),
     }
 }
 
@@ -210,6 +221,7 @@ type Chunk = Result<Frame<Bytes>, Box<dyn std::error::Error + Send + Sync>>;
 /// After the commit: forwards chunk by chunk. A failure becomes an error event and a broken
 /// connection, never a closing marker. A caller that leaves stops the upstream at once.
 async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
+    let mut cut = Cut::of(&job, commit.attempt.ticket());
     let (mut events, mut raw) = (Vec::new(), Vec::new());
     let mut out = std::mem::take(&mut commit.held);
     loop {
@@ -225,6 +237,7 @@ async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
         let advanced = tokio::select! {
             biased;
             advanced = commit.attempt.advance(&mut events, &mut raw) => advanced,
+            error = cut.called() => Err(error),
             () = sender.closed() => return,
         };
         encode(&job, &commit.attempt, &mut commit.encoder, &events, &mut raw, &mut out);

@@ -10,6 +10,7 @@ use crossfade_core::decide::Engine;
 use crossfade_core::domain::snapshot::Snapshot;
 use tokio::sync::Semaphore;
 
+use crate::edge::cuts::Cuts;
 use crate::options::GatewayOptions;
 use crate::report::Reports;
 use crate::upstream::connect::Clients;
@@ -23,6 +24,7 @@ pub struct Shared {
     pub clients: Clients,
     pub reports: Reports,
     pub draining: AtomicBool,
+    pub cuts: Cuts,
     pub shadows: Mutex<HashMap<String, Arc<Semaphore>>>,
     engine: Mutex<Option<Engine>>,
     began: Instant,
@@ -42,6 +44,7 @@ impl Shared {
             clients,
             reports,
             draining: AtomicBool::new(false),
+            cuts: Cuts::default(),
             shadows: Mutex::new(HashMap::new()),
             engine: Mutex::new(None),
             began,

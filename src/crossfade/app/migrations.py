@@ -12,13 +12,14 @@ from pathlib import Path
 
 from crossfade.control.evidence.capacity.lever import Lever
 from crossfade.control.evidence.fingerprint import fingerprint
+from crossfade.control.evidence.gateway_admin import HttpGatewayAdmin
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.ledger.prices import PriceBook, TokenPrice
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
 from crossfade.control.migration.collectors import CollectorParts, RealCollectors
-from crossfade.control.migration.drill import DrillParts, HttpGatewayAdmin
+from crossfade.control.migration.drill import DrillParts
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.migration.people.approvals import RealPeople
 from crossfade.control.migration.ports import Ports
@@ -77,7 +78,7 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         client=GatewayClient(f"http://{gateway.listen}", parts.folder.measure_key()),
         lever=Lever(),
         units=parts.units,
-        drill=DrillParts(parts.publisher, counters, admin, time.time, asyncio.sleep),
+        drill=DrillParts(parts.publisher, counters, admin, parts.board, time.time, asyncio.sleep),
         clock=time.time,
     )
     ports = Ports(
@@ -91,5 +92,6 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         bundles=FolderBundles(parts.folder.root / "bundles"),
         clock=time.time,
         conflict=ConflictError,
+        admin=admin,
     )
     return Migrations(ports, holder=f"{socket.gethostname()}-{os.getpid()}")

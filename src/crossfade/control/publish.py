@@ -175,10 +175,13 @@ class Publisher:
     async def _settle(self, version: int) -> PublishResult:
         """Wait until every live gateway shows this snapshot's effects."""
         began = self._clock()
+        expected = {state.name for state in self._board.live()}
         while True:
-            live = self._board.live()
-            done = [state.name for state in live if state.snapshot_version >= version and self._shows(state)]
-            missing = tuple(state.name for state in live if state.name not in done)
+            # One that falls silent meanwhile has not shown it: it stays missing.
+            expected |= {state.name for state in self._board.live()}
+            known = [state for state in self._board.gateways() if state.name in expected]
+            done = [state.name for state in known if state.snapshot_version >= version and self._shows(state)]
+            missing = tuple(state.name for state in known if state.name not in done)
             elapsed = self._clock() - began
             if not missing or elapsed > WAIT_FOR_ACKS_S:
                 return PublishResult(version, tuple(done), missing, not missing, elapsed)

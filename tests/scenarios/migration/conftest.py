@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from crossfade.control.evidence.gateway_admin import AdminError
 from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.ports import Candidate, CollectError, Ports
 from crossfade.control.migration.service import Migrations
@@ -88,6 +89,7 @@ class Clouds:
     frozen: Frozen | None = None
     shown: dict[str, Any] = field(default_factory=dict)
     past: list[dict[str, Any]] = field(default_factory=list)  # what was shown before
+    cuts: list[tuple[str, str, float]] = field(default_factory=list)
     lies: bool = False  # acknowledges, and goes on as before
     cut_off: bool = False  # control hears nothing of it, and waits for nobody
 
@@ -167,6 +169,16 @@ class Clouds:
 
     async def freeze(self, features):
         return self.frozen
+
+    # the gateway's admin port
+    def names(self):
+        return ("g1",)
+
+    async def cut(self, gateway, feature):
+        if self.deaf:
+            raise AdminError("no route (hint: look)")
+        self.cuts.append((gateway, feature, self.shown[feature].rollout.share))
+        return 3
 
     # evidence and collectors
     async def of(self, migration):
@@ -278,7 +290,9 @@ class World:
 
 
 def service_of(clouds, log):
-    ports = Ports(log, clouds, clouds, clouds, clouds, clouds, clouds, clouds, clouds.clock, ConflictError)
+    ports = Ports(
+        log, clouds, clouds, clouds, clouds, clouds, clouds, clouds, clouds.clock, ConflictError, clouds
+    )
     return Migrations(ports, "holder", asyncio.sleep)
 
 

@@ -115,3 +115,26 @@ async def test_a_log_whose_last_line_is_torn_loses_that_line_only_and_goes_on(wo
         assert again.stream_seq == seq + 1
     finally:
         await torn.close()
+
+
+async def test_a_hard_rollback_sets_the_share_to_zero_first_and_then_cuts_what_is_under_way(world):
+    await world.signed()
+    await world.until_share(0.25)
+    result = await world.service.roll_back("move", actor="ann", reason="it leaks", hard=True)
+    assert result.is_zero
+    assert (result.cut, result.uncut) == ({"g1": 3}, ())
+    assert world.clouds.cuts == [("g1", "recap", 0.0)]
+    await world.turns(2)
+    assert (await world.service.status("move"))["state"] == "rolled_back"
+    line = next(line for line in world.log.lines if line.kind == "migration.cut")
+    assert (line.actor, line.reason, line.payload) == ("ann", "it leaks", {"cut": {"g1": 3}, "uncut": []})
+
+
+async def test_a_rollback_lets_calls_finish_unless_it_is_hard_and_says_which_gateway_was_not_reached(world):
+    await world.signed()
+    await world.until_share(0.25)
+    assert (await world.service.roll_back("move", actor="ann", reason="")).cut == {}
+    assert world.clouds.cuts == []
+    world.clouds.deaf = True
+    result = await world.service.roll_back("move", actor="ann", reason="", hard=True)
+    assert (result.cut, result.uncut) == ({}, ("g1",))

@@ -25,10 +25,19 @@ class Gateway:
     killed: bool = False
     kills: list[bool] = field(default_factory=list)
     there: bool = True
+    is_cut_off: bool = False
+    is_missed: bool = True
+    withheld: float | None = None
+    catches_up: bool = True
+    obeys_alone: bool = True
 
     async def publish(self, change, *, actor, reason):
         share = change["recap"].rollout.share
         assert change["recap"].shadow is None
+        if self.is_cut_off:
+            self.withheld = share
+            self.now += 5.0
+            return SimpleNamespace(verified=not self.is_missed, missing=("g1",) * self.is_missed, version=9)
         self.shares.append(share)
         self.now += self.takes_s
         is_deaf = self.deaf_at == share and len(self.shares) > 1
@@ -51,13 +60,28 @@ class Gateway:
         self.kills.append(is_killed)
         self.killed = is_killed and not self.ignores_kill
 
+    async def share(self, gateway, feature):
+        return 0.0 if self.killed and (self.obeys_alone or not self.is_cut_off) else self.shares[-1]
+
+    async def cut(self, gateway, feature):
+        return 0
+
+    def cut_off(self, gateways):
+        self.is_cut_off = "g1" in gateways
+
+    def heal(self):
+        self.is_cut_off = False
+        if self.withheld is not None and self.catches_up:
+            self.shares.append(self.withheld)
+        self.withheld = None
+
     async def pause(self, seconds):
         self.now += seconds
 
 
 def walk(world, gateway):
     gateway.shares.append(0.0)
-    parts = DrillParts(gateway, gateway, gateway, lambda: gateway.now, gateway.pause)
+    parts = DrillParts(gateway, gateway, gateway, gateway, lambda: gateway.now, gateway.pause)
     task = Task(
         spec=replace(world.SPEC, features=("recap",)),
         kind=EvidenceKind.DRILL,
@@ -75,11 +99,36 @@ def walk(world, gateway):
 def test_walks_up_and_down_and_times_the_way_back(world):
     gateway = Gateway()
     result = walk(world, gateway)
-    assert gateway.shares[1:] == [0.0, 0.01, 0.0]
+    assert gateway.shares[1:] == [0.0, 0.01, 0.0, 0.01, 0.0]
     assert result.verdict is Verdict.PASS
     assert result.observed["seconds_to_zero"] == pytest.approx(0.2)
     assert result.observed["kill_switch_s"].keys() == {"g1"}
     assert not gateway.killed
+    assert not gateway.is_cut_off
+    assert [case["name"] for case in result.observed["cases"]] == [
+        "kill switch",
+        "one gateway cut off",
+        "control dead",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"is_missed": False}, "g1 was cut off and not missed"),
+        ({"catches_up": False}, "g1 did not catch up"),
+        ({"obeys_alone": False}, "g1 without control: recap at 1% then 1%, not 1% then 0%"),
+    ],
+)
+def test_a_gateway_that_misbehaves_without_control_fails_the_drill_and_ends_healed_at_zero(
+    world, change, said
+):
+    gateway = Gateway(**change)
+    with pytest.raises(CollectError, match=said):
+        walk(world, gateway)
+    assert not gateway.is_cut_off
+    assert not gateway.killed
+    assert gateway.shares[-1] == 0.0
 
 
 def test_a_slow_way_back_fails(world):

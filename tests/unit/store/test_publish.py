@@ -70,3 +70,28 @@ async def test_a_gateway_that_keeps_the_candidate_after_a_rollback_is_named(plac
     result = await place.publisher.publish({"recap": None}, actor="test", reason="back")
 
     assert (result.verified, result.missing) == (False, ("g1",))
+
+
+async def test_a_gateway_that_falls_silent_meanwhile_has_not_followed(place):
+    place.board.acknowledge(Ack("g1", 1, 1, ()))
+
+    async def wait(timeout_s):
+        place.now[0] += timeout_s
+
+    place.board.wait = wait
+    result = await place.publisher.publish({"recap": UP}, actor="test", reason="test")
+
+    assert (result.verified, result.missing) == (False, ("g1",))
+
+
+async def test_a_cut_off_gateway_is_neither_heard_nor_forgotten(place):
+    version = place.publisher.snapshot.version + 1
+    says(place, "g1", 0.0, version - 1)
+    place.board.cut_off(["g1"])
+    says(place, "g1", 0.25, version)
+    result = await place.publisher.publish({"recap": UP}, actor="test", reason="test")
+    assert result.missing == ("g1",)
+
+    place.board.heal()
+    says(place, "g1", 0.25, version)
+    assert (await place.publisher.publish({"recap": UP}, actor="test", reason="test")).verified

@@ -26,7 +26,14 @@ pub struct Latch {
 impl Latch {
     #[must_use]
     pub fn new(rollout: &Rollout) -> Self {
-        Self { migration: rollout.migration.clone(), epoch: rollout.epoch, seen: 0, hard: 0, reason: None, witnesses: None }
+        Self {
+            migration: rollout.migration.clone(),
+            epoch: rollout.epoch,
+            seen: 0,
+            hard: 0,
+            reason: None,
+            witnesses: None,
+        }
     }
 
     /// Whether this latch still speaks about `rollout`.

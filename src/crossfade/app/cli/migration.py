@@ -120,15 +120,22 @@ def rollback(
     config: ConfigPath = DEFAULT_CONFIG,
     state: StatePath = DEFAULT_STATE,
     *,
-    hard: Annotated[bool, typer.Option("--hard", help="Also cut streams under way.")] = False,
+    hard: Annotated[
+        bool, typer.Option("--hard", help="Also cut calls under way at the candidate; else they finish.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Set the share to 0; returns when every gateway has acknowledged, and prints how long it took."""
     body = {"actor": whoami(), "reason": reason, "hard": hard}
     result = call(config, state, "POST", f"/migrations/{name}/rollback", body)
     count = len(result["gateways"])
+    cut = f", {sum(result['cut'].values())} calls under way cut" if hard else ""
+    if result["uncut"]:
+        cut += f"; NOT cut on {', '.join(result['uncut'])} (hint: PUT /admin/cut/FEATURE on its admin port)"
     if result["is_zero"]:
-        _print(result, f"share 0 on {count} gateways after {result['seconds']:.3f} s", as_json=as_json)
+        _print(result, f"share 0 on {count} gateways after {result['seconds']:.3f} s{cut}", as_json=as_json)
+        if result["uncut"]:
+            raise typer.Exit(1)
         return
     missing = ", ".join(result["missing"]) or "a gateway"
     text = (
@@ -193,6 +200,8 @@ def describe(found: dict[str, Any]) -> str:
     lines += [f"  could not collect {f['kind']} of {f['subject']}: {f['error']}" for f in found["failures"]]
     progress = f" ({found['progress']})" if found["progress"] else ""
     lines.append(f"  next: {found['next_action']}: {found['next_reason']}{progress}")
+    if found["page"]:
+        lines.append(f"  what to do: docs/on-call/{found['page']}.md")
     return "\n".join(lines)
 
 

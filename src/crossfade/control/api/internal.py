@@ -13,6 +13,7 @@ from crossfade.control.api.parts import ControlParts
 from crossfade.domain.attempt import Ack, Counters
 
 HOLD_S = 20.0
+CUT_OFF_LOOK_S = 0.1
 
 
 def create_internal_router(parts: ControlParts) -> APIRouter:
@@ -21,15 +22,19 @@ def create_internal_router(parts: ControlParts) -> APIRouter:
     router = APIRouter(dependencies=[guard], include_in_schema=False)
 
     @router.get("/snapshot")
-    async def snapshot(after: int, gateway: str) -> Response:  # noqa: ARG001 - who asks is for the access log
+    async def snapshot(after: int, gateway: str) -> Response:
+        waited_s = 0.0
+        while parts.board.is_cut_off(gateway) and waited_s < HOLD_S:  # a drill plays a broken network
+            await asyncio.sleep(CUT_OFF_LOOK_S)
+            waited_s += CUT_OFF_LOOK_S
         signed = await parts.publisher.next_signed(after, HOLD_S)
-        if signed is None:
+        if signed is None or parts.board.is_cut_off(gateway):
             return Response(status_code=204)
         headers = {"x-crossfade-signature": signed.signature, "x-crossfade-version": str(signed.version)}
         return Response(signed.body, media_type="application/json", headers=headers)
 
     @router.get("/credentials", response_model=None)
-    async def credentials(after: int, gateway: str) -> Response | dict[str, Any]:  # noqa: ARG001 - as above
+    async def credentials(after: int, gateway: str) -> Response | dict[str, Any]:  # noqa: ARG001 - who asks is for the access log
         document = await parts.broker.next_document(after, HOLD_S)
         return Response(status_code=204) if document is None else asdict(document)
 

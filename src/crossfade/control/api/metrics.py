@@ -1,4 +1,4 @@
-"""Control's own metrics, as Prometheus reads them: the age and the end of every credential."""
+"""Control's own metrics, as Prometheus reads them: credentials' ends, and migrations that want a person."""
 
 from __future__ import annotations
 
@@ -50,10 +50,30 @@ class CredentialCollector(Collector):
         return [age, left, held, alarm, failed]
 
 
+class MigrationCollector(Collector):
+    """What of the open migrations wants a person, with the page of `docs/on-call`."""
+
+    def __init__(self, parts: ControlParts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample a migration and page; 0 while it wants nobody."""
+        wants = GaugeMetricFamily(
+            "crossfade_migration_attention",
+            "1 while a migration wants a person; `page` names the file in docs/on-call.",
+            labels=["migration", "page"],
+        )
+        found = self._parts.migrations.attention() if self._parts.migrations is not None else {}
+        for name, page in found.items():
+            wants.add_metric([name, page or ""], 0.0 if page is None else 1.0)
+        return [wants]
+
+
 def create_metrics_router(parts: ControlParts) -> APIRouter:
     """`/metrics`."""
     registry = CollectorRegistry()
     registry.register(CredentialCollector(parts.broker))
+    registry.register(MigrationCollector(parts))
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")

@@ -119,12 +119,13 @@ def _add_commands(router: APIRouter, migrations: Migrations, guard: Any) -> None
 
     @router.post("/migrations/{name}/rollback", dependencies=[guard])
     async def rollback(name: str, body: RollbackCommand) -> dict[str, Any]:
-        """Share 0 everywhere; answers when every gateway showed it, or with those that did not."""
-        if body.hard:
-            raise HTTPException(
-                501, _error("not available yet: cutting streams under way", "leave out `hard`")
-            )
-        result = await _found(migrations.roll_back(name, actor=body.actor, reason=body.reason))
+        """Share 0 everywhere; answers when every gateway showed it, or with those that did not.
+
+        `hard` also cuts calls under way at the candidate: before their first content another target
+        answers, after it the caller sees an honest error. The default lets them finish.
+        """
+        rolling = migrations.roll_back(name, actor=body.actor, reason=body.reason, hard=body.hard)
+        result = await _found(rolling)
         return asdict(result)
 
     @router.post("/migrations/{name}/{verb}", dependencies=[guard])

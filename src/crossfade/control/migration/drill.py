@@ -1,24 +1,25 @@
 """The rollback drill: the way back is walked on every gateway before it is needed.
 
-Share 0, then a small share, the local kill switch of each gateway, then 0 again; each is read
-back from the gateways' engines, and the last one is timed. The small share is live for as long as
-the drill takes (about a second); every gate before the drill has passed by then.
+Share 0, then a small share, the local kill switch of each gateway, one gateway that control can
+neither tell nor hear, all of them at once (what a dead control looks like), then 0 again, timed. Each
+step is read back from the gateways' engines. The small share is live for as long as the drill takes
+(some seconds); every gate before the drill has passed by then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-import httpx2
 
 from crossfade.control.migration.ports import (
     Clock,
     CollectError,
     CountersPort,
+    GatewayAdmin,
     Pause,
+    Published,
     PublisherPort,
     Task,
 )
@@ -34,15 +35,15 @@ LOOK_S = 0.05
 ACTOR = "drill"
 
 
-class GatewayAdmin(Protocol):
-    """The gateways' own admin ports, as far as they are known."""
+class Isolation(Protocol):
+    """Keeps control from telling and hearing gateways, as a broken network would."""
 
-    def names(self) -> tuple[str, ...]:
-        """Gateways whose admin address is known."""
+    def cut_off(self, gateways: Collection[str]) -> None:
+        """From now on nothing reaches these from control, and nothing they say arrives."""
         ...
 
-    async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
-        """Pull or release the local kill switch. Raises `CollectError` if the gateway refuses."""
+    def heal(self) -> None:
+        """The network is whole again."""
         ...
 
 
@@ -53,6 +54,7 @@ class DrillParts:
     publisher: PublisherPort
     counters: CountersPort
     admin: GatewayAdmin
+    isolation: Isolation
     clock: Clock
     pause: Pause
 
@@ -65,53 +67,121 @@ class DrillResult:
     observed: dict[str, Any]
 
 
+@dataclass(slots=True)
+class Walk:
+    """What has been done so far."""
+
+    shares: list[dict[str, Any]] = field(default_factory=list)
+    kill_switch_s: dict[str, float] = field(default_factory=dict)
+    cases: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, name: str, said: str) -> None:
+        """A case that was walked and held."""
+        self.cases.append({"name": name, "said": said})
+
+
 async def run_drill(parts: DrillParts, task: Task) -> DrillResult:
-    """Walk it; whatever happens, the last thing published is share 0.
+    """Walk it; whatever happens, the network is healed and the last thing published is share 0.
 
     Raises:
-        CollectError: if a gateway did not follow in time.
+        CollectError: if a gateway did not follow in time, or not as it must when control is away.
     """
     gateways = tuple(view.name for view in parts.counters.views(task.spec.features))
     if not gateways:
         raise CollectError("no gateway is in sight (hint: start one)")
-    shares: list[dict[str, Any]] = []
-    kill_switch_s: dict[str, float] = {}
+    walk = Walk()
     try:
-        shares.append(await _set_share(parts, task, 0.0))
+        walk.shares.append(await _set_share(parts, task, 0.0))
         task.report(f"at {DRILL_SHARE:.0%} on {len(gateways)} gateways")
-        shares.append(await _set_share(parts, task, DRILL_SHARE))
-        for name in parts.admin.names():
-            kill_switch_s[name] = await _pull_kill_switch(parts, task, name)
+        walk.shares.append(await _set_share(parts, task, DRILL_SHARE))
+        await _walk_cases(parts, task, walk)
     finally:
+        parts.isolation.heal()
         last = await _set_share(parts, task, 0.0)
-    shares.append(last)
+    walk.shares.append(last)
     seconds = float(last["seconds"])
     is_fast = seconds <= ZERO_WITHIN_S
     observed = {
         "seconds_to_zero": seconds,
         "gateways": list(gateways),
-        "kill_switch_s": kill_switch_s,
-        "kill_switch_unreached": sorted(set(gateways) - set(kill_switch_s)),
-        "shares": shares,
-        "reason": f"zero on {len(gateways)} gateways after {seconds:.3f} s",
+        "kill_switch_s": walk.kill_switch_s,
+        "kill_switch_unreached": sorted(set(gateways) - set(walk.kill_switch_s)),
+        "cases": walk.cases,
+        "shares": walk.shares,
+        "reason": f"zero on {len(gateways)} gateways after {seconds:.3f} s, {len(walk.cases)} cases",
         "needs": f"zero within {ZERO_WITHIN_S:g} s",
         "has": f"{seconds:.3f} s",
     }
     return DrillResult(Verdict.PASS if is_fast else Verdict.FAIL, observed)
 
 
+async def _walk_cases(parts: DrillParts, task: Task, walk: Walk) -> None:
+    """From the small share: kill switches, one gateway cut off, control away from all of them."""
+    reached = parts.admin.names()
+    for name in reached:
+        walk.kill_switch_s[name] = await _pull_kill_switch(parts, task, name)
+    if not reached:
+        return
+    walk.add("kill switch", f"share 0 at once on {', '.join(reached)}")
+    task.report(f"{reached[0]} cut off from control")
+    await _cut_off_one(parts, task, reached[0])
+    walk.add("one gateway cut off", f"{reached[0]}: reported as missing, killed locally, caught up")
+    task.report("control away from every gateway")
+    walk.shares.append(await _set_share(parts, task, DRILL_SHARE))
+    parts.isolation.cut_off(reached)
+    for name in reached:
+        await _kill_locally(parts, task, name)
+    parts.isolation.heal()
+    walk.add("control dead", f"served on at {DRILL_SHARE:.0%}, killed locally, on {', '.join(reached)}")
+
+
+async def _cut_off_one(parts: DrillParts, task: Task, gateway: str) -> None:
+    """It must be missed by a rollback, serve on as before, obey its own switch, and catch up."""
+    parts.isolation.cut_off([gateway])
+    published = await _publish(parts, task, 0.0)
+    if published.verified or gateway not in published.missing:
+        raise CollectError(f"{gateway} was cut off and not missed (hint: is another control its master?)")
+    await _kill_locally(parts, task, gateway)
+    parts.isolation.heal()
+    deadline = parts.clock() + SEEN_WITHIN_S
+    while await parts.admin.share(gateway, task.spec.features[0]):
+        if parts.clock() >= deadline:
+            raise CollectError(f"{gateway} did not catch up after it was cut off (hint: see its log)")
+        await parts.pause(LOOK_S)
+
+
+async def _kill_locally(parts: DrillParts, task: Task, gateway: str) -> None:
+    """Asked of the gateway itself: it serves on, its switch takes the share away and gives it back."""
+    for feature in task.spec.features:
+        shares = [await parts.admin.share(gateway, feature)]
+        try:
+            await parts.admin.kill(gateway, feature, is_killed=True)
+            shares.append(await parts.admin.share(gateway, feature))
+        finally:
+            await parts.admin.kill(gateway, feature, is_killed=False)
+        if shares != [DRILL_SHARE, 0.0]:
+            said = " then ".join(f"{share:.0%}" for share in shares)
+            raise CollectError(
+                f"{gateway} without control: {feature} at {said}, not {DRILL_SHARE:.0%} then 0%"
+            )
+
+
 async def _set_share(parts: DrillParts, task: Task, share: float) -> dict[str, Any]:
-    target = Target(pool=task.spec.candidate, set={})
-    live = live_rollout(task.spec.name, task.epoch, task.salt, share, target)
-    overlay = FeatureOverlay(rollout=live, shadow=None, extra_eligible=task.endpoints)
-    change: dict[str, FeatureOverlay | None] = dict.fromkeys(task.spec.features, overlay)
     began = parts.clock()
-    publishing = parts.publisher.publish(change, actor=ACTOR, reason=f"drill: share {share:.0%}")
-    published = await asyncio.shield(asyncio.create_task(publishing))
+    published = await _publish(parts, task, share)
     if not published.verified:
         missing = ", ".join(published.missing) or "a gateway"
         raise CollectError(f"{missing} did not follow to share {share:.0%} (hint: check that gateway)")
     return {"share": share, "seconds": parts.clock() - began, "version": published.version}
+
+
+async def _publish(parts: DrillParts, task: Task, share: float) -> Published:
+    target = Target(pool=task.spec.candidate, set={})
+    live = live_rollout(task.spec.name, task.epoch, task.salt, share, target)
+    overlay = FeatureOverlay(rollout=live, shadow=None, extra_eligible=task.endpoints)
+    change: dict[str, FeatureOverlay | None] = dict.fromkeys(task.spec.features, overlay)
+    publishing = parts.publisher.publish(change, actor=ACTOR, reason=f"drill: share {share:.0%}")
+    return await asyncio.shield(asyncio.create_task(publishing))
 
 
 async def _pull_kill_switch(parts: DrillParts, task: Task, gateway: str) -> float:
@@ -143,30 +213,3 @@ async def _until_killed(parts: DrillParts, task: Task, gateway: str, *, is_kille
         await parts.pause(LOOK_S)
     wanted = "killed" if is_killed else "released"
     raise CollectError(f"gateway {gateway} does not show the features {wanted} (hint: see its /admin/state)")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpGatewayAdmin:
-    """Kill switches over HTTP. `urls`: gateway name to the base URL of its admin port."""
-
-    urls: Mapping[str, str]
-
-    def names(self) -> tuple[str, ...]:
-        """See `GatewayAdmin`."""
-        return tuple(self.urls)
-
-    async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
-        """See `GatewayAdmin`."""
-        method = "PUT" if is_killed else "DELETE"
-        url = f"{self.urls[gateway].rstrip('/')}/admin/kill/{feature}"
-        try:
-            async with httpx2.AsyncClient(timeout=SEEN_WITHIN_S) as client:
-                answer = await client.request(method, url)
-        except httpx2.HTTPError as error:
-            raise CollectError(
-                f"{method} {url}: {error} (hint: is that gateway's admin port right?)"
-            ) from error
-        if answer.status_code >= 300:
-            raise CollectError(
-                f"{method} {url} answered {answer.status_code} (hint: check that gateway's admin port)"
-            )

@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from typing import Any
 
+from crossfade.control.evidence.gateway_admin import AdminError
 from crossfade.control.migration.gates import GateInput
-from crossfade.control.migration.ports import CollectError
+from crossfade.control.migration.ports import CollectError, GatewayAdmin
 from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import Action, GateVerdict, GatewayView, MigrationState
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RollBackResult:
-    """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended."""
+    """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended.
+
+    `cut`: by gateway, calls under way that a hard rollback cut; `uncut`: gateways it did not reach.
+    """
 
     is_zero: bool
     seconds: float
     gateways: tuple[str, ...]
     missing: tuple[str, ...]
     version: int
+    cut: dict[str, int] = field(default_factory=dict)
+    uncut: tuple[str, ...] = ()
+
+
+async def cut_calls(
+    admin: GatewayAdmin, features: tuple[str, ...], gateways: tuple[str, ...]
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Cut what is under way at the candidate: how much by gateway, and gateways that were not reached."""
+    cut: dict[str, int] = {}
+    for name in admin.names():
+        try:
+            cut[name] = sum([await admin.cut(name, feature) for feature in features])
+        except AdminError:
+            log.warning("calls at gateway %s were not cut", name, exc_info=True)
+    return cut, tuple(name for name in dict.fromkeys((*gateways, *admin.names())) if name not in cut)
 
 
 @dataclass(slots=True)
@@ -77,5 +99,5 @@ def outcome_of(task: asyncio.Task[SignedEvidence]) -> dict[str, Any]:
     if error is None:
         record = task.result().evidence
         return {"evidence_id": record.evidence_id, "verdict": record.verdict.value}
-    text = str(error) if isinstance(error, CollectError) else f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, CollectError | AdminError) else f"{type(error).__name__}: {error}"
     return {"error": text}

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     COUNTED = "migration.counted"  # {epoch, stages: [StageCounts], e_value}
     FROZEN = "migration.frozen"  # {epoch, frozen: Frozen}
     TROUBLED = "migration.troubled"  # {trouble: why the incumbent is in trouble, null = no more}
+    CUT = "migration.cut"  # {cut: calls by gateway, uncut: gateways not reached}
     COMMAND = "migration.command"  # {verb, ...}
 
 
@@ -193,11 +194,8 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
             raise HistoryError(f"a migration's stream starts with {Kind.STARTED}, not {line.kind}")
         spec = _SPEC.validate_python(line.payload["spec"])
         return MigrationState(spec, str(line.payload["salt"]), line.unix_s, line.actor, line.stream_seq)
-    # Time does not run backwards: a clock set back would make a stage look an hour old when it begins.
-    at = max(state.latest_unix_s, line.unix_s)
-    state = replace(state, last_seq=line.stream_seq, latest_unix_s=at)
-    if at != line.unix_s:
-        line = Recorded(line.stream_seq, line.kind, dict(line.payload), line.actor, line.reason, at)
+    line = _in_order(state, line)
+    state = replace(state, last_seq=line.stream_seq, latest_unix_s=line.unix_s)
     match line.kind:
         case Kind.ACTION:
             return _after_action(state, line)
@@ -213,8 +211,18 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
             return _after_trouble(state, line)
         case Kind.COMMAND:
             return _after_command(state, line)
+        case Kind.CUT:
+            return state
         case _:
             raise HistoryError(f"unknown event {line.kind!r} at line {line.stream_seq}")
+
+
+def _in_order(state: MigrationState, line: Line) -> Line:
+    """Time does not run backwards: a clock set back would make a stage an hour old when it begins."""
+    if line.unix_s >= state.latest_unix_s:
+        return line
+    latest = state.latest_unix_s
+    return Recorded(line.stream_seq, line.kind, dict(line.payload), line.actor, line.reason, latest)
 
 
 def _after_trouble(state: MigrationState, line: Line) -> MigrationState:

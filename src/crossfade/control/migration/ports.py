@@ -214,6 +214,26 @@ class BundlePort(Protocol):
         ...
 
 
+class GatewayAdmin(Protocol):
+    """The gateways' own admin ports, as far as they are known. Each call raises `AdminError`."""
+
+    def names(self) -> tuple[str, ...]:
+        """Gateways whose admin address is known."""
+        ...
+
+    async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
+        """Pull or release the local kill switch."""
+        ...
+
+    async def cut(self, gateway: str, feature: str) -> int:
+        """Cut calls under way at the candidate; how many there were."""
+        ...
+
+    async def share(self, gateway: str, feature: str) -> float:
+        """The candidate's share as the gateway's engine has it now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything the controller touches."""
@@ -228,3 +248,4 @@ class Ports:
     bundles: BundlePort
     clock: Clock
     conflict: type[Exception]  # what `append` raises when `expected_seq` does not hold
+    admin: GatewayAdmin

@@ -11,14 +11,15 @@ import json
 import logging
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from crossfade.control.migration import history
 from crossfade.control.migration.controller import Controller
-from crossfade.control.migration.effects import RollBackResult
+from crossfade.control.migration.effects import RollBackResult, cut_calls
 from crossfade.control.migration.history import Kind, Verb
 from crossfade.control.migration.ports import Pause, Ports, SignRequest
+from crossfade.control.migration.report.attention import page_of
 from crossfade.control.migration.report.document import report_of
 from crossfade.control.migration.report.html import render_report
 from crossfade.control.migration.report.status import status_of
@@ -99,6 +100,15 @@ class Migrations:
         """The status of every migration, oldest first."""
         return [await self.status(controller.name) for controller in await self._all()]
 
+    def attention(self) -> dict[str, str | None]:
+        """By open migration, the on-call page of what it waits for, as of its last turn; null = nobody."""
+        looks = {name: controller.look for name, controller in self._controllers.items()}
+        return {
+            name: page_of(look.action)
+            for name, look in looks.items()
+            if look is not None and look.state.closed_unix_s is None
+        }
+
     async def status(self, name: str) -> dict[str, Any]:
         """See `report.status`. Raises LookupError for an unknown name."""
         controller, state = await self._one(name)
@@ -144,8 +154,8 @@ class Migrations:
         await self._append(name, Kind.COMMAND, {"verb": verb.value}, actor, reason or verb.value)
         return await self.status(name)
 
-    async def roll_back(self, name: str, *, actor: str, reason: str) -> RollBackResult:
-        """Share 0 on every gateway, now.
+    async def roll_back(self, name: str, *, actor: str, reason: str, hard: bool = False) -> RollBackResult:
+        """Share 0 on every gateway, now; `hard`: and the calls under way at the candidate are cut.
 
         Raises:
             LookupError: unknown migration.
@@ -154,7 +164,14 @@ class Migrations:
         controller, state = await self._one(name)
         if state.closed_unix_s is not None:
             raise RefusedError(f"migration {name!r} is closed (hint: change the feature's hierarchy)")
-        return await controller.roll_back(actor=actor, reason=reason)
+        result = await controller.roll_back(actor=actor, reason=reason)
+        if not hard:
+            return result
+        cut, uncut = await cut_calls(self._ports.admin, state.spec.features, result.gateways)
+        await self._append(
+            name, Kind.CUT, {"cut": cut, "uncut": list(uncut)}, actor, reason or "hard rollback"
+        )
+        return replace(result, cut=cut, uncut=uncut)
 
     async def label_queue(self, name: str) -> list[dict[str, Any]]:
         """Blind pairs waiting for a label."""

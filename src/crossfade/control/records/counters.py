@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from crossfade.domain.attempt import Ack, ArmCount, Counters, EndpointHealth, FeatureEffect
@@ -38,11 +38,27 @@ class CounterBoard:
         self._cursor = 0
         self._totals: dict[str, tuple[int, int]] = {}
         self._recent: dict[str, deque[tuple[float, ArmCount]]] = {}
+        self._cut_off: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
 
+    def cut_off(self, gateways: Collection[str]) -> None:
+        """For a drill: neither hear these gateways nor tell them anything, as if the network were broken."""
+        self._cut_off = frozenset(gateways)
+
+    def heal(self) -> None:
+        """Hear and tell everybody again."""
+        self._cut_off = frozenset()
+
+    def is_cut_off(self, gateway: str) -> bool:
+        """Whether nothing may reach this gateway now."""
+        return gateway in self._cut_off
+
     def observe(self, report: Counters) -> None:
-        """Take in a gateway's second."""
+        """Take in a gateway's second. Of one that is cut off only the counts: a drill loses no traffic."""
         now = self._clock()
+        if self.is_cut_off(report.gateway):
+            self._count(report, now)
+            return
         self._gateways[report.gateway] = GatewayState(
             name=report.gateway,
             heard_unix_s=now,
@@ -52,16 +68,21 @@ class CounterBoard:
             records_dropped=report.records_dropped,
             in_flight=report.in_flight,
         )
+        self._count(report, now)
+        self._wake()
+
+    def _count(self, report: Counters, now: float) -> None:
         for count in report.arms:
             self._cursor += 1
             self._counts.append((self._cursor, count))
             requests, errors = self._totals.get(count.feature, (0, 0))
             self._totals[count.feature] = (requests + count.requests, errors + count.caller_errors)
             self._recent.setdefault(count.feature, deque(maxlen=KEPT_RECENT)).append((now, count))
-        self._wake()
 
     def acknowledge(self, ack: Ack) -> None:
         """Take in that a snapshot took effect."""
+        if self.is_cut_off(ack.gateway):
+            return
         before = self._gateways.get(ack.gateway)
         self._gateways[ack.gateway] = GatewayState(
             name=ack.gateway,

@@ -13,6 +13,7 @@ from crossfade.control.migration.effects import Look
 from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.history import Kind, Line
+from crossfade.control.migration.report.attention import page_of
 from crossfade.control.migration.report.backing import backing_of
 from crossfade.domain.evidence import Verdict
 from crossfade.domain.migration import (
@@ -60,6 +61,7 @@ def status_of(state: MigrationState, lines: Sequence[Line], look: Look | None) -
         "next_reason": action.reason if action is not None else "",
         "next_detail": detail,
         "progress": (look.progress if look is not None else None) or detail or None,
+        "page": page_of(action),
         "held": state.held,
         "rolled_back": state.rolled_back,
         "failures": [asdict(failure) for failure in state.failures],

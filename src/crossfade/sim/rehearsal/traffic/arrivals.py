@@ -12,6 +12,7 @@ from crossfade.sim.rehearsal.traffic.trace import Floats, Trace
 
 DAY_S = 86400.0
 CHUNK_S = 3600.0
+QUARTER_S = 900.0
 # An ordinary chat's sizes, where the trace has none (medians and log spreads of the Azure 2023 hour).
 INPUT_TOKENS, INPUT_SIGMA = 1000.0, 0.9
 OUTPUT_TOKENS, OUTPUT_SIGMA = 150.0, 0.7
@@ -45,6 +46,14 @@ class Demand:
     def requests(self) -> float:
         """Expected number of requests."""
         return self.trace.requests / self.trace.span_s * self.span_s * self.kept
+
+    @property
+    def busiest_quarter_per_s(self) -> float:
+        """Requests a second of the trace's busiest quarter of an hour, as simulated."""
+        windows = max(1, round(QUARTER_S / self.trace.window_s))
+        rates = self.trace.rates
+        whole = rates[: rates.size // windows * windows].reshape(-1, windows)
+        return float((whole.mean(axis=1) if whole.size else rates).max()) * self.kept
 
     def chunk(self, number: int) -> Chunk:
         """The requests of chunk `number`; the same for the same seed."""

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from crossfade.control.store.eventlog import ConflictError
 from crossfade.domain.attempt import ArmCount
 from crossfade.domain.migration import ArmHealth, Frozen, GatewayView, MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
+from crossfade.sim.rehearsal.traffic.arrivals import DAY_S, QUARTER_S
 from crossfade.sim.rehearsal.world.evidence import RehearsedEvidence
 from crossfade.sim.rehearsal.world.gateway import VirtualGateway
 from crossfade.sim.rehearsal.world.log import MemoryLog
@@ -39,7 +40,6 @@ from crossfade.sim.rehearsal.world.rows import (
 
 GATEWAY = "gateway-1"
 SILENT_S = 0.5  # reports come every second
-QUARTER_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,11 @@ class Deployment:
     control: deque[Rows] = field(default_factory=deque)
     kept: int = 0
     quarters: dict[int, int] = field(default_factory=dict)
+    withheld: dict[str, FeatureOverlay | None] | None = None  # what a cut-off gateway was not told
     evidence: RehearsedEvidence = field(init=False)
 
     def __post_init__(self) -> None:
-        drill = DrillParts(self, self, self, self.clock, self.pause)
+        drill = DrillParts(self, self, self, self, self.clock, self.pause)
         self.evidence = RehearsedEvidence(self.clock, self.pause, drill)
 
     @property
@@ -117,7 +118,7 @@ class Deployment:
         candidate = ConfigCandidate(self, fingerprint)  # type: ignore[arg-type] # it reads `config` only
         people = self.evidence
         return Ports(
-            log, self, self, people, _Looked(candidate), people, people, self, self.clock, ConflictError
+            log, self, self, people, _Looked(candidate), people, people, self, self.clock, ConflictError, self
         )
 
     def observe(self, rows: Rows, draw: NDArray[np.float64]) -> ArmHealth:
@@ -155,6 +156,9 @@ class Deployment:
         self, change: dict[str, FeatureOverlay | None], *, actor: str, reason: str
     ) -> Published:
         """See `PublisherPort`."""
+        if self.withheld is not None:
+            self.withheld |= change
+            return Published(self.gateway.version + 1, (GATEWAY,), verified=False)
         if actor and reason:
             self.gateway.lay(change)
         return Published(self.gateway.version)
@@ -202,8 +206,10 @@ class Deployment:
         passed = [
             count for quarter, count in self.quarters.items() if (quarter + 1) * QUARTER_S <= self.gateway.now
         ]
-        if frozen is None or self.gateway.now < 86400.0:
-            return frozen
+        if frozen is None:
+            return None
+        if self.gateway.now < DAY_S:  # the trace is taken to have run the week before, too
+            return replace(frozen, peak_per_s=self.gateway.demand.busiest_quarter_per_s)
         return replace(frozen, peak_per_s=max(passed) / QUARTER_S)
 
     # BundlePort
@@ -220,6 +226,27 @@ class Deployment:
         """See `drill.GatewayAdmin`."""
         if gateway == GATEWAY:
             self.gateway.engine.kill(feature, is_killed)
+
+    async def cut(self, gateway: str, feature: str) -> int:
+        """See `ports.GatewayAdmin`: nothing is under way between two looks."""
+        return 0 if gateway == GATEWAY and feature else -1
+
+    async def share(self, gateway: str, feature: str) -> float:
+        """See `ports.GatewayAdmin`."""
+        effects = self.gateway.effects() if gateway == GATEWAY else ()
+        return next((effect.candidate_share for effect in effects if effect.feature == feature), 0.0)
+
+    # Isolation
+    def cut_off(self, gateways: Collection[str]) -> None:
+        """See `drill.Isolation`."""
+        if GATEWAY in gateways:
+            self.withheld = {}
+
+    def heal(self) -> None:
+        """See `drill.Isolation`: it catches up at once."""
+        change, self.withheld = self.withheld, None
+        if change:
+            self.gateway.lay(change)
 
 
 @dataclass(slots=True)

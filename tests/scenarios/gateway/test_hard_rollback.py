@@ -1,0 +1,119 @@
+"""`PUT /admin/cut/FEATURE` on a real gateway: what is under way at the candidate, and nothing else."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cloud import Cloud
+from process import PATIENCE_S, ask, running_gateway
+
+CONFIG = """
+providers:
+  old: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/old/v1', auth: {{method: none}}}}
+  new: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/new/v1', auth: {{method: none}}}}
+endpoints: {{o: {{provider: old, model: m}}, n: {{provider: new, model: m}}}}
+pools: {{old: {{endpoints: [o]}}, new: {{endpoints: [n]}}}}
+features:
+  f: {{hierarchy: [old]}}
+"""
+
+
+def at_full_share(snapshot: dict) -> dict:
+    """The feature's candidate serves everybody."""
+    snapshot["features"]["f"]["rollout"] = {
+        "migration": "move", "epoch": 1, "salt": "s", "share": 1.0, "baseline_share": 0.0,
+        "candidate": {"pool": "new", "set": {}}, "dead_hard": 5, "dead_of": 20,
+    }  # fmt: skip
+    snapshot["features"]["f"]["eligible"] = ["n", "o"]
+    return snapshot
+
+
+@pytest.fixture
+def cloud():
+    running = Cloud()
+    yield running
+    running.close()
+
+
+def put(port: int, path: str) -> tuple[int, dict]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.request("PUT", path)
+        response = connection.getresponse()
+        body = response.read()
+        return response.status, json.loads(body) if response.status == 200 else {}
+    finally:
+        connection.close()
+
+
+def asked_in_background(gateway, *, stream: bool):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(ask(gateway.port, stream=stream)))
+    thread.start()
+    return thread, found
+
+
+def cut_when_under_way(gateway, cloud) -> int:
+    """Cuts once the upstream has the call; how many calls were cut."""
+    for _ in range(1000):
+        if cloud.calls:
+            break
+        threading.Event().wait(0.01)
+    for _ in range(1000):
+        status, said = put(gateway.admin_port, "/admin/cut/f")
+        assert status == 200
+        if said["cut"]:
+            return said["cut"]
+        threading.Event().wait(0.01)
+    raise AssertionError("never under way")
+
+
+def test_a_stream_whose_caller_has_content_ends_in_an_honest_error(cloud):
+    cloud.script("new", [{"stream": [{"text": "Hello"}, "hang"]}])
+    with running_gateway(CONFIG.format(port=cloud.port), at_full_share) as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE_S)
+        body = {"model": "f", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+        connection.request(
+            "POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json"}
+        )
+        response = connection.getresponse()
+        first = response.read1(65536)
+        assert b"Hello" in first
+        assert put(gateway.admin_port, "/admin/cut/f") == (200, {"feature": "f", "cut": 1})
+        rest = b""
+        try:
+            while part := response.read1(65536):
+                rest += part
+        except (http.client.IncompleteRead, ConnectionError):
+            pass
+        connection.close()
+        assert b"cut by a hard rollback" in rest
+        assert b"[DONE]" not in rest
+        assert put(gateway.admin_port, "/admin/cut/f")[1]["cut"] == 0, "nothing is under way any more"
+        assert cloud.calls[0].left.wait(10), "the upstream is left"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_before_the_first_content_the_incumbent_answers_instead(cloud, stream):
+    cloud.script("new", ["silent"])
+    with running_gateway(CONFIG.format(port=cloud.port), at_full_share) as gateway:
+        thread, found = asked_in_background(gateway, stream=stream)
+        assert cut_when_under_way(gateway, cloud) == 1
+        thread.join(PATIENCE_S)
+        assert (found[0].status, found[0].text, found[0].ends) == (200, "Hello world.", "whole")
+        assert [call.endpoint for call in cloud.calls] == ["new", "old"]
+
+
+def test_calls_at_the_incumbent_and_unknown_features_are_left_alone(cloud):
+    with running_gateway(CONFIG.format(port=cloud.port)) as gateway:
+        assert put(gateway.admin_port, "/admin/cut/nobody")[0] == 404
+        assert put(gateway.admin_port, "/admin/cut/f") == (200, {"feature": "f", "cut": 0})
+        assert ask(gateway.port, stream=True).ends == "whole"
