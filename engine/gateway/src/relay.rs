@@ -137,8 +137,8 @@ async fn until_commit_or_cut(job: &Job, attempt: &mut Attempt) -> Result<Begun, 
     let mut cut = Cut::of(job, attempt.ticket());
     tokio::select! {
         biased;
-        begun = until_commit(job, attempt) => begun,
         error = cut.called() => Err(error),
+        begun = until_commit(job, attempt) => begun,
     }
 }
 

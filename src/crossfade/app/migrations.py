@@ -15,6 +15,7 @@ from crossfade.control.evidence.fingerprint import fingerprint
 from crossfade.control.evidence.gateway_admin import HttpGatewayAdmin
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.evidence.store import EvidenceStore
+from crossfade.control.flags import FlagBook
 from crossfade.control.ledger.prices import PriceBook, TokenPrice
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
@@ -44,6 +45,7 @@ class MigrationParts:
     folder: StateDir
     samples: SampleBoard
     units: UnitsBook
+    flags: FlagBook
 
 
 def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
@@ -78,7 +80,9 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         client=GatewayClient(f"http://{gateway.listen}", parts.folder.measure_key()),
         lever=Lever(),
         units=parts.units,
-        drill=DrillParts(parts.publisher, counters, admin, parts.board, time.time, asyncio.sleep),
+        drill=DrillParts(
+            parts.publisher, counters, admin, parts.board, parts.flags, time.time, asyncio.sleep
+        ),
         clock=time.time,
     )
     ports = Ports(
@@ -93,5 +97,6 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         clock=time.time,
         conflict=ConflictError,
         admin=admin,
+        flags=parts.flags,
     )
     return Migrations(ports, holder=f"{socket.gethostname()}-{os.getpid()}")

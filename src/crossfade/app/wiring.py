@@ -15,6 +15,7 @@ from crossfade.config.compile import credential_plan
 from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.migration.people.feedback import Feedback
@@ -49,7 +50,8 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     checkpoints = Checkpoints(events, SigningKeys(folder.signing), folder.checkpoints())
     samples = SampleBoard(price_of(publisher))
     records.listen(samples.observe)
-    migration_parts = MigrationParts(events, publisher, board, records, folder, samples, units)
+    flags = FlagBook(reader_of(config.control.flags))
+    migration_parts = MigrationParts(events, publisher, board, records, folder, samples, units, flags)
     parts = ControlParts(
         checkpoints=checkpoints,
         feedback=Feedback(samples, records, folder.records, time.time),
@@ -65,7 +67,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )
-    loops = [broker.run(), checkpoints.run(), _follow_config(config_path, parts)]
+    loops = [broker.run(), checkpoints.run(), flags.run(), _follow_config(config_path, parts)]
     if parts.migrations is not None:
         loops.append(parts.migrations.run())
     tasks = [asyncio.create_task(loop) for loop in loops]

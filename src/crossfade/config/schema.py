@@ -51,6 +51,19 @@ class GatewaySection(Section):
     drain: DurationS = Field(30.0, description="How long requests in flight may finish on stop.")
 
 
+class FlagsSection(Section):
+    """An external flag system. `crossfade.MIGRATION` there is the upper bound of that migration's share."""
+
+    file: str | None = Field(None, description="JSON or YAML file of flag names to values.")
+    ofrep: str | None = Field(None, description="Base URL of an OFREP server, such as flagd.")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.file is None) == (self.ofrep is None):
+            raise ValueError("name one of file and ofrep (hint: flags: {ofrep: http://127.0.0.1:8016})")
+        return self
+
+
 class ControlSection(Section):
     """Where control listens and keeps its state."""
 
@@ -58,6 +71,9 @@ class ControlSection(Section):
     state: str | None = Field(None, description="Database URL; by default SQLite in the state folder.")
     records: str | None = Field(
         None, description="Folder of Parquet records; by default in the state folder."
+    )
+    flags: FlagsSection | None = Field(
+        None, description="A flag system that may lower a migration's share; its loss lets none be raised."
     )
 
 

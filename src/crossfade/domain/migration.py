@@ -358,12 +358,23 @@ class Lull:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagBound:
+    """What an external flag allows. `at_most`: a share, as last read; null before the first reading.
+
+    `lost`: why it cannot be read now, null while it can.
+    """
+
+    at_most: float | None
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observations:
     """`fingerprint`: of the candidate's endpoints, computed now. `purchased_units`: null if unknown.
 
     `incident`: why no share may be raised now although the candidate is not to blame. `beside`: the
     sides' attempts while the incumbent was in trouble, null if it was not. `set_back_s`: by how much the
-    clock is behind the log.
+    clock is behind the log. `flag`: null where no flag system is configured.
     """
 
     fingerprint: str
@@ -374,3 +385,4 @@ class Observations:
     incident: str | None = None
     beside: Compared | None = None
     set_back_s: float = 0.0
+    flag: FlagBound | None = None

@@ -15,7 +15,7 @@ from crossfade.control.migration.service import Migrations
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import ArmHealth, Frozen, GatewayView
+from crossfade.domain.migration import ArmHealth, FlagBound, Frozen, GatewayView
 
 DOCUMENT = {
     "migration": "move",
@@ -89,6 +89,7 @@ class Clouds:
     frozen: Frozen | None = None
     shown: dict[str, Any] = field(default_factory=dict)
     past: list[dict[str, Any]] = field(default_factory=list)  # what was shown before
+    flag: FlagBound | None = None
     cuts: list[tuple[str, str, float]] = field(default_factory=list)
     lies: bool = False  # acknowledges, and goes on as before
     cut_off: bool = False  # control hears nothing of it, and waits for nobody
@@ -169,6 +170,10 @@ class Clouds:
 
     async def freeze(self, features):
         return self.frozen
+
+    # an external flag system
+    def bound(self, migration):
+        return self.flag
 
     # the gateway's admin port
     def names(self):
@@ -290,9 +295,8 @@ class World:
 
 
 def service_of(clouds, log):
-    ports = Ports(
-        log, clouds, clouds, clouds, clouds, clouds, clouds, clouds, clouds.clock, ConflictError, clouds
-    )
+    many = (clouds,) * 7
+    ports = Ports(log, *many, clouds.clock, ConflictError, admin=clouds, flags=clouds)
     return Migrations(ports, "holder", asyncio.sleep)
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from crossfade.control.flags import FlagBook
 from crossfade.control.migration.drill import DrillParts, run_drill
 from crossfade.control.migration.ports import CollectError, Task
 from crossfade.domain.attempt import FeatureEffect
@@ -30,6 +31,7 @@ class Gateway:
     withheld: float | None = None
     catches_up: bool = True
     obeys_alone: bool = True
+    flags: FlagBook = field(default_factory=lambda: FlagBook(None))
 
     async def publish(self, change, *, actor, reason):
         share = change["recap"].rollout.share
@@ -81,7 +83,7 @@ class Gateway:
 
 def walk(world, gateway):
     gateway.shares.append(0.0)
-    parts = DrillParts(gateway, gateway, gateway, gateway, lambda: gateway.now, gateway.pause)
+    parts = DrillParts(gateway, gateway, gateway, gateway, gateway.flags, lambda: gateway.now, gateway.pause)
     task = Task(
         spec=replace(world.SPEC, features=("recap",)),
         kind=EvidenceKind.DRILL,
@@ -110,6 +112,14 @@ def test_walks_up_and_down_and_times_the_way_back(world):
         "one gateway cut off",
         "control dead",
     ]
+
+
+def test_with_a_flag_system_the_way_back_is_walked_without_it(world):
+    gateway = Gateway(flags=FlagBook(lambda _: None))
+    result = walk(world, gateway)
+    assert gateway.shares[1:5] == [0.0, 0.01, 0.0, 0.01]
+    assert result.observed["cases"][0]["name"] == "flag system unreachable"
+    assert not gateway.flags.is_cut_off
 
 
 @pytest.mark.parametrize(

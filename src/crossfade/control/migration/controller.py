@@ -196,6 +196,7 @@ class Controller:
             incident=counters.incident(features, state.spec.rollout.errors_at_most),
             beside=self.beside[1].compared(),
             set_back_s=max(0.0, now - self.ports.clock()),
+            flag=self.ports.flags.bound(self.name),
         )
 
     def _count(self, state: MigrationState, now: float, *, is_paused: bool) -> None:

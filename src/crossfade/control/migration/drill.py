@@ -1,9 +1,9 @@
 """The rollback drill: the way back is walked on every gateway before it is needed.
 
-Share 0, then a small share, the local kill switch of each gateway, one gateway that control can
-neither tell nor hear, all of them at once (what a dead control looks like), then 0 again, timed. Each
-step is read back from the gateways' engines. The small share is live for as long as the drill takes
-(some seconds); every gate before the drill has passed by then.
+Share 0, then a small share, 0 without the flag system, the local kill switch of each gateway, one
+gateway that control can neither tell nor hear, all of them at once (what a dead control looks like),
+then 0 again, timed. Each step is read back from the gateways' engines. The small share is live for as
+long as the drill takes (some seconds); every gate before the drill has passed by then.
 """
 
 from __future__ import annotations
@@ -47,6 +47,22 @@ class Isolation(Protocol):
         ...
 
 
+class FlagIsolation(Protocol):
+    """Keeps control from reading the flag system, if there is one."""
+
+    def bound(self, migration: str) -> object | None:
+        """Null where there is none."""
+        ...
+
+    def cut_off(self) -> None:
+        """It cannot be reached."""
+        ...
+
+    def heal(self) -> None:
+        """It can again."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DrillParts:
     """What a drill moves and reads."""
@@ -55,6 +71,7 @@ class DrillParts:
     counters: CountersPort
     admin: GatewayAdmin
     isolation: Isolation
+    flags: FlagIsolation
     clock: Clock
     pause: Pause
 
@@ -97,6 +114,7 @@ async def run_drill(parts: DrillParts, task: Task) -> DrillResult:
         await _walk_cases(parts, task, walk)
     finally:
         parts.isolation.heal()
+        parts.flags.heal()
         last = await _set_share(parts, task, 0.0)
     walk.shares.append(last)
     seconds = float(last["seconds"])
@@ -117,6 +135,11 @@ async def run_drill(parts: DrillParts, task: Task) -> DrillResult:
 
 async def _walk_cases(parts: DrillParts, task: Task, walk: Walk) -> None:
     """From the small share: kill switches, one gateway cut off, control away from all of them."""
+    if parts.flags.bound(task.spec.name) is not None:
+        parts.flags.cut_off()
+        walk.shares += [await _set_share(parts, task, 0.0), await _set_share(parts, task, DRILL_SHARE)]
+        parts.flags.heal()
+        walk.add("flag system unreachable", "share 0 on every gateway without it")
     reached = parts.admin.names()
     for name in reached:
         walk.kill_switch_s[name] = await _pull_kill_switch(parts, task, name)

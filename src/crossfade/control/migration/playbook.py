@@ -121,12 +121,36 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
     local = _local_rollback(state, seen)
     if local is not None:
         return RollBack(local)
-    harm = _harm(state, seen)
-    if harm is not None:
-        return RollBack(harm)
+    lowered = _harmed(state, seen) or _lowered_by_flag(state, seen)
+    if lowered is not None:
+        return lowered
     if going_back is not None:
         return going_back
     return None if state.promoted_unix_s is not None else _blind(state, seen, now_unix_s)
+
+
+def _lowered_by_flag(state: MigrationState, seen: Observations) -> RollBack | None:
+    """To the highest stage that the flag allows. A flag that is lost keeps its last bound."""
+    bound = seen.flag.at_most if seen.flag is not None else None
+    share = state.pending.share if isinstance(state.pending, Advance) else state.share
+    if bound is None or max(share, state.share) <= bound:
+        return None
+    stage = sum(1 for one in state.spec.rollout.stages if one <= bound)
+    if isinstance(state.pending, RollBack) and state.pending.stage == stage:
+        return None
+    return RollBack(f"the flag allows {bound:.0%}", share=rollout.share_of(state.spec, stage), stage=stage)
+
+
+def _kept_by_flag(state: MigrationState, seen: Observations) -> Hold | None:
+    """Why the flag lets no share be raised now; null if it does, or there is none."""
+    if seen.flag is None:
+        return None
+    if seen.flag.lost is not None or seen.flag.at_most is None:
+        return Hold("the flag system cannot be read", seen.flag.lost or "")
+    share = 1.0 if rollout.is_last(state) else rollout.share_of(state.spec, state.stage + 1)
+    if share > seen.flag.at_most:
+        return Hold(f"the flag allows {seen.flag.at_most:.0%}", f"the next stage is {share:.0%}")
+    return None
 
 
 def _is_live(state: MigrationState) -> bool:
@@ -143,10 +167,11 @@ def _local_rollback(state: MigrationState, seen: Observations) -> str | None:
     return None
 
 
-def _harm(state: MigrationState, seen: Observations) -> str | None:
-    """What a guard says of the candidate; while the incumbent fails, what the attempts say."""
+def _harmed(state: MigrationState, seen: Observations) -> RollBack | None:
+    """By what a guard says of the candidate; while the incumbent fails, by what the attempts say."""
     crossed = decide_guards(state).crossed
-    return decide_beside(seen.beside, state.share) if crossed is None else _said(crossed, state.share)
+    harm = decide_beside(seen.beside, state.share) if crossed is None else _said(crossed, state.share)
+    return None if harm is None else RollBack(harm)
 
 
 def _said(verdict: GuardVerdict, share: float) -> str:
@@ -295,9 +320,9 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
     """All gates pass: the next stage, or why not yet."""
     if isinstance(state.pending, Advance | Promote):
         return state.pending
-    astray = _astray(state, seen)
-    if astray is not None:
-        return astray
+    waits = _astray(state, seen) or _kept_by_flag(state, seen)
+    if waits is not None:
+        return waits
     drilled = gates.find(given, EvidenceKind.DRILL, state.spec.name).record
     wanted = state.approvals.drill_unix_s
     if not state.stage and wanted is not None and drilled is not None and drilled.collected_unix_s < wanted:

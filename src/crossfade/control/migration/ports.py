@@ -14,7 +14,7 @@ from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.history import Line
 from crossfade.domain.attempt import ArmCount
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence
-from crossfade.domain.migration import ArmHealth, Frozen, GatewayView, MigrationSpec
+from crossfade.domain.migration import ArmHealth, FlagBound, Frozen, GatewayView, MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
 
 Report = Callable[[str], None]  # one line of progress, for people
@@ -214,6 +214,14 @@ class BundlePort(Protocol):
         ...
 
 
+class FlagsPort(Protocol):
+    """An external flag system as last read."""
+
+    def bound(self, migration: str) -> FlagBound | None:
+        """The upper bound of a migration's share; null where there is no flag system."""
+        ...
+
+
 class GatewayAdmin(Protocol):
     """The gateways' own admin ports, as far as they are known. Each call raises `AdminError`."""
 
@@ -249,3 +257,4 @@ class Ports:
     clock: Clock
     conflict: type[Exception]  # what `append` raises when `expected_seq` does not hold
     admin: GatewayAdmin
+    flags: FlagsPort

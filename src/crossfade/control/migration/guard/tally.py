@@ -62,6 +62,7 @@ class Tally:
     epoch: int = 0
     counts: tuple[StageCounts, ...] = ()
     is_moved: bool = False
+    present: int | None = None
     heard: dict[ArmKind, float] = field(default_factory=dict)
     unheard: dict[ArmKind, int] = field(default_factory=dict)
     bad_units: set[tuple[str, ArmKind, str]] = field(default_factory=set)
@@ -77,6 +78,10 @@ class Tally:
         elif len(state.counts) > len(self.counts):
             self.counts = (*self.counts, *state.counts[len(self.counts) :])
             self._listen_anew()
+        present = self._present(state)
+        if present != self.present:
+            self.present = present
+            self._listen_anew()
         for count in news.counts:
             self._count(state, count, now_unix_s, is_heard_only=news.is_paused)
         fresh: dict[tuple[int, str, ArmKind], tuple[int, int]] = {}
@@ -87,9 +92,9 @@ class Tally:
 
     def lull(self, now_unix_s: float) -> Lull | None:
         """The arm nothing was heard of since the other was served; null if there is none."""
-        if not self.counts:
+        if self.present is None:
             return None
-        latest = self.counts[-1]
+        latest = self.counts[self.present]
         shares = {ArmKind.CANDIDATE: latest.share, ArmKind.BASELINE: latest.baseline_share}
         for arm, other in ((ArmKind.CANDIDATE, ArmKind.BASELINE), (ArmKind.BASELINE, ArmKind.CANDIDATE)):
             if not shares[arm] or not shares[other] or arm not in self.heard:
@@ -98,6 +103,13 @@ class Tally:
             silent_s = now_unix_s - self.heard[arm]
             if expected and silent_s > 0.0:
                 return Lull(arm.value, expected, silent_s)
+        return None
+
+    def _present(self, state: MigrationState) -> int | None:
+        """The stage under way: after a step back that is not the last one that was begun."""
+        for place in range(len(self.counts) - 1, -1, -1):
+            if self.counts[place].share == state.share:
+                return place
         return None
 
     def _listen_anew(self) -> None:
@@ -129,7 +141,7 @@ class Tally:
         self._put(place, with_events(after, ERRORS, count.arm, count.requests, count.bad_units))
 
     def _hear(self, place: int, count: ArmCount, now_unix_s: float) -> None:
-        if place != len(self.counts) - 1 or not count.requests:
+        if place != self.present or not count.requests:
             return
         for arm in _ARMS:
             self.heard.setdefault(arm, now_unix_s)

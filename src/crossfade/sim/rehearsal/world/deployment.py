@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from crossfade.config.features import Config
 from crossfade.control.evidence.fingerprint import fingerprint
+from crossfade.control.flags import FlagBook
 from crossfade.control.migration.adapters import BURN_LEAST, BURN_OVER_S, ConfigCandidate
 from crossfade.control.migration.drill import DrillParts
 from crossfade.control.migration.guard.incident import ordinary_of
@@ -93,11 +94,12 @@ class Deployment:
     control: deque[Rows] = field(default_factory=deque)
     kept: int = 0
     quarters: dict[int, int] = field(default_factory=dict)
+    flags: FlagBook = field(default_factory=lambda: FlagBook(None))
     withheld: dict[str, FeatureOverlay | None] | None = None  # what a cut-off gateway was not told
     evidence: RehearsedEvidence = field(init=False)
 
     def __post_init__(self) -> None:
-        drill = DrillParts(self, self, self, self, self.clock, self.pause)
+        drill = DrillParts(self, self, self, self, self.flags, self.clock, self.pause)
         self.evidence = RehearsedEvidence(self.clock, self.pause, drill)
 
     @property
@@ -118,7 +120,18 @@ class Deployment:
         candidate = ConfigCandidate(self, fingerprint)  # type: ignore[arg-type] # it reads `config` only
         people = self.evidence
         return Ports(
-            log, self, self, people, _Looked(candidate), people, people, self, self.clock, ConflictError, self
+            log,
+            self,
+            self,
+            people,
+            _Looked(candidate),
+            people,
+            people,
+            self,
+            self.clock,
+            ConflictError,
+            self,
+            self.flags,
         )
 
     def observe(self, rows: Rows, draw: NDArray[np.float64]) -> ArmHealth:
