@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.migration.people.feedback import Feedback
+from crossfade.control.notify import Notifier
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
@@ -67,7 +69,10 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )
-    loops = [broker.run(), checkpoints.run(), flags.run(), _follow_config(config_path, parts)]
+    notifier = Notifier(
+        config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
+    )
+    loops = [broker.run(), checkpoints.run(), flags.run(), notifier.run(), _follow_config(config_path, parts)]
     if parts.migrations is not None:
         loops.append(parts.migrations.run())
     tasks = [asyncio.create_task(loop) for loop in loops]

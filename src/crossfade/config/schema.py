@@ -64,6 +64,24 @@ class FlagsSection(Section):
         return self
 
 
+class NotifySection(Section):
+    """A receiver of notices about migrations."""
+
+    url: str | None = Field(None, description="Address that takes a POST; `env` where it is a secret.")
+    env: str | None = Field(None, description="Environment variable that holds the address.")
+    form: Literal["json", "slack"] = Field("json", description="What is sent: every field, or `{text}`.")
+    on: tuple[Literal["ask", "hold", "rollback", "promote"], ...] = Field(
+        ("ask", "hold", "rollback", "promote"),
+        description="What is told; of holds those that want a person.",
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.url is None) == (self.env is None):
+            raise ValueError("name one of url and env (hint: notify: [{env: SLACK_WEBHOOK, form: slack}])")
+        return self
+
+
 class ControlSection(Section):
     """Where control listens and keeps its state."""
 
@@ -72,6 +90,7 @@ class ControlSection(Section):
     records: str | None = Field(
         None, description="Folder of Parquet records; by default in the state folder."
     )
+    notify: tuple[NotifySection, ...] = Field((), description="Who is told what migrations do.")
     flags: FlagsSection | None = Field(
         None, description="A flag system that may lower a migration's share; its loss lets none be raised."
     )
