@@ -101,6 +101,20 @@ async def test_a_gateway_that_does_not_follow_makes_rollback_fail_loudly(world, 
     back = await cli(migration.app, "rollback", "move")
     assert back.exit_code == 1
     assert "g1 did not answer" in back.output
+    hard = await cli(migration.app, "rollback", "move", "--hard")
+    assert hard.exit_code == 1
+    assert "NOT cut on g1" in hard.output
+
+
+async def test_a_hard_rollback_by_command_says_how_many_calls_it_cut_and_status_names_the_page(world, cli):
+    await world.signed()
+    await world.until_share(0.25)
+    back = await cli(migration.app, "rollback", "move", "--hard", "--reason", "it leaks")
+    assert back.exit_code == 0, back.output
+    assert "share 0 on 1 gateways after" in back.output
+    assert "3 calls under way cut" in back.output
+    await world.turns(2)
+    assert "what to do: docs/on-call/rolled-back.md" in (await cli(migration.app, "status", "move")).output
 
 
 async def test_wrong_use_is_2_and_a_no_is_1_each_with_a_hint(world, cli, monkeypatch):

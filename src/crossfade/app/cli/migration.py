@@ -140,7 +140,7 @@ def rollback(
     missing = ", ".join(result["missing"]) or "a gateway"
     text = (
         f"NOT at share 0 everywhere after {result['seconds']:.3f} s: {missing} did not answer "
-        "(hint: PUT /admin/kill/FEATURE on that gateway's admin port; control goes on trying)"
+        f"(hint: PUT /admin/kill/FEATURE on that gateway's admin port; control goes on trying){cut}"
     )
     _print(result, text, as_json=as_json)
     raise typer.Exit(1)
