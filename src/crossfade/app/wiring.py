@@ -14,6 +14,7 @@ from crossfade.app.arms import EngineArms
 from crossfade.app.migrations import MigrationParts, build_migrations, price_of
 from crossfade.config.compile import credential_plan
 from crossfade.config.load import ConfigError, load_config
+from crossfade.control.api.access import person_of
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.flags import FlagBook, reader_of
@@ -58,6 +59,9 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         checkpoints=checkpoints,
         feedback=Feedback(samples, records, folder.records, time.time),
         arm_of=EngineArms(publisher, board).arm_of,
+        person_of=lambda bearer: person_of(
+            bearer, folder.api_token(), publisher.config.people, folder.pepper()
+        ),
         is_caller=lambda bearer: is_caller(bearer, publisher.snapshot, folder),
         log=events,
         publisher=publisher,

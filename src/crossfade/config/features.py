@@ -13,6 +13,7 @@ from crossfade.config.schema import (
     EndpointSection,
     GatewaySection,
     KeySection,
+    PersonSection,
     PoolSection,
     PricesSection,
     ProviderSection,
@@ -140,4 +141,5 @@ class Config(Section):
     pools: dict[str, PoolSection] = Field(default_factory=dict)
     features: dict[str, FeatureSection] = Field(min_length=1)
     keys: dict[str, KeySection] = Field(default_factory=dict)
+    people: dict[str, PersonSection] = Field(default_factory=dict)
     prices: PricesSection = Field(default_factory=PricesSection)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from crossfade.config.quantity import Bytes, Count, DurationS, Share, Units
+from crossfade.domain.people import Role
 from crossfade.domain.snapshot import BreakerPolicy, Choose, Dialect, ProviderKind
 
 
@@ -357,6 +358,17 @@ class KeySection(Section):
     rpm: later("requests per minute of a key") = None  # type: ignore[valid-type]
     tpm: later("tokens per minute of a key") = None  # type: ignore[valid-type]
     usd_per_day: later("money per day of a key") = None  # type: ignore[valid-type]
+
+
+class PersonSection(Section):
+    """A person who may change what control does: only the hash of the token is in the file."""
+
+    hash: str = Field(
+        pattern=r"^cfh_[A-Za-z0-9-]+_[0-9a-f]{64}$", description="From `crossfade person create`."
+    )
+    roles: tuple[Role, ...] = Field(
+        (Role.VIEWER,), description="`operator` holds and rolls back, `releaser` starts and advances, …"
+    )
 
 
 class PricesSection(Section):

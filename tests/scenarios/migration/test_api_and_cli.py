@@ -11,9 +11,12 @@ import pytest
 import uvicorn
 from typer.testing import CliRunner
 
-from crossfade.app.cli import evidence, migration
+from crossfade.app.cli import evidence, migration, person
+from crossfade.config.schema import PersonSection
+from crossfade.control.api.access import person_of
 from crossfade.control.api.app import create_api
 from crossfade.control.api.parts import ControlParts
+from crossfade.control.store.keys import create_key
 
 FILE = """\
 migration: move
@@ -33,11 +36,31 @@ control: {{listen: "127.0.0.1:{port}"}}
 """
 
 
+PEOPLE = {
+    name: (*create_key(name.lower(), "pepper"), roles)
+    for name, roles in (
+        ("Vic", ("viewer",)),
+        ("Op", ("operator",)),
+        ("Rel", ("releaser",)),
+        ("Com", ("compliance",)),
+        ("Bo", ("compliance", "releaser")),
+        ("Root", ("admin",)),
+    )
+}
+
+
 @pytest.fixture
 async def cli(world, tmp_path, monkeypatch):
-    mine = {"migrations", "gateway_token", "api_token", "config_error"}
+    mine = {"migrations", "gateway_token", "api_token", "config_error", "person_of"}
     unused = dict.fromkeys(name for name in ControlParts.__dataclass_fields__ if name not in mine)
-    parts = ControlParts(**unused, migrations=world.service, gateway_token="g", api_token="secret")
+    people = {name: PersonSection(hash=hashed, roles=roles) for name, (_, hashed, roles) in PEOPLE.items()}
+    parts = ControlParts(
+        **unused,
+        migrations=world.service,
+        gateway_token="g",
+        api_token="secret",
+        person_of=lambda bearer: person_of(bearer, "secret", people, "pepper"),
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_api(parts), log_level="error", lifespan="off"))
     serving = asyncio.create_task(server._serve(sockets=[listener]))
@@ -61,7 +84,7 @@ async def cli(world, tmp_path, monkeypatch):
 async def test_a_migration_by_the_commands_alone(world, cli):
     started = await cli(migration.app, "start", "move.yaml")
     assert started.exit_code == 0, started.output
-    for role, person in (("legal", "Ann"), ("security", "Bo")):
+    for role, signer in (("legal", "Ann"), ("security", "Bo")):
         signed = await cli(
             migration.app,
             "sign",
@@ -69,7 +92,7 @@ async def test_a_migration_by_the_commands_alone(world, cli):
             "--as",
             role,
             "--name",
-            person,
+            signer,
             "--statement",
             "approved.md",
         )
@@ -132,3 +155,68 @@ async def test_wrong_use_is_2_and_a_no_is_1_each_with_a_hint(world, cli, monkeyp
     assert (await cli(migration.app, "rehearse", "none.yaml")).exit_code == 2
     monkeypatch.setenv("CROSSFADE_API_TOKEN", "wrong")
     assert (await cli(migration.app, "hold", "move")).exit_code == 1
+
+
+SIGN = ("sign", "move", "--as", "legal", "--statement", "approved.md", "--name")
+
+
+@pytest.mark.parametrize(
+    ("who", "arguments", "role"),
+    [
+        ("Op", ("start", "move.yaml"), "releaser"),
+        ("Vic", ("hold", "move"), "operator"),
+        ("Rel", ("rollback", "move"), "operator"),
+        ("Vic", ("drill", "move"), "operator"),
+        ("Op", ("advance", "move"), "releaser"),
+        ("Com", ("promote", "move"), "releaser"),
+        ("Op", ("resume", "move"), "releaser"),
+        ("Com", ("close", "move"), "releaser"),
+        ("Rel", (*SIGN, "Rel"), "compliance"),
+        ("Op", ("waive", "move", "--gate", "drill", "--reason", "x", "--name", "Op"), "compliance"),
+    ],
+)
+async def test_every_refusal_names_the_missing_role(world, cli, monkeypatch, who, arguments, role):
+    await cli(migration.app, "start", "move.yaml")
+    before = len(world.log.lines)
+    monkeypatch.setenv("CROSSFADE_API_TOKEN", PEOPLE[who][0])
+    refused = await cli(migration.app, *arguments)
+
+    assert refused.exit_code == 1
+    assert f"this needs the role {role}; {who} has {PEOPLE[who][2][0]}" in refused.output
+    assert f"people.{who}.roles" in refused.output
+    assert len(world.log.lines) == before, "nothing was done"
+
+
+async def test_people_act_under_their_own_name_and_sign_for_nobody_else(world, cli, monkeypatch):
+    monkeypatch.setenv("CROSSFADE_API_TOKEN", PEOPLE["Rel"][0])
+    assert (await cli(migration.app, "start", "move.yaml")).exit_code == 0
+    assert world.log.lines[-1].actor == "Rel"
+    monkeypatch.setenv("CROSSFADE_API_TOKEN", PEOPLE["Com"][0])
+    refused = await cli(migration.app, *SIGN, "Bo")
+    assert refused.exit_code == 1
+    assert "Com cannot sign for Bo" in refused.output
+    assert (await cli(migration.app, *SIGN, "Com")).exit_code == 0
+    monkeypatch.setenv("CROSSFADE_API_TOKEN", PEOPLE["Op"][0])
+    assert (await cli(migration.app, "rollback", "move", "--reason", "x")).exit_code == 0
+    monkeypatch.setenv("CROSSFADE_API_TOKEN", PEOPLE["Root"][0])
+    assert (await cli(migration.app, "hold", "move")).exit_code == 0
+    assert world.log.lines[-1].actor == "Root"
+    monkeypatch.setenv("CROSSFADE_API_TOKEN", "cf-nobody_00")
+    refused = await cli(migration.app, "hold", "move")
+    assert refused.exit_code == 1
+    assert "the token is missing or wrong" in refused.output
+
+
+async def test_a_persons_token_is_shown_once_and_the_config_has_its_hash(tmp_path, cli):
+    roles = ("--role", "releaser", "--role", "operator")
+    made = await cli(person.app, "create", "Ann Example", *roles, "--state", tmp_path / "s")
+    assert made.exit_code == 0, made.output
+    token, line = made.output.splitlines()[0], made.output.splitlines()[-1]
+    assert token.startswith("cf-ann-example-")
+    assert token.rpartition("_")[2] not in line
+    config = tmp_path / "crossfade.yaml"
+    config.write_text(config.read_text() + f"people:\n{line}\n")
+    listed = await cli(person.app, "list", "--json")
+    assert json.loads(listed.stdout) == {"Ann Example": ["releaser", "operator"]}
+    assert (await cli(person.app, "create", "!!", "--role", "viewer")).exit_code == 2
+    assert (await cli(person.app, "create", "Ann", "--role", "king")).exit_code == 2

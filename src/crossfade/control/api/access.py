@@ -1,19 +1,87 @@
-"""Who may call which routes: gateways by their token, whatever changes state by the API token."""
+"""Who may call which routes: gateways by their token; people by their own, in their roles.
+
+The state folder's API token is the administrator on this machine. People are named in the config by the
+hash of a token that was shown once; what they do is logged under their own name, and nobody signs for
+another. Reading needs no role: control listens where its operators are.
+"""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
+
+from crossfade.config.schema import PersonSection
+from crossfade.control.store.keys import hash_key
+from crossfade.domain.people import Role
+
+ADVICE = "use the state folder's api-token, or the token of a person in the config"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who calls. `name`: null for the API token, which speaks for whom it says."""
+
+    name: str | None
+    roles: frozenset[Role]
+
+    def acting(self, said: str) -> str:
+        """The name to log: a person's own, whatever the body says."""
+        return self.name if self.name is not None else said
+
+    def signing(self, said: str) -> str:
+        """The name to sign with. Refuses to sign for another person."""
+        if self.name is not None and said != self.name:
+            hint = f"{said} must do it with a token of their own"
+            raise HTTPException(403, {"message": f"{self.name} cannot sign for {said}", "hint": hint})
+        return said
+
+
+ADMIN = Person(None, frozenset({Role.ADMIN}))
+Known = Callable[[str], Person | None]  # bearer to person
+Guard = Callable[[Request], Person]
 
 
 def require_token(token: str, hint: str) -> Callable[[Request], None]:
     """A dependency that lets only bearers of `token` in."""
 
     def check(request: Request) -> None:
-        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(shown.encode(), token.encode()):
+        if not hmac.compare_digest(_bearer(request).encode(), token.encode()):
             raise HTTPException(401, {"message": "the token is missing or wrong", "hint": hint})
 
     return check
+
+
+def require_role(known: Known, role: Role | Callable[[Request], Role]) -> Guard:
+    """A dependency that lets in people of that role, or administrators; every refusal names the role."""
+
+    def check(request: Request) -> Person:
+        person = known(_bearer(request))
+        if person is None:
+            raise HTTPException(401, {"message": "the token is missing or wrong", "hint": ADVICE})
+        wanted = role if isinstance(role, Role) else role(request)
+        if person.roles & {wanted, Role.ADMIN}:
+            return person
+        has = ", ".join(sorted(person.roles)) or "no role"
+        hint = f"an administrator adds {wanted} to people.{person.name}.roles in the config"
+        said = f"this needs the role {wanted}; {person.name} has {has}"
+        raise HTTPException(403, {"message": said, "hint": hint})
+
+    return check
+
+
+def person_of(bearer: str, api_token: str, people: Mapping[str, PersonSection], pepper: str) -> Person | None:
+    """Whose token it is; null if nobody's."""
+    if hmac.compare_digest(bearer.encode(), api_token.encode()):
+        return ADMIN
+    digest = hash_key(bearer, pepper)
+    for name, person in people.items():
+        if hmac.compare_digest(person.hash.rpartition("_")[2], digest):
+            return Person(name, frozenset(person.roles))
+    return None
+
+
+def _bearer(request: Request) -> str:
+    return request.headers.get("authorization", "").removeprefix("Bearer ")

@@ -10,7 +10,6 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
-from crossfade.control.api.access import require_token
 from crossfade.control.api.feedback import create_feedback_router
 from crossfade.control.api.flags import create_flags_router
 from crossfade.control.api.internal import create_internal_router
@@ -37,8 +36,7 @@ def create_api(parts: ControlParts) -> FastAPI:
     for router in (create_feedback_router(parts), create_flags_router(parts)):
         app.include_router(router)
     if parts.migrations is not None:
-        guard = require_token(parts.api_token, "use the state folder's api-token")
-        app.include_router(create_migrations_router(parts.migrations, guard), prefix="/api/v1")
+        app.include_router(create_migrations_router(parts.migrations, parts.person_of), prefix="/api/v1")
     app.include_router(create_metrics_router(parts))
     app.add_exception_handler(HTTPException, _error)
 

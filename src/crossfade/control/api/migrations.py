@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from crossfade.control.api.access import Known, Person, require_role
 from crossfade.control.migration.history import Verb
 from crossfade.control.migration.ports import CollectError
 from crossfade.control.migration.report.document import evidence_row
 from crossfade.control.migration.report.oscal import oscal_of
 from crossfade.control.migration.service import Migrations, RefusedError
 from crossfade.control.migration.spec import SpecError
+from crossfade.domain.people import Role
 
 T = TypeVar("T")
 
@@ -69,13 +71,29 @@ class Labels(Strict):
     labels: list[dict[str, Any]] = Field(max_length=10_000)
 
 
-def create_migrations_router(migrations: Migrations, authorise: Callable[..., Any]) -> APIRouter:
-    """All routes under `/migrations` and `/evidence`. `authorise`: dependency of what changes state."""
+ROLES = {
+    Verb.HOLD: Role.OPERATOR,
+    Verb.DRILL: Role.OPERATOR,
+    Verb.RESUME: Role.RELEASER,
+    Verb.ADVANCE: Role.RELEASER,
+    Verb.PROMOTE: Role.RELEASER,
+    Verb.CLOSE: Role.RELEASER,
+}
+
+
+def create_migrations_router(migrations: Migrations, known: Known) -> APIRouter:
+    """All routes under `/migrations` and `/evidence`. `known`: whose token a bearer is."""
     router = APIRouter()
     _add_reads(router, migrations)
-    _add_people(router, migrations, Depends(authorise))
-    _add_commands(router, migrations, Depends(authorise))  # last: its path takes any verb
+    _add_people(router, migrations, known)
+    _add_commands(router, migrations, known)  # last: its path takes any verb
     return router
+
+
+def _role_of_verb(request: Request) -> Role:
+    """What the verb in the path needs; a verb that is none is refused by its own type."""
+    verb = request.path_params["verb"]
+    return ROLES[Verb(verb)] if verb in set(Verb) else Role.VIEWER
 
 
 def _add_reads(router: APIRouter, migrations: Migrations) -> None:
@@ -111,51 +129,60 @@ def _add_reads(router: APIRouter, migrations: Migrations) -> None:
         return [{**evidence_row(record), "envelope": record.envelope} for record in records]
 
 
-def _add_commands(router: APIRouter, migrations: Migrations, guard: Any) -> None:
-    @router.post("/migrations", status_code=201, dependencies=[guard])
-    async def start(body: Start) -> dict[str, Any]:
-        """Check a migration and start it."""
-        return await _found(migrations.start(body.spec, actor=body.actor))
+def _add_commands(router: APIRouter, migrations: Migrations, known: Known) -> None:
+    operator, releaser = (Depends(require_role(known, role)) for role in (Role.OPERATOR, Role.RELEASER))
+    by_verb = Depends(require_role(known, _role_of_verb))
 
-    @router.post("/migrations/{name}/rollback", dependencies=[guard])
-    async def rollback(name: str, body: RollbackCommand) -> dict[str, Any]:
+    @router.post("/migrations", status_code=201)
+    async def start(body: Start, person: Person = releaser) -> dict[str, Any]:
+        """Check a migration and start it."""
+        return await _found(migrations.start(body.spec, actor=person.acting(body.actor)))
+
+    @router.post("/migrations/{name}/rollback")
+    async def rollback(name: str, body: RollbackCommand, person: Person = operator) -> dict[str, Any]:
         """Share 0 everywhere; answers when every gateway showed it, or with those that did not.
 
         `hard` also cuts calls under way at the candidate: before their first content another target
         answers, after it the caller sees an honest error. The default lets them finish.
         """
-        rolling = migrations.roll_back(name, actor=body.actor, reason=body.reason, hard=body.hard)
-        result = await _found(rolling)
+        actor = person.acting(body.actor)
+        result = await _found(migrations.roll_back(name, actor=actor, reason=body.reason, hard=body.hard))
         return asdict(result)
 
-    @router.post("/migrations/{name}/{verb}", dependencies=[guard])
-    async def command(name: str, verb: Verb, body: Command) -> dict[str, Any]:
+    @router.post("/migrations/{name}/{verb}")
+    async def command(name: str, verb: Verb, body: Command, person: Person = by_verb) -> dict[str, Any]:
         """Hold, resume, advance, promote, close or drill; the next turn acts on it."""
-        return await _found(migrations.command(name, verb, actor=body.actor, reason=body.reason))
+        actor = person.acting(body.actor)
+        return await _found(migrations.command(name, verb, actor=actor, reason=body.reason))
 
 
-def _add_people(router: APIRouter, migrations: Migrations, guard: Any) -> None:
-    @router.post("/migrations/{name}/sign", status_code=201, dependencies=[guard])
-    async def sign(name: str, body: SignOff) -> dict[str, Any]:
-        """Sign the candidate as it is now."""
-        signing = migrations.sign(name, role=body.role, person=body.name, statement=body.statement)
+def _add_people(router: APIRouter, migrations: Migrations, known: Known) -> None:
+    compliance, operator = (Depends(require_role(known, role)) for role in (Role.COMPLIANCE, Role.OPERATOR))
+
+    @router.post("/migrations/{name}/sign", status_code=201)
+    async def sign(name: str, body: SignOff, person: Person = compliance) -> dict[str, Any]:
+        """Sign the candidate as it is now, with one's own name."""
+        own = person.signing(body.name)
+        signing = migrations.sign(name, role=body.role, person=own, statement=body.statement)
         return evidence_row(await _found(signing))
 
-    @router.post("/migrations/{name}/waive", status_code=201, dependencies=[guard])
-    async def waive(name: str, body: Waiver) -> dict[str, Any]:
-        """Sign a waiver; a gate is waived while two people's hold."""
-        waiving = migrations.waive(name, gate=body.gate, person=body.name, reason=body.reason)
+    @router.post("/migrations/{name}/waive", status_code=201)
+    async def waive(name: str, body: Waiver, person: Person = compliance) -> dict[str, Any]:
+        """Sign a waiver, with one's own name; a gate is waived while two people's hold."""
+        own = person.signing(body.name)
+        waiving = migrations.waive(name, gate=body.gate, person=own, reason=body.reason)
         return evidence_row(await _found(waiving))
 
-    @router.get("/migrations/{name}/labels", dependencies=[guard])
+    @router.get("/migrations/{name}/labels", dependencies=[operator])
     async def label_queue(name: str) -> list[dict[str, Any]]:
         """Blind pairs waiting for a label."""
         return await _found(migrations.label_queue(name))
 
-    @router.post("/migrations/{name}/labels", dependencies=[guard])
-    async def label(name: str, body: Labels) -> dict[str, int]:
+    @router.post("/migrations/{name}/labels")
+    async def label(name: str, body: Labels, person: Person = operator) -> dict[str, int]:
         """Take labels in; labels of the same pair and rater count once."""
-        return {"accepted": await _found(migrations.label(name, body.labels, rater=body.rater))}
+        rater = person.signing(body.rater)
+        return {"accepted": await _found(migrations.label(name, body.labels, rater=rater))}
 
 
 async def _found(answer: Awaitable[T]) -> T:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crossfade.control.api.access import Person
     from crossfade.control.credentials.broker import CredentialBroker
     from crossfade.control.ledger.units import UnitsBook
     from crossfade.control.migration.people.feedback import Feedback
@@ -33,6 +34,7 @@ class ControlParts:
     checkpoints: Checkpoints
     feedback: Feedback
     arm_of: Callable[[str, str], dict[str, Any]]  # (feature, unit) -> {kind, name, share}
+    person_of: Callable[[str], Person | None]  # whose token a bearer is
     is_caller: Callable[[str], bool]  # whether a bearer may call the gateways
     gateway_token: str = field(repr=False)
     api_token: str = field(repr=False)

@@ -1,0 +1,15 @@
+"""What people may do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """A person's role. An administrator may do everything but sign for another."""
+
+    VIEWER = "viewer"  # reads
+    OPERATOR = "operator"  # holds, rolls back, drills, labels
+    RELEASER = "releaser"  # starts, resumes, advances, promotes, closes
+    COMPLIANCE = "compliance"  # signs and waives
+    ADMIN = "admin"
