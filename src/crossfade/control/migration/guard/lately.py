@@ -1,8 +1,12 @@
-"""How each side of a migration has served in the last minutes, second by second, in memory."""
+"""How each side of a migration has served in the last minutes, second by second, in memory.
+
+Kept as running totals, so that a look over any stretch is a subtraction: twenty migrations look twice a
+second, over two windows each.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -10,41 +14,63 @@ from crossfade.control.migration.guard.incident import WINDOWS_S
 from crossfade.domain.attempt import ArmKind, AttemptRecord
 from crossfade.domain.migration import ArmHealth
 
-Seconds = deque[tuple[int, ArmHealth]]
+KEPT_S = max(WINDOWS_S)
+TRIMMED_AT = int(2 * KEPT_S)  # entries: trimmed rarely, so that trimming costs nothing
 _SIDES = {ArmKind.CANDIDATE: 0, ArmKind.MAIN: 1, ArmKind.BASELINE: 1}
 
 
 @dataclass(slots=True)
-class Lately:
-    """By feature, the seconds of candidate and incumbent. A request counts when its attempt ended."""
+class Side:
+    """One side's seconds in order, and everything up to the end of each. `before`: what was trimmed."""
 
-    seconds: dict[str, tuple[Seconds, Seconds]]
+    seconds: list[int] = field(default_factory=list)
+    totals: list[ArmHealth] = field(default_factory=list)
+    before: ArmHealth = field(default_factory=ArmHealth)
+
+    def add(self, second: int, health: ArmHealth) -> None:
+        """Count in that second; what comes late counts in the newest."""
+        total = sum_of((self.totals[-1] if self.totals else self.before, health))
+        if self.seconds and self.seconds[-1] >= second:
+            self.totals[-1] = total
+            return
+        self.seconds.append(second)
+        self.totals.append(total)
+        if len(self.seconds) > TRIMMED_AT:
+            old = bisect_left(self.seconds, second - KEPT_S)
+            if old:
+                self.before = self.totals[old - 1]
+                del self.seconds[:old], self.totals[:old]
+
+    def since(self, since_unix_s: float) -> ArmHealth:
+        """Everything since then, as far back as it is kept."""
+        if not self.totals:
+            return ArmHealth()
+        first = bisect_left(self.seconds, max(since_unix_s, self.seconds[-1] - KEPT_S))
+        return _less(self.totals[-1], self.totals[first - 1] if first else self.before)
+
+
+@dataclass(slots=True)
+class Lately:
+    """By feature, candidate and incumbent. A request counts when its attempt ended."""
+
+    sides: dict[str, tuple[Side, Side]] = field(default_factory=dict)
     heard: set[tuple[str, int, str]] = field(default_factory=set)  # bad units of the present minute
     minute: int = 0
 
     def note(self, record: AttemptRecord, health: ArmHealth) -> None:
-        """Count a first attempt; one that came late counts in the newest second."""
+        """Count a first attempt."""
         side = _SIDES.get(record.arm)
         if side is None:
             return
         second = int((record.started_unix_ms + record.timings.total_ms) / 1000)
         if health.voices and not self._is_first(record.feature, side, record.unit, second // 60):
             health = replace(health, voices=0)
-        kept = self.seconds.setdefault(record.feature, (deque(), deque()))[side]
-        known = ArmHealth()
-        if kept and kept[-1][0] >= second:
-            second, known = kept.pop()
-        kept.append((second, sum_of((known, health))))
-        while kept[0][0] < second - max(WINDOWS_S):
-            kept.popleft()
+        self.sides.setdefault(record.feature, (Side(), Side()))[side].add(second, health)
 
     def since(self, feature: str, since_unix_s: float) -> tuple[ArmHealth, ArmHealth]:
-        """Candidate and incumbent since then."""
-        ours, theirs = self.seconds.get(feature, ((), ()))
-        return (
-            sum_of(health for second, health in ours if second >= since_unix_s),
-            sum_of(health for second, health in theirs if second >= since_unix_s),
-        )
+        """Candidate and incumbent since then, five minutes back at most."""
+        ours, theirs = self.sides.get(feature, (Side(), Side()))
+        return ours.since(since_unix_s), theirs.since(since_unix_s)
 
     def _is_first(self, feature: str, side: int, unit: str, minute: int) -> bool:
         """Whether this is the unit's first bad request of the minute, so that one unit is one voice."""
@@ -64,3 +90,14 @@ def sum_of(healths: Iterable[ArmHealth]) -> ArmHealth:
         requests, kept_away, failed = requests + one.requests, kept_away + one.kept_away, failed + one.failed
         answers, bad, voices = answers + one.answers, bad + one.bad, voices + one.voices
     return ArmHealth(requests, kept_away, failed, answers, bad, voices)
+
+
+def _less(whole: ArmHealth, part: ArmHealth) -> ArmHealth:
+    return ArmHealth(
+        whole.requests - part.requests,
+        whole.kept_away - part.kept_away,
+        whole.failed - part.failed,
+        whole.answers - part.answers,
+        whole.bad - part.bad,
+        whole.voices - part.voices,
+    )

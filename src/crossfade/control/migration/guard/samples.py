@@ -57,7 +57,7 @@ class SampleBoard:
     cursor: int = 0
     asked: OrderedDict[str, Sample] = field(default_factory=OrderedDict)
     control: dict[str, deque[Sample]] = field(default_factory=dict)
-    lately: Lately = field(default_factory=lambda: Lately({}))
+    lately: Lately = field(default_factory=Lately)
     lock: threading.RLock = field(default_factory=threading.RLock)  # records come in on other threads
 
     def observe(self, record: AttemptRecord) -> None:
