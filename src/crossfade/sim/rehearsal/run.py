@@ -228,6 +228,7 @@ class Rehearsal:
         if not self.struck or self.struck[-1].outcome:
             return
         one = self.struck[-1]
+        is_raised = state.share > one.highest_share
         one.highest_share = max(one.highest_share, state.share)
         incident = state.incident
         since = one.fault.begin_s + self.world.gateway.epoch_unix_s
@@ -235,17 +236,25 @@ class Rehearsal:
         passed_s = self.now - one.fault.begin_s
         if state.rolled_back is not None:
             one.outcome, one.reason, one.decided_s = "rolled back", state.rolled_back, self.now
+        elif one.planned.in_both and is_raised:
+            self._judge_raised(one)
         elif self.now >= one.fault.end_s or passed_s >= (
             BOTH_AT_MOST_S if one.planned.in_both else CAUGHT_WITHIN_S
         ):
-            went_on = one.highest_share > one.planned.share
-            both = "held" if not went_on else "went on" if one.is_felt else "not felt"
-            one.outcome = both if one.planned.in_both else "not caught"
+            one.outcome = "held" if one.planned.in_both else "not caught"
             one.reason = self.controller.look.action.reason if self.controller.look is not None else ""
             one.decided_s = self.now
         if one.outcome:
             self.world.gateway.strike([])
             self.report(self.now, f"{one.planned.incident.incident_id}: {one.outcome}, {one.harmed} harmed")
+
+    def _judge_raised(self, one: Struck) -> None:
+        """A share was raised in an incident of both sides: too early, unless it was over for long enough."""
+        since_s = self.now - one.fault.begin_s + one.fault.skipped_s
+        is_over = not one.planned.incident.was_on(since_s, self.plan.spec.rollout.calm_s)
+        one.outcome = "held" if is_over else "went on" if one.is_felt else "not felt"
+        one.reason = "over for longer than the calm after it" if is_over else "a share was raised under it"
+        one.decided_s = self.now
 
     def _count(self, rows: Rows) -> None:
         totals = self.totals

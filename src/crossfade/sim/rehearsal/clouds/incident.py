@@ -81,6 +81,12 @@ class Incident:
         """The phases in force so long after its start; several may overlap."""
         return tuple(p for p in self.phases if p.begin_s <= since_s < p.end_s and p.fraction > 0.0)
 
+    def was_on(self, since_s: float, within_s: float) -> bool:
+        """Whether anything went wrong in the last `within_s` before that moment."""
+        return any(
+            p.fraction > 0.0 and p.begin_s <= since_s and p.end_s > since_s - within_s for p in self.phases
+        )
+
 
 def read_incidents(path: Path) -> dict[str, Incident]:
     """Incidents by id, in the file's order.
