@@ -127,3 +127,19 @@ def test_the_command_writes_a_file_once_and_lists_the_rest(tmp_path):
     assert (written.exit_code, again.exit_code, checked.exit_code) == (0, 2, 0), checked.stderr
     assert "not carried over: router_settings.cooldown_time" in written.stderr
     assert json.loads(as_json.stdout)["config"]["features"]
+
+
+def test_the_address_of_a_private_aws_endpoint_is_carried_over():
+    found = import_litellm(
+        """
+        model_list:
+          - model_name: claude
+            litellm_params:
+              {model: bedrock/us.anthropic.claude-haiku-4-5, aws_region_name: us-east-1,
+               aws_bedrock_runtime_endpoint: "https://vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com"}
+        """
+    )
+
+    (provider,) = found.document["providers"].values()
+    assert provider["base_url"] == "https://vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com"
+    assert found.left == ()

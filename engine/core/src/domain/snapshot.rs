@@ -69,6 +69,8 @@ pub enum Dialect {
     OpenaiEmbeddings,
     GeminiEmbeddings,
     CohereEmbeddings,
+    VertexEmbeddings,
+    TitanEmbeddings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use crate::wire::anthropic_messages::as_hosted;
 use crate::wire::aws_errors::{error_kind, validation};
 use crate::wire::bedrock_invoke::is_messages;
 use crate::wire::closing::upstream_error;
-use crate::wire::translate::{Encoded, outbound};
+use crate::wire::translate::{Encoded, Place, outbound};
 use crate::wire::{DecodeAs, Framing, openai_chat};
 
 use super::amazon::{encode_segment, envelope};
@@ -24,9 +24,10 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
         Some(url) => split_base(url),
         None => (format!("https://bedrock-runtime.{region}.amazonaws.com"), String::new()),
     };
-    let invoke = endpoint.dialect == Dialect::BedrockInvoke;
-    let messages = invoke && is_messages(&endpoint.model);
-    let mut place = place(endpoint);
+    let embeds = matches!(endpoint.dialect, Dialect::CohereEmbeddings | Dialect::TitanEmbeddings);
+    let invoke = embeds || endpoint.dialect == Dialect::BedrockInvoke;
+    let messages = invoke && !embeds && is_messages(&endpoint.model);
+    let mut place = Place { named: !embeds, ..place(endpoint) };
     if messages {
         place.dialect = Dialect::AnthropicMessages;
     }

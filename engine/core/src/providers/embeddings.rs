@@ -5,7 +5,7 @@ use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::{Dialect, Endpoint, ProviderKind};
 use crate::wire::translate::refused;
 
-use super::{Asked, UpstreamCall, azure, cohere, google, openai};
+use super::{Asked, UpstreamCall, azure, bedrock, cohere, google, openai};
 
 pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     let at = |dialect: Dialect| Endpoint { dialect, ..asked.endpoint.clone() };
@@ -18,10 +18,13 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
         }
         ProviderKind::Gemini => google::call(&Asked { endpoint: &at(Dialect::GeminiEmbeddings), ..*asked }),
         ProviderKind::Cohere => cohere::call(&Asked { endpoint: &at(Dialect::CohereEmbeddings), ..*asked }),
-        kind @ (ProviderKind::Bedrock
-        | ProviderKind::Sagemaker
-        | ProviderKind::Vertex
-        | ProviderKind::Anthropic) => {
+        ProviderKind::Vertex => google::call(&Asked { endpoint: &at(Dialect::VertexEmbeddings), ..*asked }),
+        // Two families embed there; an id that names neither is of the cloud's own.
+        ProviderKind::Bedrock if asked.endpoint.model.contains("cohere") => {
+            bedrock::call(&Asked { endpoint: &at(Dialect::CohereEmbeddings), ..*asked })
+        }
+        ProviderKind::Bedrock => bedrock::call(&Asked { endpoint: &at(Dialect::TitanEmbeddings), ..*asked }),
+        kind @ (ProviderKind::Sagemaker | ProviderKind::Anthropic) => {
             let kind = kind.as_str();
             Err(refused(&format!("embeddings have no form at a provider of kind {kind}")))
         }

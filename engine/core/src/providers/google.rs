@@ -45,6 +45,7 @@ fn method(asked: &Asked<'_>) -> &'static str {
         (Dialect::AnthropicMessages, false) => "rawPredict",
         (Dialect::AnthropicMessages, true) => "streamRawPredict",
         (Dialect::GeminiEmbeddings, _) => "batchEmbedContents",
+        (Dialect::VertexEmbeddings, _) => "predict",
         (_, false) => "generateContent",
         (_, true) => "streamGenerateContent?alt=sse",
     }

@@ -273,3 +273,32 @@ fn a_refusal_without_a_hint_waits_for_what_is_used_up() {
     assert_eq!(wait(400, &used_up, "{}"), None);
     assert_eq!(wait(429, &[used_up[0], used_up[1], ("retry-after", "1")], "{}"), Some(1000));
 }
+
+#[test]
+fn each_cloud_that_embeds_has_its_address_and_form() {
+    let body = json!({"model": "recap", "input": "a cat"});
+    let request = ChatRequest::made(Dialect::OpenaiEmbeddings, body.as_object().unwrap().clone());
+    for (kind, model, path, field) in [
+        (
+            ProviderKind::Bedrock,
+            "amazon.titan-embed-text-v2:0",
+            "/model/amazon.titan-embed-text-v2%3A0/invoke",
+            "inputText",
+        ),
+        (ProviderKind::Bedrock, "cohere.embed-english-v3", "/model/cohere.embed-english-v3/invoke", "texts"),
+        (
+            ProviderKind::Vertex,
+            "text-embedding-005",
+            "/v1/projects/acme/locations/us-east-1/publishers/google/models/text-embedding-005:predict",
+            "instances",
+        ),
+    ] {
+        let call = ask(&provider(kind, None, AuthScheme::Bearer), &endpoint(model), &request, false).unwrap();
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+
+        assert_eq!(call.path, path);
+        assert!(body.get(field).is_some() && body.get("model").is_none(), "{body}");
+    }
+    let anthropic = provider(ProviderKind::Anthropic, None, AuthScheme::ApiKey);
+    assert!(ask(&anthropic, &endpoint("claude-x"), &request, false).is_err());
+}

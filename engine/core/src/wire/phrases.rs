@@ -2,7 +2,7 @@
 //! case; a code, where there is one, decides first.
 
 /// A prompt larger than the model's window.
-const TOO_LONG: [&str; 20] = [
+const TOO_LONG: [&str; 21] = [
     "maximum context length",
     "maximum prompt length",
     "maximum input length",
@@ -23,6 +23,7 @@ const TOO_LONG: [&str; 20] = [
     "number of tokens allowed",
     "reduce the length of the messages",
     "`inputs` must have less than",
+    "`inputs` tokens + `max_new_tokens` must be",
 ];
 /// No money left.
 const UNPAID: [&str; 7] = [
@@ -58,8 +59,15 @@ const FILTERED: [&str; 6] = [
 const STRANGER: [&str; 4] =
     ["incorrect api key", "invalid api key", "api key not valid", "organization has been disabled"];
 /// A model nobody knows.
-const NO_MODEL: [&str; 5] =
-    ["not a valid model id", "invalid model:", "unknown model", "no such model", "model not found"];
+const NO_MODEL: [&str; 7] = [
+    "not a valid model id",
+    "invalid model:",
+    "unknown model",
+    "no such model",
+    "model not found",
+    "model not exist",
+    "not supported by any provider",
+];
 
 fn says(message: &str, words: &[&str]) -> bool {
     words.iter().any(|word| message.contains(word))

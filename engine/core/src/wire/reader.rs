@@ -49,8 +49,10 @@ pub(crate) fn reader(dialect: Dialect) -> Box<dyn Reader> {
         Dialect::BedrockInvoke => Box::<bedrock_invoke::InvokeReader>::default(),
         Dialect::CohereChat => Box::<cohere_chat::CohereReader>::default(),
         Dialect::Tgi => Box::<tgi::TgiReader>::default(),
-        Dialect::OpenaiEmbeddings | Dialect::GeminiEmbeddings | Dialect::CohereEmbeddings => {
-            Box::<embeddings::VectorsReader>::default()
-        }
+        Dialect::OpenaiEmbeddings
+        | Dialect::GeminiEmbeddings
+        | Dialect::CohereEmbeddings
+        | Dialect::VertexEmbeddings
+        | Dialect::TitanEmbeddings => Box::<embeddings::VectorsReader>::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! Embeddings answers. `data` (OpenAI), `embeddings` as objects with `values` (Gemini) or by type
-//! (Cohere): all end as the list that OpenAI's callers read.
+//! (Cohere), `predictions` (Vertex), one `embedding` (Titan): all end as the list that OpenAI's
+//! callers read.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -49,8 +50,9 @@ impl Reader for VectorsReader {
         };
         let list = |(index, vector): (usize, &Value)| json!({"object": "embedding", "index": index, "embedding": vector});
         let data: Vec<Value> = vectors.into_iter().enumerate().map(list).collect();
-        let counted = ["/meta/billed_units/input_tokens", "/usageMetadata/promptTokenCount"];
-        let input = counted.iter().find_map(|place| count_at(&answer, place));
+        let counted =
+            ["/meta/billed_units/input_tokens", "/usageMetadata/promptTokenCount", "/inputTextTokenCount"];
+        let input = counted.iter().find_map(|place| count_at(&answer, place)).or_else(|| predicted(&answer));
         sink.say(StreamEvent::Start { id: None, model: None });
         end(Value::Array(data).to_string(), input, sink);
     }
@@ -73,10 +75,20 @@ fn end(vectors: String, input: Option<u64>, sink: &mut Sink<'_>) {
 fn vectors(answer: &Value) -> Option<Vec<&Value>> {
     let lists = ["/embeddings/float", "/embeddings"];
     let list = lists.iter().find_map(|place| answer.pointer(place).and_then(Value::as_array));
-    match list {
-        Some(list) => Some(list.iter().map(|one| one.get("values").unwrap_or(one)).collect()),
-        None => answer.pointer("/embedding/values").map(|one| vec![one]),
+    if let Some(list) = list {
+        return Some(list.iter().map(|one| one.get("values").unwrap_or(one)).collect());
     }
+    if let Some(predictions) = answer.get("predictions").and_then(Value::as_array) {
+        return predictions.iter().map(|one| one.pointer("/embeddings/values")).collect();
+    }
+    let one = answer.get("embedding").map(|one| one.get("values").unwrap_or(one));
+    one.filter(|one| one.is_array()).map(|one| vec![one])
+}
+
+/// What each prediction counted, together.
+fn predicted(answer: &Value) -> Option<u64> {
+    let predictions = answer.get("predictions").and_then(Value::as_array)?;
+    predictions.iter().map(|one| count_at(one, "/embeddings/statistics/token_count")).sum()
 }
 
 #[cfg(test)]
@@ -109,6 +121,13 @@ mod tests {
                 r#"{"embeddings":{"float":[[0.5,1]]},"meta":{"billed_units":{"input_tokens":3}}}"#,
                 3,
             ),
+            (Dialect::CohereEmbeddings, r#"{"embeddings":[[0.5,1]],"response_type":"embeddings_floats"}"#, 0),
+            (
+                Dialect::VertexEmbeddings,
+                r#"{"predictions":[{"embeddings":{"values":[0.5,1],"statistics":{"token_count":3}}}]}"#,
+                3,
+            ),
+            (Dialect::TitanEmbeddings, r#"{"embedding":[0.5,1],"inputTextTokenCount":3}"#, 3),
         ] {
             let (_, document, whole) = read(dialect, body);
             let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
@@ -122,7 +141,15 @@ mod tests {
 
     #[test]
     fn an_answer_without_vectors_is_an_error() {
-        for body in ["", "{}", "[]", "<html>", r#"{"error":{"message":"no"}}"#, r#"{"data":null}"#] {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "<html>",
+            r#"{"error":{"message":"no"}}"#,
+            r#"{"data":null}"#,
+            r#"{"predictions":[{}]}"#,
+        ] {
             let (_, _, whole) = read(Dialect::OpenaiEmbeddings, body);
             assert!(!whole, "{body}");
         }

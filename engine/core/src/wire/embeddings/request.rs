@@ -60,23 +60,45 @@ pub fn encode(
     let size = set.get("dimensions").or_else(|| body.get("dimensions")).filter(|size| !size.is_null());
     let purpose = set.get("input_type").or_else(|| body.get("input_type"));
     let mut made = Map::new();
-    if place.dialect == Dialect::GeminiEmbeddings {
-        let one = |text: &&str| {
-            let mut one = Map::new();
-            put(&mut one, "model", Some(format!("models/{}", place.model.trim_start_matches("models/"))));
-            put(&mut one, "content", Some(json!({"parts": [{"text": text}]})));
-            put(&mut one, "outputDimensionality", size);
-            put(&mut one, "taskType", purpose);
-            Value::Object(one)
-        };
-        put(&mut made, "requests", Some(texts.iter().map(one).collect::<Vec<_>>()));
-    } else {
-        put(&mut made, "model", Some(place.model));
-        put(&mut made, "texts", Some(&texts));
-        // The service wants a purpose; documents are what most texts are embedded as.
-        put(&mut made, "input_type", Some(purpose.unwrap_or(&json!("search_document"))));
-        put(&mut made, "embedding_types", Some(["float"]));
-        put(&mut made, "output_dimension", size);
+    match place.dialect {
+        Dialect::GeminiEmbeddings => {
+            let one = |text: &&str| {
+                let mut one = Map::new();
+                put(&mut one, "model", Some(format!("models/{}", place.model.trim_start_matches("models/"))));
+                put(&mut one, "content", Some(json!({"parts": [{"text": text}]})));
+                put(&mut one, "outputDimensionality", size);
+                put(&mut one, "taskType", purpose);
+                Value::Object(one)
+            };
+            put(&mut made, "requests", Some(texts.iter().map(one).collect::<Vec<_>>()));
+        }
+        Dialect::VertexEmbeddings => {
+            let one = |text: &&str| {
+                let mut one = Map::new();
+                put(&mut one, "content", Some(text));
+                put(&mut one, "task_type", purpose);
+                Value::Object(one)
+            };
+            put(&mut made, "instances", Some(texts.iter().map(one).collect::<Vec<_>>()));
+            put(&mut made, "parameters", size.map(|size| json!({"outputDimensionality": size})));
+        }
+        Dialect::TitanEmbeddings => {
+            let [text] = texts.as_slice() else {
+                return Err(refused(
+                    "input: this endpoint embeds one text a call (hint: send them one by one)",
+                ));
+            };
+            put(&mut made, "inputText", Some(text));
+            put(&mut made, "dimensions", size);
+        }
+        _ => {
+            put(&mut made, "model", Some(place.model).filter(|_| place.named));
+            put(&mut made, "texts", Some(&texts));
+            // The service wants a purpose; documents are what most texts are embedded as.
+            put(&mut made, "input_type", Some(purpose.unwrap_or(&json!("search_document"))));
+            put(&mut made, "embedding_types", Some(["float"]));
+            put(&mut made, "output_dimension", size);
+        }
     }
     Ok(Encoded { body: Value::Object(made).to_string().into_bytes(), warnings })
 }
@@ -117,6 +139,22 @@ mod tests {
         assert_eq!(cohere["texts"], json!(["a", "b"]));
         assert_eq!(cohere["input_type"], "search_query");
         assert_eq!(cohere["output_dimension"], 8);
+    }
+
+    #[test]
+    fn the_clouds_that_host_others_models_have_forms_of_their_own() {
+        let both = || json!({"model": "f", "input": ["a", "b"], "dimensions": 8});
+        let vertex =
+            sent(Dialect::VertexEmbeddings, both(), &json!({"input_type": "RETRIEVAL_QUERY"})).unwrap();
+        let vertex: Value = serde_json::from_slice(&vertex.body).unwrap();
+        let one = json!({"model": "f", "input": "a", "dimensions": 256});
+        let titan: Value =
+            serde_json::from_slice(&sent(Dialect::TitanEmbeddings, one, &json!({})).unwrap().body).unwrap();
+
+        assert_eq!(vertex["instances"][1], json!({"content": "b", "task_type": "RETRIEVAL_QUERY"}));
+        assert_eq!(vertex["parameters"], json!({"outputDimensionality": 8}));
+        assert_eq!(titan, json!({"inputText": "a", "dimensions": 256}));
+        assert!(sent(Dialect::TitanEmbeddings, both(), &json!({})).is_err());
     }
 
     #[test]

@@ -56,9 +56,11 @@ pub fn outbound(
         Dialect::BedrockInvoke => bedrock_invoke::encode_chat(chat, model),
         Dialect::CohereChat => cohere_chat::encode_chat(chat, model, stream),
         Dialect::Tgi => tgi::encode_chat(chat, model, stream),
-        Dialect::OpenaiEmbeddings | Dialect::GeminiEmbeddings | Dialect::CohereEmbeddings => {
-            Err(refused("a conversation has no form in an embeddings dialect"))
-        }
+        Dialect::OpenaiEmbeddings
+        | Dialect::GeminiEmbeddings
+        | Dialect::CohereEmbeddings
+        | Dialect::VertexEmbeddings
+        | Dialect::TitanEmbeddings => Err(refused("a conversation has no form in an embeddings dialect")),
     }
 }
 
