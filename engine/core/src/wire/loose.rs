@@ -25,6 +25,9 @@ where
     Ok(as_count(&Value::deserialize(deserializer)?))
 }
 
+/// No honest count is larger, and sums of a few of these stay far from the end of the type.
+const MOST: u64 = 9_000_000_000_000_000;
+
 /// A count: a number, or a string that holds one; fractions are cut, all else is `None`.
 pub(crate) fn as_count(value: &Value) -> Option<u64> {
     let whole = |float: f64| {
@@ -32,7 +35,10 @@ pub(crate) fn as_count(value: &Value) -> Option<u64> {
         format!("{float:.0}").parse().ok()
     };
     match value {
-        Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(whole)),
+        Value::Number(number) => match number.as_u64() {
+            Some(count) => Some(count).filter(|count| *count < MOST),
+            None => number.as_f64().and_then(whole),
+        },
         Value::String(text) => text.trim().parse::<f64>().ok().and_then(whole),
         _ => None,
     }
