@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use crossfade_core::domain::attempt::Ack;
 use crossfade_core::domain::snapshot::Snapshot;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::{Request, Response, StatusCode};
+use crossfade_core::providers::split_base;
 use ring::hmac;
 
 use crate::identify::decode_hex;
 use crate::shared::{Shared, unix_ms};
+use crate::upstream::connect::{Answer, Outgoing};
 use crate::upstream::sign::Credentials;
 
 /// Longer than control holds a poll open (20 s).
 const POLL: Duration = Duration::from_secs(30);
 const POST: Duration = Duration::from_secs(5);
 const CONNECT_MS: u64 = 2000;
+const NO_CONTENT: u16 = 204;
+/// The largest document of control: a snapshot.
+const DOCUMENT_BYTES: usize = 256 << 20;
 /// The pause after a failed poll doubles from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -63,11 +65,11 @@ pub async fn snapshots(shared: Arc<Shared>) {
 async fn next_snapshot(shared: &Shared, version: u64) -> Result<(), String> {
     let path = format!("/internal/v1/snapshot?after={version}&gateway={}", shared.options.name);
     let answer = get(shared, &path).await?;
-    if answer.status() == StatusCode::NO_CONTENT {
+    if answer.head.status == NO_CONTENT {
+        answer.body.let_go();
         return Ok(());
     }
-    let header = answer.headers().get("x-crossfade-signature").and_then(|value| value.to_str().ok());
-    let signature = header.unwrap_or_default().to_owned();
+    let signature = answer.head.get("x-crossfade-signature").unwrap_or_default().to_owned();
     let body = collect(answer).await?;
     let snapshot = verified(shared, &body, &signature)?;
     // Served first, kept second: a full disk must not stop a rollback.
@@ -122,7 +124,8 @@ pub async fn credentials(shared: Arc<Shared>) {
         let path = format!("/internal/v1/credentials?after={revision}&gateway={}", shared.options.name);
         let followed = async {
             let answer = get(&shared, &path).await?;
-            if answer.status() == StatusCode::NO_CONTENT {
+            if answer.head.status == NO_CONTENT {
+                answer.body.let_go();
                 return Ok(());
             }
             let body = collect(answer).await?;
@@ -143,10 +146,8 @@ pub async fn credentials(shared: Arc<Shared>) {
     }
 }
 
-async fn get(shared: &Shared, path: &str) -> Result<Response<hyper::body::Incoming>, String> {
-    let request =
-        Request::get(url(shared, path)).header("authorization", bearer(shared)).body(Full::default());
-    send(shared, request.map_err(|error| error.to_string())?, POLL).await
+async fn get(shared: &Shared, path: &str) -> Result<Answer, String> {
+    send(shared, ("GET", path), &[], &[], POLL).await
 }
 
 /// Sends a document up to control.
@@ -154,37 +155,35 @@ async fn get(shared: &Shared, path: &str) -> Result<Response<hyper::body::Incomi
 /// # Errors
 /// Control is away or refuses it.
 pub async fn post(shared: &Shared, path: &str, body: Vec<u8>, kind: &'static str) -> Result<(), String> {
-    let request = Request::post(url(shared, path))
-        .header("authorization", bearer(shared))
-        .header("content-type", kind)
-        .body(Full::new(Bytes::from(body)));
-    send(shared, request.map_err(|error| error.to_string())?, POST).await.map(|_| ())
+    let headers = [("content-type".to_owned(), kind.to_owned())];
+    let answer = send(shared, ("POST", path), &headers, &body, POST).await?;
+    collect(answer).await.map(|_| ())
 }
 
 async fn send(
     shared: &Shared,
-    request: Request<Full<Bytes>>,
+    (method, path): (&'static str, &str),
+    headers: &[(String, String)],
+    body: &[u8],
     within: Duration,
-) -> Result<Response<hyper::body::Incoming>, String> {
-    let answer = tokio::time::timeout(within, shared.clients.send(request, CONNECT_MS))
+) -> Result<Answer, String> {
+    let (origin, prefix) = split_base(shared.options.control_url.as_deref().unwrap_or_default());
+    let path = format!("{prefix}{path}");
+    let bearer = [("authorization".to_owned(), bearer(shared))];
+    let request = Outgoing { method, origin: &origin, path: &path, headers: &[&bearer, headers], body };
+    let answer = tokio::time::timeout(within, shared.clients.send(&request, CONNECT_MS))
         .await
         .map_err(|_| "control did not answer in time".to_owned())?
         .map_err(|error| error.to_string())?;
-    if answer.status().is_success() {
-        Ok(answer)
-    } else {
-        Err(format!("control answered {}", answer.status()))
+    match answer.head.status {
+        200..300 => Ok(answer),
+        status => Err(format!("control answered {status}")),
     }
 }
 
-async fn collect(answer: Response<hyper::body::Incoming>) -> Result<Bytes, String> {
-    let collected = tokio::time::timeout(POST, answer.into_body().collect()).await;
-    let collected = collected.map_err(|_| "control stopped in the middle".to_owned())?;
-    Ok(collected.map_err(|error| error.to_string())?.to_bytes())
-}
-
-fn url(shared: &Shared, path: &str) -> String {
-    format!("{}{path}", shared.options.control_url.as_deref().unwrap_or_default().trim_end_matches('/'))
+async fn collect(answer: Answer) -> Result<Vec<u8>, String> {
+    let collected = tokio::time::timeout(POST, answer.body.collect(DOCUMENT_BYTES)).await;
+    collected.map_err(|_| "control stopped in the middle".to_owned())?.map_err(|error| error.to_string())
 }
 
 fn bearer(shared: &Shared) -> String {

@@ -1,8 +1,9 @@
 //! Who calls, and for which feature.
 
 use crossfade_core::domain::snapshot::{Key, Snapshot};
-use hyper::HeaderMap;
 use ring::hmac;
+
+use crate::edge::head::CallerHead;
 
 /// A caller that was let in. `key` is `None` where no keys are configured.
 pub struct Caller<'a> {
@@ -23,10 +24,10 @@ pub enum Stranger {
 /// No key, or not one of ours.
 pub fn identify<'a>(
     snapshot: &'a Snapshot,
-    headers: &HeaderMap,
+    head: &CallerHead<'_>,
     pepper: &str,
 ) -> Result<Caller<'a>, Stranger> {
-    match presented(headers) {
+    match presented(head) {
         Some(text) => match known(snapshot, text, pepper) {
             Some(key) => Ok(Caller { key: Some(key) }),
             None if snapshot.edge.open_access => Ok(Caller { key: None }),
@@ -51,11 +52,11 @@ impl Caller<'_> {
     }
 }
 
-fn presented(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let bearer =
-        bearer.and_then(|text| text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")));
-    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok())).map(str::trim)
+fn presented<'a>(head: &CallerHead<'a>) -> Option<&'a str> {
+    let bearer = head
+        .authorization
+        .and_then(|text| text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")));
+    bearer.or(head.api_key).map(str::trim)
 }
 
 fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &str) -> Option<&'a Key> {

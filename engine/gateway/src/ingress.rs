@@ -18,9 +18,9 @@ use crossfade_core::wire::translate::{
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
-use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 
+use crate::edge::head::CallerHead;
 use crate::identify::{Caller, Stranger, identify};
 use crate::relay::relay;
 use crate::serve::AnswerBody;
@@ -87,8 +87,8 @@ pub fn readiness(shared: &Shared) -> Response<AnswerBody> {
 
 fn models(shared: &Shared, headers: &HeaderMap) -> Routed {
     let snapshot = shared.readiness().map_err(not_ready)?;
-    let caller =
-        identify(&snapshot, headers, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
+    let caller = identify(&snapshot, &CallerHead::read(headers, None), &shared.options.pepper)
+        .map_err(|stranger| turn_away(&stranger))?;
     let data: Vec<_> = snapshot
         .features
         .keys()
@@ -106,9 +106,10 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let began = Instant::now();
     let snapshot = shared.readiness().map_err(not_ready)?;
     let (head, body) = request.into_parts();
-    let caller = identify(&snapshot, &head.headers, &shared.options.pepper)
-        .map_err(|stranger| turn_away(&stranger))?;
-    let bytes = receive(&snapshot, &head, body).await?;
+    let said = CallerHead::read(&head.headers, opt_in_header(dialect));
+    let caller =
+        identify(&snapshot, &said, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
+    let bytes = receive(&snapshot, (head.version, &said), body).await?;
     let mut decoded =
         read_apart(bytes.len(), || openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)))
             .map_err(|error| {
@@ -119,10 +120,8 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
                     "see the reference of the API you call",
                 )
             })?;
-    if let Some(name) = opt_in_header(dialect) {
-        decoded.opt_ins = opt_ins(head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()));
-    }
-    let (facts, include_usage) = facts(shared, &caller, &head.headers, &decoded);
+    decoded.opt_ins = opt_ins(said.opt_ins.iter().copied());
+    let (facts, include_usage) = facts(shared, &caller, &said, &decoded);
     if !caller.may_use(&facts.feature) {
         let text = format!("this key may not use the feature {:?}", facts.feature);
         return Err(refuse(403, ErrorKind::Auth, &text, "ask for a key that lists the feature"));
@@ -134,7 +133,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let draw = split_point("draw", &facts.request_id);
     let decision = match shared.with_engine(|engine, now| engine.choose(&facts, now, draw)) {
         Some(Ok(decision)) => decision,
-        Some(Err(refusal)) => return Err(refusal_answer(shared, &facts, refusal)),
+        Some(Err(refusal)) => return Err(refusal_answer(shared, refusal)),
         None => return Err(not_ready("no snapshot yet")),
     };
     // What is captured is the caller's own text, kept only where the feature's policy says so.
@@ -158,8 +157,9 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
 async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>) -> Routed {
     let snapshot = shared.readiness().map_err(not_ready)?;
     let (head, body) = request.into_parts();
-    identify(&snapshot, &head.headers, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
-    let bytes = receive(&snapshot, &head, body).await?;
+    let said = CallerHead::read(&head.headers, None);
+    identify(&snapshot, &said, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
+    let bytes = receive(&snapshot, (head.version, &said), body).await?;
     let decoded = openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)).map_err(|error| {
         refuse(400, ErrorKind::InvalidRequest, &error.to_string(), "send the body of the request to count")
     })?;
@@ -171,36 +171,6 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     let warning = HeaderValue::from_static("input_tokens is an estimate");
     answer.headers_mut().insert("x-crossfade-warnings", warning);
     Ok(answer)
-}
-
-/// What a head must not ask of us: a host it cannot agree on with itself, an encoding we do not undo,
-/// a form that is not JSON.
-fn admissible(version: Version, headers: &HeaderMap) -> Result<(), (u16, &'static str, &'static str)> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
-    let hosts = headers.get_all("host").iter().count();
-    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
-        return Err((400, "the request must name one Host", "send exactly one Host header"));
-    }
-    if headers
-        .get_all("transfer-encoding")
-        .iter()
-        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        || headers.get_all("transfer-encoding").iter().count() > 1
-    {
-        return Err((400, "the transfer encoding is not supported", "send chunked, or a Content-Length"));
-    }
-    if text("content-encoding").is_some_and(|encoding| encoding != "identity") {
-        return Err((415, "compressed requests are not accepted", "send the body without Content-Encoding"));
-    }
-    if text("expect").is_some_and(|expected| expected != "100-continue") {
-        return Err((417, "the expectation cannot be met", "leave out Expect"));
-    }
-    let form = text("content-type").unwrap_or_default();
-    let plain = ["", "application/x-www-form-urlencoded", "text/plain"];
-    if !form.contains("json") && !plain.contains(&form.split(';').next().unwrap_or_default().trim()) {
-        return Err((415, "the body's type is not supported", "send Content-Type: application/json"));
-    }
-    Ok(())
 }
 
 /// Bodies that take long to read must not hold up the other requests of their thread.
@@ -215,8 +185,12 @@ fn limits_of(snapshot: &Snapshot) -> Limits {
 }
 
 /// The body, once the head allows one; within its bounds of size and time.
-async fn receive(snapshot: &Snapshot, head: &Parts, body: Incoming) -> Result<Bytes, Refused> {
-    if let Err((status, problem, hint)) = admissible(head.version, &head.headers) {
+async fn receive(
+    snapshot: &Snapshot,
+    (version, head): (Version, &CallerHead<'_>),
+    body: Incoming,
+) -> Result<Bytes, Refused> {
+    if let Err((status, problem, hint)) = head.admissible(version) {
         return Err(refuse(status, ErrorKind::InvalidRequest, problem, hint));
     }
     let edge = &snapshot.edge;
@@ -241,32 +215,30 @@ async fn receive(snapshot: &Snapshot, head: &Parts, body: Incoming) -> Result<By
 fn facts(
     shared: &Shared,
     caller: &Caller<'_>,
-    headers: &HeaderMap,
+    head: &CallerHead<'_>,
     request: &ChatRequest,
 ) -> (RequestFacts, bool) {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let said = openai_chat::facts(request);
-    let named =
-        text("x-crossfade-request-id").filter(|id| caller.may_measure() && !id.is_empty() && id.len() <= 128);
-    let request_id = named.unwrap_or_else(|| shared.new_request_id());
+    let named = head.request_id.filter(|id| caller.may_measure() && !id.is_empty() && id.len() <= 128);
+    let request_id = named.map_or_else(|| shared.new_request_id(), str::to_owned);
     let facts = RequestFacts {
-        feature: text("x-crossfade-feature").unwrap_or(said.model),
-        unit: text("x-crossfade-session").or(said.user).unwrap_or_else(|| request_id.clone()),
+        feature: head.feature.map_or(said.model, str::to_owned),
+        unit: head.session.map(str::to_owned).or(said.user).unwrap_or_else(|| request_id.clone()),
         unix_s: unix_ms() / 1000,
         stream: said.stream,
         input_tokens: said.prompt.pieces(),
         prompt: Some(said.prompt),
         max_output_tokens: said.max_output_tokens,
         tools: said.tools,
-        deadline_ms: text("x-crossfade-deadline-ms").and_then(|value| value.parse().ok()),
-        pin: text("x-crossfade-pin"),
+        deadline_ms: head.deadline_ms.and_then(|value| value.parse().ok()),
+        pin: head.pin.map(str::to_owned),
         request_id,
     };
     (facts, said.include_usage)
 }
 
-fn refusal_answer(shared: &Shared, facts: &RequestFacts, refusal: Refusal) -> Refused {
-    shared.reports.refused(&facts.feature);
+fn refusal_answer(shared: &Shared, refusal: Refusal) -> Refused {
+    shared.reports.refused();
     match refusal {
         Refusal::UnknownFeature { feature, nearest } => {
             let hint = match nearest {

@@ -36,14 +36,14 @@ pub enum Probed<T> {
 pub async fn hedged<T, F>(work: F, patience: Duration) -> Probed<T>
 where
     T: Send + 'static,
-    F: Future<Output = (Attempt, Result<T, UpstreamError>)> + Send + 'static,
+    F: Future<Output = (Box<Attempt>, Result<T, UpstreamError>)> + Send + 'static,
 {
     let mut leash = Leash(Some(tokio::spawn(work)));
     let Some(task) = leash.0.as_mut() else {
         return Probed::LeftBehind;
     };
     match tokio::time::timeout(patience, task).await {
-        Ok(Ok((attempt, result))) => Probed::Done(Box::new(attempt), result),
+        Ok(Ok((attempt, result))) => Probed::Done(attempt, result),
         Ok(Err(_)) => Probed::LeftBehind,
         Err(_) => {
             if let Some(task) = leash.0.take() {
@@ -54,7 +54,7 @@ where
     }
 }
 
-async fn end_alone<T>(task: JoinHandle<(Attempt, Result<T, UpstreamError>)>) {
+async fn end_alone<T>(task: JoinHandle<(Box<Attempt>, Result<T, UpstreamError>)>) {
     let Ok((mut attempt, result)) = task.await else {
         return;
     };
@@ -62,7 +62,7 @@ async fn end_alone<T>(task: JoinHandle<(Attempt, Result<T, UpstreamError>)>) {
         Ok(_) => run_to_end(&mut attempt).await,
         Err(error) => Err(error),
     };
-    attempt.close(result.err(), Ending::Continues, Some("its caller went on to a backup".to_owned()));
+    attempt.close(result.err(), Ending::Continues, Some("its caller went on to a backup"));
 }
 
 /// Reads an answer nobody waits for.

@@ -35,14 +35,33 @@ const HEADERS: usize = 16;
 
 /// An attempt that has something for the caller, and the bytes held back so far.
 struct Commit {
-    attempt: Attempt,
+    attempt: Box<Attempt>,
     held: Vec<u8>,
-    encoder: StreamWriter,
-    identity: Identity,
+    voice: Voice,
 }
 
 /// What an attempt has for its caller when it may be shown.
-type Begun = (Vec<u8>, StreamWriter, Identity);
+type Begun = (Vec<u8>, Voice);
+
+/// Says an answer in the caller's dialect; made when the first thing is to be said, because an answer
+/// of the same dialect speaks for itself.
+#[derive(Default)]
+struct Voice(Option<Box<(StreamWriter, Identity)>>);
+
+impl Voice {
+    fn of(&mut self, job: &Job, attempt: &Attempt) -> &mut (StreamWriter, Identity) {
+        self.0.get_or_insert_with(|| {
+            let endpoint = job.snapshot.endpoints.get(&attempt.ticket().candidate.endpoint);
+            let identity = Identity {
+                id: answer_id(job.request.dialect, &job.facts.request_id),
+                created: unix_ms() / 1000,
+                model: endpoint.map_or("", |endpoint| &endpoint.model).to_owned(),
+                origin: attempt.upstream_dialect,
+            };
+            Box::new((StreamWriter::new(job.request.dialect, &identity, job.include_usage), identity))
+        })
+    }
+}
 
 /// Answers a request that has been planned.
 pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
@@ -62,7 +81,7 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
         let ticket = ticket(&job, candidate, role, reason, tried.len());
         let role = ticket.role;
         let (mut attempt, committed) = match try_once(&job, ticket, tried.is_empty()).await {
-            Probed::Done(attempt, committed) => (*attempt, committed),
+            Probed::Done(attempt, committed) => (attempt, committed),
             Probed::LeftBehind => {
                 let error =
                     failure(ErrorKind::Timeout, "the probe takes long: its caller goes on".to_owned());
@@ -77,17 +96,17 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
             }
         };
         match committed {
-            Ok((held, encoder, identity)) => {
+            Ok((held, voice)) => {
                 let mut headers = HeaderMap::with_capacity(HEADERS);
                 truth::tell(&job, &attempt, overhead, &mut headers);
-                return commit(&job, Commit { attempt, held, encoder, identity }, headers);
+                return commit(&job, Commit { attempt, held, voice }, headers);
             }
             Err(error) => {
                 tried.push(Tried { candidate, role, error: error.clone(), took_ms: attempt.took_ms() });
                 next = next_step(&job, &tried);
                 let (ending, reason) = match &next {
-                    Next::Attempt { reason, .. } => (Ending::Continues, reason.clone()),
-                    Next::GiveUp { reason } => (Ending::Failed, reason.clone()),
+                    Next::Attempt { reason, .. } => (Ending::Continues, reason),
+                    Next::GiveUp { reason } => (Ending::Failed, reason),
                 };
                 attempt.close(Some(error), ending, Some(reason));
             }
@@ -99,17 +118,18 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
 async fn try_once(job: &Arc<Job>, ticket: Ticket, first: bool) -> Probed<Begun> {
     let protected = first && ticket.candidate.probe && job.decision.candidates.len() > 1;
     let patience = probe::patience(job, &ticket);
-    let mut attempt = Attempt::new(Arc::clone(job), ticket);
+    let mut attempt = Box::new(Attempt::new(Arc::clone(job), ticket));
     if !protected {
         let committed = until_commit_or_cut(job, &mut attempt).await;
-        return Probed::Done(Box::new(attempt), committed);
+        return Probed::Done(attempt, committed);
     }
     let job = Arc::clone(job);
     let work = async move {
         let committed = until_commit_or_cut(&job, &mut attempt).await;
         (attempt, committed)
     };
-    probe::hedged(work, patience).await
+    // Boxed, because it is rare and large: it would make every request's state as large.
+    Box::pin(probe::hedged(Box::pin(work), patience)).await
 }
 
 /// Asked once per step, before the failure is closed, so that the record says what followed.
@@ -147,26 +167,17 @@ async fn until_commit_or_cut(job: &Job, attempt: &mut Attempt) -> Result<Begun, 
 async fn until_commit(job: &Job, attempt: &mut Attempt) -> Result<Begun, UpstreamError> {
     attempt.send().await?;
     let hold_all = !job.facts.stream || job.decision.hold == Hold::All;
-    let model =
-        job.snapshot.endpoints.get(&attempt.ticket().candidate.endpoint).map_or("", |e| e.model.as_str());
-    let dialect = job.request.dialect;
-    let identity = Identity {
-        id: answer_id(dialect, &job.facts.request_id),
-        created: unix_ms() / 1000,
-        model: model.to_owned(),
-        origin: attempt.upstream_dialect,
-    };
-    let mut encoder = StreamWriter::new(dialect, &identity, job.include_usage);
+    let mut voice = Voice::default();
     let (mut events, mut raw, mut held) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         attempt.advance(&mut events, &mut raw).await?;
-        encode(job, attempt, &mut encoder, &events, &mut raw, &mut held);
+        encode(job, attempt, &mut voice, (&events, &mut raw), &mut held);
         let over = attempt.is_over();
         if over || (attempt.has_content() && !hold_all) {
             if over && attempt.answer.is_empty() {
                 return Err(failure(ErrorKind::EmptyResponse, "a success without any content".to_owned()));
             }
-            return Ok((held, encoder, identity));
+            return Ok((held, voice));
         }
     }
 }
@@ -176,17 +187,21 @@ async fn until_commit(job: &Job, attempt: &mut Attempt) -> Result<Begun, Upstrea
 fn encode(
     job: &Job,
     attempt: &Attempt,
-    encoder: &mut StreamWriter,
-    events: &[StreamEvent],
-    raw: &mut Vec<u8>,
+    voice: &mut Voice,
+    (events, raw): (&[StreamEvent], &mut Vec<u8>),
     out: &mut Vec<u8>,
 ) {
     // An answer in another framing than was asked for has no bytes to pass on: its events are written.
     let reframed = job.facts.stream && raw.is_empty();
     if attempt.passthrough && !reframed {
-        out.append(raw);
-    } else if job.facts.stream {
-        events.iter().for_each(|event| encoder.encode(event, out));
+        if out.is_empty() {
+            std::mem::swap(out, raw);
+        } else {
+            out.append(raw);
+        }
+    } else if job.facts.stream && !events.is_empty() {
+        let (writer, _) = voice.of(job, attempt);
+        events.iter().for_each(|event| writer.encode(event, out));
     }
 }
 
@@ -197,7 +212,8 @@ fn commit(job: &Arc<Job>, mut commit: Commit, headers: HeaderMap) -> Response<An
         let bytes = if stream || !commit.held.is_empty() {
             std::mem::take(&mut commit.held)
         } else {
-            encode_answer(job.request.dialect, &commit.attempt.answer, &commit.identity)
+            let (_, identity) = commit.voice.of(job, &commit.attempt);
+            encode_answer(job.request.dialect, &commit.attempt.answer, identity)
         };
         commit.attempt.close(None, Ending::Served, None);
         full_body(bytes)
@@ -240,7 +256,7 @@ async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
             error = cut.called() => Err(error),
             () = sender.closed() => return,
         };
-        encode(&job, &commit.attempt, &mut commit.encoder, &events, &mut raw, &mut out);
+        encode(&job, &commit.attempt, &mut commit.voice, (&events, &mut raw), &mut out);
         if let Err(error) = advanced {
             let request_id = job.facts.request_id.as_str();
             let said = Said { message: &error.detail, hint: MID_STREAM_HINT, request_id };

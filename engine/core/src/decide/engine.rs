@@ -3,6 +3,7 @@
 //! State is plain `&mut` data: health by endpoint, retry budgets, latches, kill switches. Time and
 //! chance are arguments, so a recorded request replays to the same decision.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -253,10 +254,11 @@ impl Engine {
         &self,
         feature: &'a Feature,
         request: &RequestFacts,
-    ) -> (AssignedArm, Vec<(&'a Target, String)>) {
+    ) -> (AssignedArm, Vec<(&'a Target, Cow<'static, str>)>) {
         let own = feature.hierarchy.iter().enumerate().map(|(index, target)| match index {
-            0 => (target, "primary of the hierarchy".to_owned()),
-            _ => (target, format!("backup {index} of the hierarchy")),
+            0 => (target, Cow::Borrowed("primary of the hierarchy")),
+            1 => (target, Cow::Borrowed("backup 1 of the hierarchy")),
+            _ => (target, Cow::Owned(format!("backup {index} of the hierarchy"))),
         });
         if let Some(rollout) = &feature.rollout {
             let share = self.candidate_share(&request.feature, feature);
@@ -264,10 +266,10 @@ impl Engine {
             let arm = |kind| AssignedArm { kind, name: Some(rollout.migration.clone()), share: Some(share) };
             if point < share {
                 let why = format!("candidate at {:.1} %: the unit is at {:.3}", share * 100.0, point);
-                let backups = own.map(|(target, why)| (target, format!("incumbent as backup: {why}")));
+                let backups = own.map(|(target, why)| (target, format!("incumbent as backup: {why}").into()));
                 return (
                     arm(ArmKind::Candidate),
-                    std::iter::once((&rollout.candidate, why)).chain(backups).collect(),
+                    std::iter::once((&rollout.candidate, why.into())).chain(backups).collect(),
                 );
             }
             let kind = if point < share + rollout.baseline_share { ArmKind::Baseline } else { ArmKind::Main };
@@ -275,7 +277,7 @@ impl Engine {
         }
         if let Some((arm, target)) = experiment_arm(feature, request) {
             let why = format!("experiment arm {}", arm.name.as_deref().unwrap_or(""));
-            let first = target.map(|target| (target, why));
+            let first = target.map(|target| (target, why.into()));
             return (arm, first.into_iter().chain(own).collect());
         }
         (AssignedArm { kind: ArmKind::Main, name: None, share: None }, own.collect())

@@ -10,6 +10,7 @@ use super::capacity::rooms::Rooms;
 use super::health::breaker::{Admission, Breaker};
 use super::split::split_point;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What `rank` reads, and the breakers whose probe slot it may take.
@@ -48,13 +49,13 @@ struct LastResort {
     reason: String,
 }
 
-impl Ranking<'_> {
+impl<'a> Ranking<'a> {
     /// Ranks the endpoints of `targets`; `why` says what each target is.
-    pub fn rank(&mut self, targets: &[(&Target, String)]) -> Ranked {
+    pub fn rank(&mut self, targets: &[(&Target, Cow<'static, str>)]) -> Ranked {
         let mut ranked = Ranked::default();
         for (index, (target, why)) in targets.iter().enumerate() {
             for name in self.pool_order(target) {
-                self.consider(&mut ranked, &name, index, (target, why));
+                self.consider(&mut ranked, name, index, (target, why));
             }
             ranked.wait_out(index, self.now + self.wait_s);
         }
@@ -133,15 +134,17 @@ impl Ranking<'_> {
     }
 
     /// A pool's endpoints in the order in which this request tries them.
-    fn pool_order(&self, target: &Target) -> Vec<String> {
-        let Some(pool) = self.snapshot.pools.get(&target.pool) else {
+    fn pool_order(&self, target: &Target) -> Vec<&'a String> {
+        let snapshot = self.snapshot;
+        let Some(pool) = snapshot.pools.get(&target.pool) else {
             return Vec::new();
         };
-        let mut order = pool.endpoints.clone();
-        if pool.choose == Choose::Weighted {
-            let weight = |name: &str| self.snapshot.endpoints.get(name).map_or(0.0, |one| one.weight);
+        let mut order: Vec<&String> = pool.endpoints.iter().collect();
+        if pool.choose == Choose::Weighted && order.len() > 1 {
+            let draw = format!("{:x}", self.draw.to_bits());
+            let weight = |name: &str| snapshot.endpoints.get(name).map_or(0.0, |one| one.weight);
             let mut keyed: Vec<_> =
-                order.into_iter().map(|name| (arrival(&name, weight(&name), self.draw), name)).collect();
+                order.iter().map(|name| (arrival(name, weight(name), &draw), *name)).collect();
             keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
             order = keyed.into_iter().map(|(_, name)| name).collect();
         }
@@ -152,8 +155,8 @@ impl Ranking<'_> {
 /// Sorting by these exponential arrival times draws without replacement in proportion to the weights
 /// (Efraimidis and Spirakis 2006), so that whoever is out leaves its traffic to the others in
 /// proportion too. Weight 0 comes last.
-fn arrival(name: &str, weight: f64, draw: f64) -> f64 {
-    let uniform = 1.0 - split_point(name, &format!("{:x}", draw.to_bits()));
+fn arrival(name: &str, weight: f64, draw: &str) -> f64 {
+    let uniform = 1.0 - split_point(name, draw);
     if weight > 0.0 { -uniform.ln() / weight } else { f64::INFINITY }
 }
 

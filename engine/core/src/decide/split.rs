@@ -10,11 +10,19 @@ const STEPS: f64 = 9_007_199_254_740_992.0;
 /// A share `s` takes the units below `s`, so raising a share never moves a unit back.
 #[must_use]
 pub fn split_point(salt: &str, unit: &str) -> f64 {
-    let mut bytes = Vec::with_capacity(salt.len() + unit.len());
-    bytes.extend_from_slice(salt.as_bytes());
-    bytes.extend_from_slice(unit.as_bytes());
-    fraction(xxh3_64(&bytes))
+    let (salt, unit) = (salt.as_bytes(), unit.as_bytes());
+    let mut small = [0; SMALL_BYTES];
+    let whole = salt.len() + unit.len();
+    if let Some(joined) = small.get_mut(..whole) {
+        joined[..salt.len()].copy_from_slice(salt);
+        joined[salt.len()..].copy_from_slice(unit);
+        return fraction(xxh3_64(joined));
+    }
+    fraction(xxh3_64(&[salt, unit].concat()))
 }
+
+/// Most salts and units together are shorter, and need no memory of their own.
+const SMALL_BYTES: usize = 128;
 
 /// A hash as a fraction in [0, 1).
 pub(super) fn fraction(hash: u64) -> f64 {

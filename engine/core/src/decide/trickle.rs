@@ -1,6 +1,7 @@
 //! Everything is open: refusing all would also refuse the moment of recovery. A trickle of requests
 //! goes to the endpoint that failed least, each once; the rest is refused with the time to come back.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::domain::decision::Candidate;
@@ -43,7 +44,7 @@ impl Trickle {
 pub fn least_bad(
     snapshot: &Snapshot,
     eligible: &[String],
-    targets: &[(&Target, String)],
+    targets: &[(&Target, Cow<'static, str>)],
     breakers: &mut BTreeMap<String, Breaker>,
     now: f64,
 ) -> Option<Candidate> {

@@ -8,6 +8,7 @@ pub mod decision;
 pub mod limits;
 pub mod outcome;
 pub mod prompt;
+pub mod record;
 pub mod request;
 pub mod snapshot;
 pub mod stream;

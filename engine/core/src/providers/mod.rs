@@ -127,7 +127,7 @@ pub fn classify(
 }
 
 /// Base URL without a trailing slash, split into origin and path prefix.
-fn split_base(base_url: &str) -> (String, String) {
+pub fn split_base(base_url: &str) -> (String, String) {
     let trimmed = base_url.trim_end_matches('/');
     let after_scheme = trimmed.find("://").map_or(0, |at| at + 3);
     match trimmed.get(after_scheme..).and_then(|rest| rest.find('/')) {

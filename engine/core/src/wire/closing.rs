@@ -8,6 +8,7 @@ use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::domain::request::Usage;
 use crate::domain::stream::{StopReason, StreamEvent};
 
+use super::loose;
 use super::redact::redact;
 
 /// An error value with a detail that is safe to show.
@@ -188,7 +189,7 @@ impl Sink<'_> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return None;
         }
-        match serde_json::from_slice(body) {
+        match loose::json(body) {
             Ok(answer) => Some(answer),
             Err(error) => {
                 let what = match body.trim_ascii_start() {
@@ -204,7 +205,7 @@ impl Sink<'_> {
 
     /// The JSON of one event; `None` where it is none.
     pub(crate) fn event_json(&mut self, data: &[u8]) -> Option<Value> {
-        let value = serde_json::from_slice(data).ok()?;
+        let value = loose::json(data).ok()?;
         self.closing.readable();
         Some(value)
     }

@@ -1,18 +1,106 @@
 //! Reading fields whose exact type must not decide over an answer: a wrong type there reads as
 //! absent instead of making the whole event unreadable.
 
+use std::fmt;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
+
+/// Reads a JSON text. Whether it is UTF-8 is asked once for all of it, not for each string.
+///
+/// # Errors
+/// As [`serde_json::from_slice`].
+pub(crate) fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
+    }
+}
+
+/// What may stand in a field's place, without a tree for it: what is not looked at is not built.
+enum Found {
+    Text(String),
+    Number(serde_json::Number),
+    Parts(Vec<Value>),
+    Other,
+}
+
+/// Reads a value as `Found`; lists are built only where `lists` asks for them.
+struct Finding {
+    lists: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Finding {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Finding {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Found, E> {
+        Ok(Found::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Found, E> {
+        Ok(Found::Text(text))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Found, E> {
+        Ok(Found::Number(number.into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Found, E> {
+        Ok(Found::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Found, E> {
+        Ok(serde_json::Number::from_f64(number).map_or(Found::Other, Found::Number))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
+        Ok(Found::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Found, E> {
+        Ok(Found::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Found, A::Error> {
+        let mut parts = Vec::new();
+        if self.lists {
+            while let Some(part) = items.next_element()? {
+                parts.push(part);
+            }
+            return Ok(Found::Parts(parts));
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Found::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Found, A::Error> {
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Found::Other)
+    }
+}
 
 /// A string; anything else reads as absent.
 pub(crate) fn string<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => Some(text),
+    Ok(match (Finding { lists: false }).deserialize(deserializer)? {
+        Found::Text(text) => Some(text),
         _ => None,
     })
 }
@@ -22,7 +110,11 @@ pub(crate) fn count<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    Ok(as_count(&Value::deserialize(deserializer)?))
+    Ok(match (Finding { lists: false }).deserialize(deserializer)? {
+        Found::Number(number) => as_count(&Value::Number(number)),
+        Found::Text(text) => as_count(&Value::String(text)),
+        Found::Parts(_) | Found::Other => None,
+    })
 }
 
 /// No honest count is larger, and sums of a few of these stay far from the end of the type.
@@ -89,7 +181,7 @@ where
     D: Deserializer<'de>,
     T: serde::de::DeserializeOwned,
 {
-    let raw = <Option<Box<RawValue>>>::deserialize(deserializer)?;
+    let raw = <Option<&'de RawValue>>::deserialize(deserializer)?;
     Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
@@ -105,7 +197,7 @@ pub(crate) fn text_or_json<'de, D>(deserializer: D) -> Result<Option<Plain>, D::
 where
     D: Deserializer<'de>,
 {
-    let raw = <Option<Box<RawValue>>>::deserialize(deserializer)?;
+    let raw = <Option<&'de RawValue>>::deserialize(deserializer)?;
     Ok(raw.filter(|raw| raw.get() != "null").map(|raw| match serde_json::from_str::<String>(raw.get()) {
         Ok(text) => Plain { text, odd: false },
         Err(_) => Plain { text: raw.get().to_owned(), odd: true },
@@ -125,10 +217,10 @@ pub(crate) fn words<'de, D>(deserializer: D) -> Result<Option<Words>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => Some(Words { text, ..Words::default() }),
-        Value::Array(parts) => Some(words_in(&parts)),
-        _ => None,
+    Ok(match (Finding { lists: true }).deserialize(deserializer)? {
+        Found::Text(text) => Some(Words { text, ..Words::default() }),
+        Found::Parts(parts) => Some(words_in(&parts)),
+        Found::Number(_) | Found::Other => None,
     })
 }
 

@@ -72,7 +72,10 @@ const INNOCENT: &[&str] = &["prompt_cache_key"];
 /// The first field of a body that would steer its call.
 #[must_use]
 pub(crate) fn steering_field(body: &Map<String, Value>) -> Option<&str> {
-    body.keys().map(String::as_str).find(|name| steers(&name.to_ascii_lowercase()))
+    body.keys().map(String::as_str).find(|name| {
+        let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        if is_lower { steers(name) } else { steers(&name.to_ascii_lowercase()) }
+    })
 }
 
 fn steers(name: &str) -> bool {

@@ -1,6 +1,8 @@
-//! The last layer before the socket: polite refusals, and knowing what has been written.
+//! Where callers are met: what their heads say, what ours say, polite refusals, and knowing what has
+//! been written.
 
 pub mod cuts;
+pub mod head;
 pub mod polite;
 pub mod truth;
 pub mod written;

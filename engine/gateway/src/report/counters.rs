@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossfade_core::domain::attempt::{ArmCount, AttemptRecord, Counters};
+use crossfade_core::domain::attempt::{ArmCount, Counters};
 use crossfade_core::domain::decision::ArmKind;
+use crossfade_core::domain::record::AttemptRecord;
 
 use super::is_hard;
 use crate::follow::post;
 use crate::probe::send_canaries;
 use crate::shared::{Shared, unix_ms};
-
-/// Shares compare by their bits: they come from one snapshot, not from arithmetic.
-type Key = (String, ArmKind, Option<String>, Option<u64>);
 
 /// More units than this fail in one minute only when everything is down; then one more says nothing.
 const MOST_BAD_UNITS: usize = 100_000;
@@ -29,9 +27,20 @@ struct Count {
     bad_units: u64,
 }
 
+/// An arm of a feature at one share. Shares compare by their bits: they come from one snapshot, not
+/// from arithmetic.
+type Key<'a> = (ArmKind, Option<&'a str>, Option<u64>);
+
+struct Row {
+    arm: ArmKind,
+    arm_name: Option<String>,
+    share: Option<u64>,
+    count: Count,
+}
+
 #[derive(Default)]
 pub struct Tally {
-    counts: BTreeMap<Key, Count>,
+    counts: BTreeMap<String, Vec<Row>>,
     /// Units that already failed in `minute`: a sticky unit's failures fall to one arm together, so
     /// the guards count the first of each minute only.
     failed: HashSet<u64>,
@@ -40,23 +49,30 @@ pub struct Tally {
 
 impl Tally {
     /// A request counts once, at its last attempt; its first attempt says how the arm itself did.
-    pub fn count(&mut self, record: &AttemptRecord, now_unix_ms: u64) {
+    pub fn count(&mut self, record: &AttemptRecord<'_>, now_unix_ms: u64) {
         let first_hard = record.index == 0 && is_hard(record.outcome);
         if !record.is_final && !first_hard {
             return;
         }
         let caller_error = record.is_final && record.caller_error;
         let is_new = (first_hard || caller_error) && self.is_first_of_minute(record, now_unix_ms / 60_000);
-        let key =
-            (record.feature.clone(), record.arm, record.arm_name.clone(), record.share.map(f64::to_bits));
-        let count = self.counts.entry(key).or_default();
-        count.requests += u64::from(record.is_final);
-        count.caller_errors += u64::from(caller_error);
-        count.first_hard += u64::from(first_hard);
-        count.bad_units += u64::from(is_new);
+        self.add(record.feature, (record.arm, record.arm_name, record.share.map(f64::to_bits)), |count| {
+            count.requests += u64::from(record.is_final);
+            count.caller_errors += u64::from(caller_error);
+            count.first_hard += u64::from(first_hard);
+            count.bad_units += u64::from(is_new);
+        });
     }
 
-    fn is_first_of_minute(&mut self, record: &AttemptRecord, minute: u64) -> bool {
+    /// Adds to the row of an arm, without copies of names that are known.
+    fn add(&mut self, feature: &str, key: Key<'_>, add: impl FnOnce(&mut Count)) {
+        match self.counts.get_mut(feature) {
+            Some(rows) => add(row_of(rows, key)),
+            None => add(row_of(self.counts.entry(feature.to_owned()).or_default(), key)),
+        }
+    }
+
+    fn is_first_of_minute(&mut self, record: &AttemptRecord<'_>, minute: u64) -> bool {
         if self.minute != minute {
             self.failed.clear();
             self.minute = minute;
@@ -67,31 +83,43 @@ impl Tally {
     }
 
     pub fn take(&mut self) -> Vec<ArmCount> {
-        std::mem::take(&mut self.counts)
+        let counts = std::mem::take(&mut self.counts);
+        let rows = counts
             .into_iter()
-            .map(|((feature, arm, arm_name, share), count)| ArmCount {
-                feature,
-                arm,
-                arm_name,
-                share: share.map(f64::from_bits),
-                requests: count.requests,
-                caller_errors: count.caller_errors,
-                first_hard: count.first_hard,
-                bad_units: count.bad_units,
-            })
-            .collect()
+            .flat_map(|(feature, rows)| rows.into_iter().map(move |r| (feature.clone(), r)));
+        rows.map(|(feature, row)| ArmCount {
+            feature,
+            arm: row.arm,
+            arm_name: row.arm_name,
+            share: row.share.map(f64::from_bits),
+            requests: row.count.requests,
+            caller_errors: row.count.caller_errors,
+            first_hard: row.count.first_hard,
+            bad_units: row.count.bad_units,
+        })
+        .collect()
     }
 
     pub fn put_back(&mut self, counts: Vec<ArmCount>) {
         for c in counts {
-            let key = (c.feature, c.arm, c.arm_name, c.share.map(f64::to_bits));
-            let count = self.counts.entry(key).or_default();
-            count.requests += c.requests;
-            count.caller_errors += c.caller_errors;
-            count.first_hard += c.first_hard;
-            count.bad_units += c.bad_units;
+            self.add(&c.feature, (c.arm, c.arm_name.as_deref(), c.share.map(f64::to_bits)), |count| {
+                count.requests += c.requests;
+                count.caller_errors += c.caller_errors;
+                count.first_hard += c.first_hard;
+                count.bad_units += c.bad_units;
+            });
         }
     }
+}
+
+fn row_of<'a>(rows: &'a mut Vec<Row>, (arm, arm_name, share): Key<'_>) -> &'a mut Count {
+    let same = |row: &Row| row.arm == arm && row.share == share && row.arm_name.as_deref() == arm_name;
+    let at = rows.iter().position(same).unwrap_or_else(|| {
+        let arm_name = arm_name.map(str::to_owned);
+        rows.push(Row { arm, arm_name, share, count: Count::default() });
+        rows.len() - 1
+    });
+    &mut rows[at].count
 }
 
 /// Ticks the engine and reports, each second.
@@ -102,6 +130,7 @@ pub async fn send_every_second(shared: Arc<Shared>) {
         every.tick().await;
         shared.with_engine(|engine, now| engine.tick(now));
         send_canaries(&shared);
+        shared.clients.prune();
         sequence += 1;
         send(&shared, sequence).await;
     }
@@ -140,32 +169,61 @@ pub async fn send(shared: &Shared, sequence: u64) {
 
 #[cfg(test)]
 mod tests {
+    use crossfade_core::domain::decision::Role;
+    use crossfade_core::domain::outcome::OutcomeClass;
+    use crossfade_core::domain::record::Timings;
+
     use super::*;
 
-    fn record(unit: &str, outcome: &str) -> AttemptRecord {
-        let text = serde_json::json!({
-            "attempt_id": "r.0", "request_id": "r", "index": 0, "gateway": "g", "snapshot_version": 1,
-            "started_unix_ms": 0, "feature": "recap", "caller": null, "unit": unit, "arm": "candidate",
-            "arm_name": "move", "share": 0.05, "endpoint": "e", "provider": "p", "region": null,
-            "model": "m", "capacity_class": "on-demand", "served_tier": null, "role": "first",
-            "reason": "primary", "next_reason": null, "stream": true, "outcome": outcome,
-            "error_kind": null, "error_detail": null, "http_status": null, "provider_request_id": null,
-            "pushback_ms": null, "committed": false, "final": true, "caller_error": false,
-            "timings": {"queue_ms": 0.0, "connect_ms": null, "header_ms": null, "first_content_ms": null,
-                        "gap_p50_ms": null, "gap_max_ms": null, "total_ms": 1.0},
-            "usage": null, "stop_reason": null, "max_output_tokens": null, "content": null,
-        });
-        serde_json::from_value(text).unwrap()
+    fn record<'a>(unit: &'a str, outcome: OutcomeClass) -> AttemptRecord<'a> {
+        AttemptRecord {
+            attempt_id: "r.0".to_owned(),
+            request_id: "r",
+            index: 0,
+            gateway: "g",
+            snapshot_version: 0,
+            started_unix_ms: 0,
+            feature: "recap",
+            caller: None,
+            unit,
+            arm: ArmKind::Candidate,
+            arm_name: Some("move"),
+            share: Some(0.05),
+            endpoint: "e",
+            provider: "p",
+            region: None,
+            model: "m",
+            capacity_class: "on_demand",
+            served_tier: None,
+            role: Role::First,
+            reason: "primary",
+            next_reason: None,
+            stream: true,
+            outcome,
+            error_kind: None,
+            error_detail: None,
+            http_status: None,
+            provider_request_id: None,
+            pushback_ms: None,
+            committed: false,
+            is_final: true,
+            caller_error: false,
+            timings: Timings::default(),
+            usage: None,
+            stop_reason: None,
+            max_output_tokens: None,
+            content: None,
+        }
     }
 
     #[test]
     fn a_failing_unit_counts_once_a_minute() {
         let mut tally = Tally::default();
         for second in [1, 2, 59, 61] {
-            tally.count(&record("ann", "hard"), second * 1000);
+            tally.count(&record("ann", OutcomeClass::Hard), second * 1000);
         }
-        tally.count(&record("bob", "hard"), 62_000);
-        tally.count(&record("eve", "ok"), 62_000);
+        tally.count(&record("bob", OutcomeClass::Hard), 62_000);
+        tally.count(&record("eve", OutcomeClass::Ok), 62_000);
 
         let counts = tally.take();
         tally.put_back(counts);

@@ -1,8 +1,12 @@
 //! Prometheus metrics of the gateway. Names are listed in `docs/reference/metrics.md`.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossfade_core::domain::attempt::AttemptRecord;
+use crossfade_core::domain::decision::{ArmKind, Role};
+use crossfade_core::domain::outcome::OutcomeClass;
+use crossfade_core::domain::record::AttemptRecord;
 use crossfade_core::wire::Oddities;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -12,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
@@ -46,8 +50,45 @@ struct FeatureLabels {
 
 type FloatGauge = Gauge<f64, AtomicU64>;
 
+/// The series of one feature at one endpoint, found once.
+struct Series {
+    attempts: Vec<(Role, OutcomeClass, Counter)>,
+    first_content: Histogram,
+    duration: Histogram,
+    served: Counter,
+    failed: Counter,
+}
+
+impl Series {
+    fn count(&mut self, record: &AttemptRecord<'_>, attempts: &Family<AttemptLabels, Counter>) {
+        let same =
+            |known: &&(Role, OutcomeClass, Counter)| (known.0, known.1) == (record.role, record.outcome);
+        if let Some((.., counter)) = self.attempts.iter().find(same) {
+            counter.inc();
+        } else {
+            let labels = AttemptLabels {
+                feature: record.feature.to_owned(),
+                endpoint: record.endpoint.to_owned(),
+                role: record.role.as_str(),
+                outcome: record.outcome.as_str(),
+            };
+            let counter = attempts.get_or_create(&labels).clone();
+            counter.inc();
+            self.attempts.push((record.role, record.outcome, counter));
+        }
+        if let Some(ms) = record.timings.first_content_ms {
+            self.first_content.observe(ms / 1000.0);
+        }
+        self.duration.observe(record.timings.total_ms / 1000.0);
+        if record.is_final && !matches!(record.arm, ArmKind::Shadow | ArmKind::Pin) {
+            if record.caller_error { &self.failed } else { &self.served }.inc();
+        }
+    }
+}
+
 pub struct Metrics {
     registry: Registry,
+    known: Mutex<BTreeMap<String, BTreeMap<String, Series>>>,
     attempts: Family<AttemptLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     oddities: Family<OddityLabels, Counter>,
@@ -78,6 +119,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut made = Self {
             registry: Registry::default(),
+            known: Mutex::default(),
             attempts: Family::default(),
             requests: Family::default(),
             oddities: Family::default(),
@@ -139,27 +181,18 @@ impl Metrics {
         made
     }
 
-    pub fn closed(&self, record: &AttemptRecord) {
-        let labels = AttemptLabels {
-            feature: record.feature.clone(),
-            endpoint: record.endpoint.clone(),
-            role: record.role.as_str(),
-            outcome: record.outcome.as_str(),
-        };
-        self.attempts.get_or_create(&labels).inc();
-        let endpoint = EndpointLabels { endpoint: record.endpoint.clone() };
-        if let Some(ms) = record.timings.first_content_ms {
-            self.first_content.get_or_create(&endpoint).observe(ms / 1000.0);
-        }
-        self.duration.get_or_create(&endpoint).observe(record.timings.total_ms / 1000.0);
-        let copy = matches!(
-            record.arm,
-            crossfade_core::domain::decision::ArmKind::Shadow
-                | crossfade_core::domain::decision::ArmKind::Pin
-        );
-        if record.is_final && !copy {
-            let result = if record.caller_error { "error" } else { "served" };
-            self.request(&record.feature, result);
+    pub fn closed(&self, record: &AttemptRecord<'_>) {
+        let mut known = lock(&self.known);
+        match known.get_mut(record.feature).and_then(|at| at.get_mut(record.endpoint)) {
+            Some(series) => series.count(record, &self.attempts),
+            None => {
+                let mut series = self.series(record.feature, record.endpoint);
+                series.count(record, &self.attempts);
+                known
+                    .entry(record.feature.to_owned())
+                    .or_default()
+                    .insert(record.endpoint.to_owned(), series);
+            }
         }
     }
 
@@ -173,15 +206,25 @@ impl Metrics {
         }
     }
 
-    pub fn refused(&self, feature: &str) {
-        // Unknown names are the caller's invention and must not become time series.
-        let _ = feature;
-        self.request("", "refused");
+    fn series(&self, feature: &str, endpoint: &str) -> Series {
+        let labels = EndpointLabels { endpoint: endpoint.to_owned() };
+        Series {
+            attempts: Vec::new(),
+            first_content: self.first_content.get_or_create(&labels).clone(),
+            duration: self.duration.get_or_create(&labels).clone(),
+            served: self.request(feature, "served"),
+            failed: self.request(feature, "error"),
+        }
     }
 
-    fn request(&self, feature: &str, result: &'static str) {
+    /// Unknown features are the caller's invention and must not become time series.
+    pub fn refused(&self) {
+        self.request("", "refused").inc();
+    }
+
+    fn request(&self, feature: &str, result: &'static str) -> Counter {
         let labels = RequestLabels { feature: feature.to_owned(), result };
-        self.requests.get_or_create(&labels).inc();
+        self.requests.get_or_create(&labels).clone()
     }
 
     /// The text of `/metrics`; gauges are read now.

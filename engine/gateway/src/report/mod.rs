@@ -11,9 +11,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossfade_core::domain::attempt::{ArmCount, AttemptRecord};
+use crossfade_core::domain::attempt::ArmCount;
 use crossfade_core::domain::decision::ArmKind;
 use crossfade_core::domain::outcome::OutcomeClass;
+use crossfade_core::domain::record::AttemptRecord;
 
 use crate::shared::{Shared, lock, unix_ms};
 use counters::Tally;
@@ -45,10 +46,10 @@ impl Reports {
     }
 
     /// An attempt has closed.
-    pub fn closed(&self, record: AttemptRecord) {
-        self.metrics.closed(&record);
+    pub fn closed(&self, record: &AttemptRecord<'_>) {
+        self.metrics.closed(record);
         if !matches!(record.arm, ArmKind::Shadow | ArmKind::Pin) {
-            lock(&self.tally).count(&record, unix_ms());
+            lock(&self.tally).count(record, unix_ms());
         }
         self.spool.push(record);
     }
@@ -58,8 +59,8 @@ impl Reports {
     }
 
     /// A request no endpoint was found for.
-    pub fn refused(&self, feature: &str) {
-        self.metrics.refused(feature);
+    pub fn refused(&self) {
+        self.metrics.refused();
     }
 
     /// The counts since the last call.

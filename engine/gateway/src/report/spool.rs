@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossfade_core::domain::attempt::AttemptRecord;
+use crossfade_core::domain::record::AttemptRecord;
 
 use crate::shared::lock;
 
@@ -20,8 +20,10 @@ const QUEUE: usize = 16_384;
 /// A segment is closed (synced, ready to ship) after this time or size.
 const SEGMENT_AGE: Duration = Duration::from_millis(200);
 const SEGMENT_BYTES: u64 = 1 << 20;
-/// Records written at once: what one failed write drops.
-const BATCH: usize = 256;
+/// What a batch may keep of its memory.
+const KEPT_BYTES: usize = 1 << 20;
+/// And at most so many bytes of them, where records hold what was said.
+const QUEUE_BYTES: usize = 64 << 20;
 /// How long a batch gathers after its first record: what a killed process may lose.
 const GATHER: Duration = Duration::from_millis(20);
 /// All segments together; beyond it new records are dropped and counted.
@@ -42,8 +44,15 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    records: Vec<AttemptRecord>,
+    batch: Batch,
     closed: bool,
+}
+
+/// Records as lines, and how many.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<u8>,
+    records: usize,
 }
 
 impl Spool {
@@ -65,15 +74,17 @@ impl Spool {
     }
 
     /// Queues a record; drops and counts it when the queue is full or closed.
-    pub fn push(&self, record: AttemptRecord) {
+    pub fn push(&self, record: &AttemptRecord<'_>) {
         let mut waiting = lock(&self.queue.waiting);
-        if waiting.closed || waiting.records.len() >= QUEUE {
+        let batch = &waiting.batch;
+        if waiting.closed || batch.records >= QUEUE || batch.lines.len() >= QUEUE_BYTES {
             drop(waiting);
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        waiting.records.push(record);
-        let is_first = waiting.records.len() == 1;
+        record.write_line(&mut waiting.batch.lines);
+        waiting.batch.records += 1;
+        let is_first = waiting.batch.records == 1;
         drop(waiting);
         if is_first {
             self.queue.some.notify_one();
@@ -116,10 +127,10 @@ fn paths(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 impl Queue {
-    /// The records of a batch, and whether they are the last. Returns empty-handed after `patience`
-    /// (`None`: waits for ever).
-    fn take(&self, patience: Option<Duration>) -> (Vec<AttemptRecord>, bool) {
-        let is_idle = |waiting: &mut Waiting| waiting.records.is_empty() && !waiting.closed;
+    /// The next batch, in exchange for one that is used up, and whether it is the last. Returns
+    /// empty-handed after `patience` (`None`: waits for ever).
+    fn take(&self, used: Batch, patience: Option<Duration>) -> (Batch, bool) {
+        let is_idle = |waiting: &mut Waiting| waiting.batch.records == 0 && !waiting.closed;
         let waiting = lock(&self.waiting);
         let waiting = match patience {
             Some(most) => {
@@ -127,13 +138,13 @@ impl Queue {
             }
             None => self.some.wait_while(waiting, is_idle).unwrap_or_else(PoisonError::into_inner),
         };
-        let gathers = !waiting.records.is_empty() && !waiting.closed;
+        let gathers = waiting.batch.records > 0 && !waiting.closed;
         drop(waiting);
         if gathers {
             std::thread::sleep(GATHER);
         }
         let mut waiting = lock(&self.waiting);
-        (std::mem::take(&mut waiting.records), waiting.closed)
+        (std::mem::replace(&mut waiting.batch, used), waiting.closed)
     }
 }
 
@@ -153,11 +164,13 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, queue: &Queue) {
-        let mut is_over = false;
+        let (mut batch, mut is_over) = (Batch::default(), false);
         while !is_over {
-            let records;
-            (records, is_over) = queue.take(self.segment.as_ref().map(|_| SEGMENT_AGE / 2));
-            self.write(&records);
+            batch.lines.clear();
+            batch.lines.shrink_to(KEPT_BYTES);
+            batch.records = 0;
+            (batch, is_over) = queue.take(batch, self.segment.as_ref().map(|_| SEGMENT_AGE / 2));
+            self.write(&batch);
             let full =
                 |segment: &Segment| segment.began.elapsed() >= SEGMENT_AGE || segment.bytes >= SEGMENT_BYTES;
             if is_over || self.segment.as_ref().is_some_and(full) {
@@ -166,25 +179,21 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, records: &[AttemptRecord]) {
-        for batch in records.chunks(BATCH) {
-            if let Err(error) = self.write_lines(batch) {
-                // A full disk, most likely. Traffic goes on; a half-written line is cut off with its segment.
-                self.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
-                tracing::warn!(%error, records = batch.len(), "records were dropped");
-                self.close_segment();
-            }
+    fn write(&mut self, batch: &Batch) {
+        if batch.records == 0 {
+            return;
+        }
+        if let Err(error) = self.write_lines(&batch.lines) {
+            // A full disk, most likely. Traffic goes on; a half-written line is cut off with its segment.
+            self.dropped.fetch_add(batch.records as u64, Ordering::Relaxed);
+            tracing::warn!(%error, records = batch.records, "records were dropped");
+            self.close_segment();
         }
     }
 
-    fn write_lines(&mut self, records: &[AttemptRecord]) -> io::Result<()> {
-        let mut lines = Vec::new();
-        for record in records {
-            serde_json::to_writer(&mut lines, record)?;
-            lines.push(b'\n');
-        }
+    fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
         let segment = self.open_segment()?;
-        segment.file.write_all(&lines)?;
+        segment.file.write_all(lines)?;
         segment.bytes += lines.len() as u64;
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! (the caller left, and hyper dropped the answer) closes as cancelled, and dropping the body
 //! cancels the call upstream.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,13 +18,12 @@ use crossfade_core::domain::snapshot::{Dialect, Snapshot};
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers::{self, Asked};
 use crossfade_core::wire::{Decoder, RawMode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::{Request, Response};
 
 use crate::shared::{Shared, unix_ms};
 
-use super::connect::{connection_failure, headers_of, limits_of, request_id_of};
+use super::connect::{
+    Answer as Answered, Body, Outgoing, connection_failure, headers_of, limits_of, request_id_of,
+};
 use super::timers::Timers;
 
 /// The largest error body that is read to classify a refusal.
@@ -67,7 +67,7 @@ pub struct Attempt {
     pub(super) ticket: Ticket,
     pub(super) started: Instant,
     pub(super) started_unix_ms: u64,
-    body: Option<Incoming>,
+    body: Option<Body>,
     decoder: Option<Decoder>,
     pub passthrough: bool,
     pub upstream_dialect: Dialect,
@@ -172,21 +172,20 @@ impl Attempt {
             set: &self.ticket.candidate.set,
             stream: job.facts.stream,
         })?;
-        let url = format!("{}{}", call.base, call.path);
         let credentials = job.shared.credentials.load();
-        let proof = credentials.authenticate(&call, &url, provider.auth.credential.as_deref())?;
+        let proof = credentials.authenticate(&call, provider.auth.credential.as_deref())?;
         drop(credentials);
-        let mut request = Request::post(&url);
-        for (name, value) in call.headers.iter().chain(&proof) {
-            request = request.header(name.as_str(), value.as_str());
-        }
-        let request = request
-            .body(Full::new(Bytes::from(call.body)))
-            .map_err(|error| failure(ErrorKind::Config, format!("the request cannot be built: {error}")))?;
         self.warnings = call.warnings;
         let (deadlines, backups) = (&job.decision.deadlines, job.decision.candidates.len() > 1);
         let deadline = Timers::header(job.remaining(), deadlines, job.facts.stream, backups);
-        let sending = job.shared.clients.send(request, deadlines.connect_ms);
+        let request = Outgoing {
+            method: "POST",
+            origin: &call.base,
+            path: &call.path,
+            headers: &[&call.headers, &proof],
+            body: &call.body,
+        };
+        let sending = pin!(job.shared.clients.send(&request, deadlines.connect_ms));
         let answer = tokio::time::timeout(deadline, sending).await;
         self.header_ms = Some(self.took_ms());
         let answer = answer
@@ -195,13 +194,13 @@ impl Attempt {
             })?
             .map_err(|error| connection_failure(&error))?;
         self.timers.head();
-        self.http_status = Some(answer.status().as_u16());
-        self.provider_request_id = request_id_of(&answer);
-        self.told = Some((limits_of(&answer), Instant::now()));
-        if !answer.status().is_success() {
-            return Err(self.read_refusal(answer).await);
+        self.http_status = Some(answer.head.status);
+        self.provider_request_id = request_id_of(&answer.head);
+        self.told = Some((limits_of(&answer.head), Instant::now()));
+        if !(200..300).contains(&answer.head.status) {
+            return Err(Box::pin(self.read_refusal(answer)).await);
         }
-        if answer.headers().get("content-encoding").is_some_and(|coding| coding != "identity") {
+        if answer.head.get("content-encoding").is_some_and(|coding| coding != "identity") {
             let detail = "the answer is compressed, which nobody asked for".to_owned();
             return Err(failure(ErrorKind::MalformedOutput, detail));
         }
@@ -214,7 +213,7 @@ impl Attempt {
         let decoder = Decoder::new(call.decode, raw);
         self.passthrough = decoder.keeps_raw();
         self.decoder = Some(decoder);
-        self.body = Some(answer.into_body());
+        self.body = Some(answer.body);
         Ok(())
     }
 
@@ -237,33 +236,35 @@ impl Attempt {
         let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
             return Err(failure(ErrorKind::Connection, "nothing was sent".to_owned()));
         };
-        let frame = tokio::time::timeout(wait, body.frame()).await.map_err(|_| {
+        let piece = tokio::time::timeout(wait, body.piece()).await.map_err(|_| {
             failure(
                 ErrorKind::Timeout,
                 format!("{what} (attempt began {:.0} ms ago)", self.started.elapsed().as_secs_f64() * 1000.0),
             )
         })?;
-        match frame {
-            Some(Ok(frame)) => {
-                if let Some(bytes) = frame.data_ref() {
-                    self.timers.byte();
-                    self.received += bytes.len();
-                    if self.received > self.job.snapshot.edge.answer_bytes {
-                        let detail = "the answer is larger than gateway.answer_limit".to_owned();
-                        return Err(failure(ErrorKind::MalformedOutput, detail));
-                    }
-                    decoder.feed(bytes, events);
+        match piece {
+            Ok(Some(bytes)) => {
+                self.timers.byte();
+                self.received += bytes.len();
+                if self.received > self.job.snapshot.edge.answer_bytes {
+                    let detail = "the answer is larger than gateway.answer_limit".to_owned();
+                    return Err(failure(ErrorKind::MalformedOutput, detail));
                 }
+                decoder.feed(bytes, events);
             }
-            Some(Err(error)) => {
-                return Err(failure(ErrorKind::StreamInterrupted, format!("the connection broke: {error}")));
-            }
-            None => {
+            Ok(None) => {
                 decoder.finish(events);
                 self.body = None;
             }
+            Err(error) => {
+                return Err(failure(ErrorKind::StreamInterrupted, format!("the connection broke: {error}")));
+            }
         }
-        raw.extend_from_slice(&decoder.take_raw());
+        if raw.is_empty() {
+            *raw = decoder.take_raw();
+        } else {
+            raw.extend_from_slice(&decoder.take_raw());
+        }
         self.read(events)
     }
 
@@ -310,16 +311,13 @@ impl Attempt {
         }
     }
 
-    async fn read_refusal(&self, answer: Response<Incoming>) -> UpstreamError {
-        let status = answer.status().as_u16();
-        let headers = headers_of(&answer);
-        let limited = http_body_util::Limited::new(answer.into_body(), ERROR_BODY_BYTES).collect();
+    async fn read_refusal(&self, answer: Answered) -> UpstreamError {
+        let status = answer.head.status;
+        let headers = headers_of(&answer.head);
         // A refusal whose body does not come is still a refusal: the status says enough.
-        let body = match tokio::time::timeout(self.job.remaining().min(Duration::from_secs(2)), limited).await
-        {
-            Ok(Ok(collected)) => collected.to_bytes(),
-            _ => Bytes::new(),
-        };
+        let patience = self.job.remaining().min(Duration::from_secs(2));
+        let body = tokio::time::timeout(patience, answer.body.collect(ERROR_BODY_BYTES)).await;
+        let body = body.map(Result::unwrap_or_default).unwrap_or_default();
         let endpoint = self.job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
         match endpoint.and_then(|e| self.job.snapshot.providers.get(&e.provider).map(|p| (e, p))) {
             Some((endpoint, provider)) => {
@@ -330,11 +328,13 @@ impl Attempt {
     }
 
     /// Ends the attempt: health, counters and the record hear the same outcome. Later calls do nothing.
-    pub fn close(&mut self, error: Option<UpstreamError>, ending: Ending, next_reason: Option<String>) {
+    pub fn close(&mut self, error: Option<UpstreamError>, ending: Ending, next_reason: Option<&str>) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.body = None;
+        if let Some(body) = self.body.take().filter(|_| error.is_none()) {
+            body.let_go();
+        }
         if let Some(decoder) = &self.decoder {
             let endpoint = &self.ticket.candidate.endpoint;
             self.job.shared.reports.metrics.passed_over(endpoint, decoder.oddities());
@@ -360,8 +360,9 @@ impl Attempt {
             told: self.told.map(|(limits, at)| (limits, at.elapsed().as_secs_f64())),
         };
         self.job.shared.with_engine(|engine, now| engine.observe(&observation, now));
-        let record = self.record(class, error, ending, next_reason);
-        self.job.shared.reports.closed(record);
+        let timings = self.timings();
+        let record = self.record(class, error.as_ref(), ending, next_reason, timings);
+        self.job.shared.reports.closed(&record);
     }
 }
 

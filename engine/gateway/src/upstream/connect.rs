@@ -1,35 +1,72 @@
-//! Pooled HTTP clients. The connect deadline belongs to a feature but a pool has one connector,
-//! so there is one client for each deadline in use (in practice one or two).
+//! Requests to upstreams and to control, over connections that are kept.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::providers;
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderName, HeaderValue};
-use hyper::{Request, Response};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-
-use crate::shared::lock;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower_service::Service;
 
 use super::attempt::failure;
-use super::reuse::{Remembering, Served, was_stale};
+use super::http1::{Connection, Head, write_head};
+use super::pool::Pool;
 
-type UpstreamClient = Client<Remembering<HttpsConnector<HttpConnector>>, Full<Bytes>>;
+pub(super) type Stream = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
-/// Idle connections are dropped before the clouds' own 60 s limits close them under us.
-const IDLE: Duration = Duration::from_secs(50);
+/// How long and how far the end of an answer is waited for that nobody reads any more, so that its
+/// connection can serve again.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+const END_BYTES: usize = 64 * 1024;
+/// A body up to this size is written behind its head in one piece.
+pub(super) const TOGETHER: usize = 16 * 1024;
 
+/// Sends requests.
 pub struct Clients {
-    tls: rustls::ClientConfig,
-    by_connect_ms: Mutex<HashMap<u64, UpstreamClient>>,
+    connector: HttpsConnector<HttpConnector>,
+    pool: Arc<Pool>,
+}
+
+/// A request, as it is written.
+pub struct Outgoing<'a> {
+    pub method: &'static str,
+    /// Scheme and authority.
+    pub origin: &'a str,
+    pub path: &'a str,
+    pub headers: &'a [&'a [(String, String)]],
+    pub body: &'a [u8],
+}
+
+/// An answer whose body is still to be read.
+pub struct Answer {
+    pub head: Head,
+    pub body: Body,
+}
+
+/// A body. Dropping it before its end closes the connection, which cancels the call upstream.
+pub struct Body {
+    connection: Option<Box<Connection<Stream>>>,
+    origin: String,
+    pool: Arc<Pool>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error("the request cannot be built: {0}")]
+    Request(String),
+    #[error("no connection: {0}")]
+    Connect(String),
+    #[error("no connection within {0} ms")]
+    ConnectTimeout(u64),
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
 }
 
 impl Clients {
@@ -43,76 +80,147 @@ impl Clients {
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls, by_connect_ms: Mutex::new(HashMap::new()) })
-    }
-
-    /// Sends a request whose connect (TCP and TLS) ends within `connect_ms`; once more over another
-    /// connection when a kept one was closed under it.
-    ///
-    /// # Errors
-    /// No connection, or one that ended before the answer's head.
-    pub async fn send(
-        &self,
-        request: Request<Full<Bytes>>,
-        connect_ms: u64,
-    ) -> Result<Response<Incoming>, Error> {
-        let client = self.client(connect_ms);
-        let again = request.clone();
-        let answer = match client.request(request).await {
-            Err(error) if was_stale(&error) => client.request(again).await?,
-            answer => answer?,
-        };
-        Served::note(&answer);
-        Ok(answer)
-    }
-
-    /// The client whose connects (TCP and TLS) end within `connect_ms`.
-    fn client(&self, connect_ms: u64) -> UpstreamClient {
-        lock(&self.by_connect_ms).entry(connect_ms).or_insert_with(|| self.build(connect_ms)).clone()
-    }
-
-    fn build(&self, connect_ms: u64) -> UpstreamClient {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(Duration::from_millis(connect_ms)));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(self.tls.clone())
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(Remembering(connector))
+        Ok(Self { connector, pool: Arc::default() })
+    }
+
+    /// Sends a request, over a new connection if need be, whose connect (TCP and TLS) ends within
+    /// `connect_ms`. A kept connection may be closed by its server at the very moment we send on it;
+    /// that says nothing about the server, and the same bytes go out once more on a new one.
+    ///
+    /// # Errors
+    /// No connection, or one that ended before the answer's head.
+    pub async fn send(&self, request: &Outgoing<'_>, connect_ms: u64) -> Result<Answer, SendError> {
+        let fields = request.headers.iter().flat_map(|part| part.iter());
+        let fields = fields.map(|(name, value)| (name.as_str(), value.as_str()));
+        let (origin, body) = (request.origin, request.body);
+        let mut head = write_head(request.method, (origin, request.path), fields, body.len())
+            .map_err(SendError::Request)?;
+        // One piece costs less than two, where copying costs little.
+        let body = if body.len() > TOGETHER { body } else { &[] };
+        if body.is_empty() {
+            head.extend_from_slice(request.body);
+        }
+        if let Some(mut kept) = self.pool.take(origin) {
+            match kept.ask(&head, body).await {
+                Ok(head) => return Ok(self.answer(head, kept, origin)),
+                Err(error) if kept.has_answered() => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        // Boxed, because it is rare and large: it would make every request's state as large.
+        let mut fresh = Box::pin(self.connect(origin, connect_ms)).await?;
+        let head = fresh.ask(&head, body).await?;
+        Ok(self.answer(head, fresh, origin))
+    }
+
+    /// Closes connections that have rested too long.
+    pub fn prune(&self) {
+        self.pool.prune();
+    }
+
+    fn answer(&self, head: Head, connection: Box<Connection<Stream>>, origin: &str) -> Answer {
+        let body =
+            Body { connection: Some(connection), origin: origin.to_owned(), pool: Arc::clone(&self.pool) };
+        Answer { head, body }
+    }
+
+    async fn connect(&self, origin: &str, connect_ms: u64) -> Result<Box<Connection<Stream>>, SendError> {
+        let uri: Uri = origin.parse().map_err(|error| SendError::Request(format!("{origin}: {error}")))?;
+        let connecting = self.connector.clone().call(uri);
+        let connected = tokio::time::timeout(Duration::from_millis(connect_ms), connecting).await;
+        let stream = connected
+            .map_err(|_| SendError::ConnectTimeout(connect_ms))?
+            .map_err(|error| SendError::Connect(with_causes(error.as_ref())))?;
+        Ok(Box::new(Connection::new(TokioIo::new(stream))))
+    }
+}
+
+impl Body {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// The connection broke or ended before the body did.
+    pub async fn piece(&mut self) -> io::Result<Option<&[u8]>> {
+        // The borrow checker asks for the end to be known before the piece is lent.
+        if self.connection.as_ref().is_none_or(|connection| connection.is_reusable()) {
+            self.give_back();
+            return Ok(None);
+        }
+        match &mut self.connection {
+            Some(connection) => connection.content().await,
+            None => Ok(None),
+        }
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// As `piece`, or more than `limit` bytes.
+    pub async fn collect(mut self, limit: usize) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(piece) = self.piece().await? {
+            if all.len() + piece.len() > limit {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the body is too large"));
+            }
+            all.extend_from_slice(piece);
+        }
+        Ok(all)
+    }
+
+    /// Nobody reads on, but the answer itself is over: its connection serves again once the rest of
+    /// the framing has come.
+    pub fn let_go(mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if connection.finish_now() {
+            self.give_back();
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let end = tokio::time::timeout(END_PATIENCE, self.collect(END_BYTES));
+                // Without an end the connection is closed, which is all that is left to do.
+                let _ = end.await;
+            });
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && connection.is_reusable()
+        {
+            self.pool.give(&self.origin, connection);
+        }
     }
 }
 
 /// The provider's own name of the call, for its support desk.
-pub(super) fn request_id_of(answer: &Response<Incoming>) -> Option<String> {
-    ["x-request-id", "x-amzn-requestid", "request-id"]
-        .iter()
-        .find_map(|name| answer.headers().get(*name))
-        .and_then(|value| value.to_str().ok())
-        .map(|text| text.chars().take(128).collect())
+pub(super) fn request_id_of(head: &Head) -> Option<String> {
+    let found = ["x-request-id", "x-amzn-requestid", "request-id"].iter().find_map(|name| head.get(name));
+    found.map(|text| text.chars().take(128).collect())
 }
 
 /// What the answer's head says of the provider's limits.
-pub(super) fn limits_of(answer: &Response<Incoming>) -> Limits {
-    let headers = answer.headers();
-    let date = headers.get("date").and_then(|date| date.to_str().ok());
-    let texts = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    providers::limits(texts, date)
+pub(super) fn limits_of(head: &Head) -> Limits {
+    let texts = head.fields().filter_map(|(name, value)| Some((name, std::str::from_utf8(value).ok()?)));
+    providers::limits(texts, head.get("date"))
 }
 
 /// All headers, as a refusal is classified by.
-pub(super) fn headers_of(answer: &Response<Incoming>) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let each = |(name, value): (&HeaderName, &HeaderValue)| {
-        let value = text(value);
-        (name.as_str().to_owned(), if name == "retry-after" { seconds_until(value) } else { value })
+pub(super) fn headers_of(head: &Head) -> Vec<(String, String)> {
+    let each = |(name, value): (&str, &[u8])| {
+        let (name, value) = (name.to_owned(), String::from_utf8_lossy(value).into_owned());
+        let value = if name == "retry-after" { seconds_until(value) } else { value };
+        (name, value)
     };
-    answer.headers().iter().map(each).collect()
+    head.fields().map(each).collect()
 }
 
 /// `Retry-After` may be a date: turned into seconds here, because the core has no clock.
@@ -128,13 +236,21 @@ fn seconds_until(value: String) -> String {
     }
 }
 
-/// What went wrong before any answer, down to its cause.
-pub(super) fn connection_failure(error: &hyper_util::client::legacy::Error) -> UpstreamError {
+/// What went wrong before any answer.
+pub(super) fn connection_failure(error: &SendError) -> UpstreamError {
+    let kind = match error {
+        SendError::Request(_) => ErrorKind::Config,
+        SendError::Connect(_) | SendError::ConnectTimeout(_) | SendError::Broken(_) => ErrorKind::Connection,
+    };
+    failure(kind, error.to_string())
+}
+
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut detail = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(inner) = source {
         detail = format!("{detail}: {inner}");
         source = inner.source();
     }
-    failure(ErrorKind::Connection, detail)
+    detail
 }

@@ -2,7 +2,8 @@
 
 pub mod attempt;
 pub mod connect;
+pub mod http1;
+mod pool;
 mod record;
-mod reuse;
 pub mod sign;
 mod timers;

@@ -1,8 +1,8 @@
 //! The record of a closed attempt: one place that knows every field.
 
-use crossfade_core::domain::attempt::{AttemptRecord, Content, Timings};
 use crossfade_core::domain::decision::Role;
 use crossfade_core::domain::outcome::{OutcomeClass, UpstreamError};
+use crossfade_core::domain::record::{AttemptRecord, Content, Timings};
 
 use super::attempt::{Attempt, Ending, Ticket};
 
@@ -20,63 +20,60 @@ impl Attempt {
         counted.or_else(|| self.has_content().then(shown))
     }
 
-    pub(super) fn record(
-        &mut self,
+    pub(super) fn record<'a>(
+        &'a self,
         class: OutcomeClass,
-        error: Option<UpstreamError>,
+        error: Option<&'a UpstreamError>,
         ending: Ending,
-        next_reason: Option<String>,
-    ) -> AttemptRecord {
-        let timings = self.timings();
+        next_reason: Option<&'a str>,
+        timings: Timings,
+    ) -> AttemptRecord<'a> {
         let job = &self.job;
         let endpoint = job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
-        let provider = endpoint.map(|endpoint| endpoint.provider.clone()).unwrap_or_default();
-        let content = self
-            .job
-            .request_text
-            .as_ref()
-            .map(|text| Content { request: text.to_string(), response: self.answer.text() });
         AttemptRecord {
-            attempt_id: format!("{}.{}{}", job.facts.request_id, prefix(&self.ticket), self.ticket.index),
-            request_id: job.facts.request_id.clone(),
+            attempt_id: attempt_id(&job.facts.request_id, &self.ticket),
+            request_id: &job.facts.request_id,
             index: self.ticket.index,
-            gateway: job.shared.options.name.clone(),
+            gateway: &job.shared.options.name,
             snapshot_version: job.decision.snapshot_version,
             started_unix_ms: self.started_unix_ms,
-            feature: job.facts.feature.clone(),
-            caller: job.caller.clone(),
-            unit: job.facts.unit.clone(),
+            feature: &job.facts.feature,
+            caller: job.caller.as_deref(),
+            unit: &job.facts.unit,
             arm: self.ticket.arm.kind,
-            arm_name: self.ticket.arm.name.clone(),
+            arm_name: self.ticket.arm.name.as_deref(),
             share: self.ticket.arm.share,
-            endpoint: self.ticket.candidate.endpoint.clone(),
-            provider,
-            region: endpoint.and_then(|endpoint| endpoint.region.clone()),
-            model: endpoint.map(|endpoint| endpoint.model.clone()).unwrap_or_default(),
-            capacity_class: endpoint.map_or("", |e| e.capacity.capacity_class.as_str()).to_owned(),
-            served_tier: self.served_tier.take(),
+            endpoint: &self.ticket.candidate.endpoint,
+            provider: endpoint.map_or("", |endpoint| &endpoint.provider),
+            region: endpoint.and_then(|endpoint| endpoint.region.as_deref()),
+            model: endpoint.map_or("", |endpoint| &endpoint.model),
+            capacity_class: endpoint.map_or("", |e| e.capacity.capacity_class.as_str()),
+            served_tier: self.served_tier.as_deref(),
             role: self.ticket.role,
-            reason: self.ticket.reason.clone(),
+            reason: &self.ticket.reason,
             next_reason,
             stream: job.facts.stream,
             outcome: class,
-            error_kind: error.as_ref().map(|error| error.kind),
-            pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
-            error_detail: error.map(|error| error.detail),
+            error_kind: error.map(|error| error.kind),
+            pushback_ms: error.and_then(|error| error.pushback_ms),
+            error_detail: error.map(|error| error.detail.as_str()),
             http_status: self.http_status,
-            provider_request_id: self.provider_request_id.take(),
+            provider_request_id: self.provider_request_id.as_deref(),
             committed: self.committed,
             is_final: ending != Ending::Continues,
             caller_error: ending == Ending::Failed,
             timings,
             usage: self.usage,
-            stop_reason: self.answer.stop_reason().map(str::to_owned),
+            stop_reason: self.answer.stop_reason(),
             max_output_tokens: job.facts.max_output_tokens,
-            content,
+            content: job
+                .request_text
+                .as_deref()
+                .map(|text| Content { request: text, response: self.answer.text() }),
         }
     }
 
-    fn timings(&mut self) -> Timings {
+    pub(super) fn timings(&mut self) -> Timings {
         self.gaps_ms.sort_by(f64::total_cmp);
         Timings {
             queue_ms: (self.started - self.job.began).as_secs_f64() * 1000.0,
@@ -88,6 +85,11 @@ impl Attempt {
             total_ms: self.took_ms(),
         }
     }
+}
+
+fn attempt_id(request_id: &str, ticket: &Ticket) -> String {
+    let mut index = itoa::Buffer::new();
+    [request_id, ".", prefix(ticket), index.format(ticket.index)].concat()
 }
 
 /// Shadows share the request's id but not its numbering.

@@ -38,14 +38,13 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// The headers that authenticate `call` to `url`, signed now.
+    /// The headers that authenticate `call`, signed now.
     ///
     /// # Errors
     /// Our own fault, as an `Auth` outcome: no such credential yet, or it has expired.
     pub fn authenticate(
         &self,
         call: &UpstreamCall,
-        url: &str,
         credential: Option<&str>,
     ) -> Result<Vec<(String, String)>, UpstreamError> {
         let name = credential.unwrap_or_default();
@@ -64,7 +63,7 @@ impl Credentials {
             Sign::SigV4 { service, region } => {
                 let held = self.aws.get(name).ok_or_else(|| missing(name))?;
                 fresh(name, held.expires_unix_s)?;
-                sigv4(held, call, url, (service, region))
+                sigv4(held, call, (service, region))
             }
         }
     }
@@ -73,7 +72,6 @@ impl Credentials {
 fn sigv4(
     held: &AwsCredential,
     call: &UpstreamCall,
-    url: &str,
     (service, region): (&str, &str),
 ) -> Result<Vec<(String, String)>, UpstreamError> {
     let identity = AwsIdentity::new(
@@ -93,8 +91,9 @@ fn sigv4(
         .build()
         .map_err(|error| refused(&error.to_string()))?
         .into();
+    let url = format!("{}{}", call.base, call.path);
     let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let signable = SignableRequest::new("POST", url, headers, SignableBody::Bytes(&call.body))
+    let signable = SignableRequest::new("POST", &url, headers, SignableBody::Bytes(&call.body))
         .map_err(|error| refused(&error.to_string()))?;
     let (instructions, _) =
         sign(signable, &params).map_err(|error| refused(&error.to_string()))?.into_parts();

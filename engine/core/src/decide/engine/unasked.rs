@@ -1,5 +1,6 @@
 //! Requests the ranking does not place: the trickle while everything is open, and made-up probes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::decide::assign::decision;
@@ -19,7 +20,7 @@ impl Engine {
         &mut self,
         feature: &Feature,
         request: &RequestFacts,
-        (arm, targets): (AssignedArm, &[(&Target, String)]),
+        (arm, targets): (AssignedArm, &[(&Target, Cow<'static, str>)]),
         mut ranked: Ranked,
         now: f64,
     ) -> Result<Decision, Refusal> {

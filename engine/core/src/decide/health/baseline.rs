@@ -19,6 +19,8 @@ struct Cell {
     day: i64,
     samples: u64,
     quantiles: Option<Normal>,
+    /// Samples since the quantiles were taken.
+    since: u64,
 }
 
 /// Milliseconds to first content that 95 and 99 of 100 healthy answers need at most.
@@ -78,18 +80,17 @@ impl Cell {
         }
         counts[bucket_of(value_ms)] += 1;
         self.samples += 1;
-        // A sixteenth more evidence hardly moves a quantile; recounting at each would cost more.
-        if self.samples.is_multiple_of(16) || self.samples <= ENOUGH {
-            self.quantiles = None;
-        }
+        self.since += 1;
     }
 
     fn normal(&mut self) -> Option<Normal> {
         if self.samples < ENOUGH {
             return None;
         }
-        if self.quantiles.is_none() {
+        // A part of 1/64 moves a quantile by less than a bucket is wide.
+        if self.quantiles.is_none() || self.since > self.samples / 64 {
             self.quantiles = Some(Normal { p95_ms: self.quantile(0.95), p99_ms: self.quantile(0.99) });
+            self.since = 0;
         }
         self.quantiles
     }

@@ -53,6 +53,9 @@ impl Groups {
 
     /// One of its members has come back far enough: its groups are no longer suspected.
     pub fn recovered(&mut self, endpoint: &Endpoint) {
+        if self.suspects.is_empty() {
+            return; // as nearly always: the names of its groups need not be made
+        }
         for group in groups_of(endpoint) {
             self.suspects.remove(&group);
         }

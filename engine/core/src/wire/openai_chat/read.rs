@@ -8,7 +8,7 @@ use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
 use crate::domain::stream::StreamEvent;
 use crate::wire::closing::Sink;
-use crate::wire::loose::call_id;
+use crate::wire::loose::{self, call_id};
 use crate::wire::reader::{Reader, Shown};
 
 use super::errors::error_in;
@@ -43,7 +43,7 @@ impl Reader for ChatReader {
         if body.iter().all(u8::is_ascii_whitespace) {
             return; // `Closing::finish` says what an empty answer is
         }
-        match serde_json::from_slice::<Chunk<'_>>(body) {
+        match loose::json::<Chunk<'_>>(body) {
             Ok(chunk) => {
                 if chunk.choices.is_none() && chunk.error.is_none() {
                     return sink.error(error_in(200, body));
@@ -67,7 +67,7 @@ impl Reader for ChatReader {
             sink.say(StreamEvent::Terminal);
             return Shown::Yes;
         }
-        match serde_json::from_slice::<Chunk<'_>>(data) {
+        match loose::json::<Chunk<'_>>(data) {
             Ok(chunk) => {
                 sink.closing.readable();
                 self.odd = false;

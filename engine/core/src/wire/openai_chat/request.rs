@@ -9,7 +9,7 @@ use crate::domain::request::{ChatRequest, Member, Sent};
 use crate::domain::snapshot::Dialect;
 use crate::wire::shape::{self, Limits, ShapeError};
 use crate::wire::steering::steering_field;
-use crate::wire::{embeddings, prompt};
+use crate::wire::{embeddings, loose, prompt};
 
 use super::check::check;
 
@@ -37,7 +37,7 @@ impl RequestError {
 pub fn decode_request(dialect: Dialect, bytes: &Bytes, limits: Limits) -> Result<ChatRequest, RequestError> {
     let members = shape::survey(bytes, limits)?;
     let body: Map<String, Value> =
-        serde_json::from_slice(bytes).map_err(|error| RequestError::NotJson(error.to_string()))?;
+        loose::json(bytes).map_err(|error| RequestError::NotJson(error.to_string()))?;
     match body.get("model") {
         Some(Value::String(model)) if !model.is_empty() => {}
         Some(_) => return Err(RequestError::wrong("model", "must be a string that names a feature")),
