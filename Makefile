@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench matrix replay fuzz estimate simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser
+.PHONY: help demo test lint bench matrix replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ matrix: setup ## Ask every upstream kind for everything with every SDK; write do
 replay: setup ## Recorded answers as upstream, official SDKs as callers: the score (minutes; ARGS=FILE)
 	$(PY) tests/e2e/recorded/replay.py $(or $(ARGS),../shared/data/provider-exchanges/exchanges.jsonl)
 
+cut-streams: setup ## Ten thousand recorded streams cut at a random byte: none may look finished (minutes)
+	$(PY) tests/e2e/recorded/cut.py ../shared/data/provider-exchanges/exchanges.jsonl $(ARGS)
+
 simulate-guards: setup ## Reproduce the guards' sample-size tables (a minute)
 	$(PY) -m crossfade.sim.canary.report tables $(ARGS)
 
@@ -61,6 +64,9 @@ rehearse-incidents: setup ## Each published incident in the candidate and in bot
 
 simulate: ## Ten thousand seeds of random faults and config changes against the invariants
 	cargo test --quiet --profile ci -p crossfade-core --test scenarios ten_thousand_seeds -- --ignored --nocapture
+
+mutants: ## Break the decide core on purpose, one way at a time: its tests must notice (minutes)
+	$(PY) tools/mutants $(ARGS)
 
 simulate-health: ## How fast the breaker sees an outage, and how often it errs, in virtual time
 	cargo test --quiet --profile ci -p crossfade-core --test scenarios health_tables -- --ignored --nocapture

@@ -102,6 +102,7 @@ def test_the_pure_core_depends_on_no_runtime_clock_or_randomness():
         "base64-simd",
         "bytes",
         "crc32fast",
+        "itoa",
         "memchr",
         "serde",
         "serde_json",

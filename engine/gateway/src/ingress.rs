@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::decide::split::split_point;
 use crossfade_core::domain::decision::{ArmKind, Refusal};
+use crossfade_core::domain::limits::Limits as Left;
 use crossfade_core::domain::outcome::ErrorKind;
 use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::domain::snapshot::{Dialect, Snapshot};
@@ -21,6 +22,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::edge::head::CallerHead;
+use crate::edge::truth::tell_allowances;
 use crate::identify::{Caller, Stranger, identify};
 use crate::relay::relay;
 use crate::serve::AnswerBody;
@@ -130,6 +132,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
         let text = "this key may not pin an endpoint";
         return Err(refuse(403, ErrorKind::Auth, text, "leave out x-crossfade-pin"));
     }
+    let allowances = admit_key(shared, &caller, &facts)?;
     let draw = split_point("draw", &facts.request_id);
     let decision = match shared.with_engine(|engine, now| engine.choose(&facts, now, draw)) {
         Some(Ok(decision)) => decision,
@@ -142,6 +145,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let job = Job {
         shared: Arc::clone(shared),
         caller: caller.key.map(|key| key.id.clone()),
+        allowances,
         facts,
         request: Arc::new(decoded),
         decision,
@@ -237,6 +241,27 @@ fn facts(
     (facts, said.include_usage)
 }
 
+/// Lets the request in under its key's own allowances.
+fn admit_key(shared: &Shared, caller: &Caller<'_>, facts: &RequestFacts) -> Result<Option<Left>, Refused> {
+    let Some(key) = caller.key.filter(|key| key.rpm.is_some() || key.tpm.is_some()) else {
+        return Ok(None);
+    };
+    let admitted = shared.with_engine(|engine, now| engine.admit_key(&key.id, facts.input_tokens, now));
+    match admitted {
+        None => Ok(None),
+        Some(Ok(left)) => Ok(left),
+        Some(Err(full)) => {
+            shared.reports.refused();
+            let text = format!("the key {:?} has used its {} {} a minute", key.id, full.limit, full.what);
+            let hint = "try again after retry-after-ms, or ask the gateway's operator for more";
+            let mut refused = refuse(429, ErrorKind::RateLimited, &text, hint);
+            refused.retry_after_ms = Some(full.wait_ms());
+            refused.left = Some(Box::new(full.left));
+            Err(refused)
+        }
+    }
+}
+
 fn refusal_answer(shared: &Shared, refusal: Refusal) -> Refused {
     shared.reports.refused();
     match refusal {
@@ -309,10 +334,19 @@ struct Refused {
     message: String,
     hint: String,
     retry_after_ms: Option<u64>,
+    /// What the caller's key has left.
+    left: Option<Box<Left>>,
 }
 
 fn refuse(status: u16, kind: ErrorKind, message: &str, hint: &str) -> Refused {
-    Refused { status, kind, message: message.to_owned(), hint: hint.to_owned(), retry_after_ms: None }
+    Refused {
+        status,
+        kind,
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+        retry_after_ms: None,
+        left: None,
+    }
 }
 
 impl Refused {
@@ -323,7 +357,12 @@ impl Refused {
         if let Some(wait_ms) = self.retry_after_ms {
             answer.headers_mut().insert("retry-after-ms", HeaderValue::from(wait_ms));
             answer.headers_mut().insert("retry-after", HeaderValue::from(wait_ms.div_ceil(1000)));
-            answer.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+            // A key that is full has room later; where everything fails, more would make it worse.
+            let again = if self.status == 429 { "true" } else { "false" };
+            answer.headers_mut().insert("x-should-retry", HeaderValue::from_static(again));
+        }
+        if let Some(left) = &self.left {
+            tell_allowances(dialect, left, answer.headers_mut());
         }
         answer
     }

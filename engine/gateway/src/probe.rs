@@ -145,6 +145,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         request: Arc::new(ChatRequest::made(Dialect::OpenaiChat, body)),
         decision,
         caller: None,
+        allowances: None,
         include_usage: true,
         began: Instant::now(),
         request_text: None,

@@ -15,6 +15,7 @@ from crossfade.config.schema import (
     AuthSection,
     CapacitySection,
     EndpointSection,
+    KeySection,
     PerUnitSection,
     ProviderSection,
     cloud_of,
@@ -85,7 +86,7 @@ def compile_snapshot(
             answer_bytes=config.gateway.answer_limit,
             drain_ms=_ms(config.gateway.drain),
         ),
-        keys=(*(_key(section.hash, section.features) for section in config.keys.values()), *keys),
+        keys=(*(_key(section) for section in config.keys.values()), *keys),
         providers={name: _provider(name, provider) for name, provider in config.providers.items()},
         endpoints={name: _endpoint(config, endpoint) for name, endpoint in config.endpoints.items()},
         pools={
@@ -113,9 +114,11 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _key(hashed: str, features: tuple[str, ...]) -> Key:
-    _, key_id, digest = hashed.split("_")
-    return Key(id=key_id, hmac=digest, features=features, measure=False)
+def _key(section: KeySection) -> Key:
+    _, key_id, digest = section.hash.split("_")
+    return Key(
+        id=key_id, hmac=digest, features=section.features, measure=False, rpm=section.rpm, tpm=section.tpm
+    )
 
 
 def _scheme(provider: ProviderSection) -> AuthScheme:

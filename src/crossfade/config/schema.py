@@ -355,8 +355,8 @@ class KeySection(Section):
 
     hash: str = Field(pattern=r"^cfh_[A-Za-z0-9-]+_[0-9a-f]{64}$", description="From `crossfade key create`.")
     features: tuple[str, ...] = Field(("*",), description="Features it may use; * = all.")
-    rpm: later("requests per minute of a key") = None  # type: ignore[valid-type]
-    tpm: later("tokens per minute of a key") = None  # type: ignore[valid-type]
+    rpm: Count | None = Field(None, ge=1, description="Requests per minute, at each gateway.")
+    tpm: Count | None = Field(None, ge=1, description="Tokens per minute, in and out, at each gateway.")
     usd_per_day: later("money per day of a key") = None  # type: ignore[valid-type]
 
 

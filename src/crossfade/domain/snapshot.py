@@ -90,6 +90,8 @@ class Key:
     hmac: str
     features: tuple[str, ...]  # "*" = every feature
     measure: bool  # may pin an endpoint, for load tests and judges
+    rpm: int | None  # requests a minute
+    tpm: int | None  # tokens a minute, in and out
 
 
 @dataclass(frozen=True, slots=True)

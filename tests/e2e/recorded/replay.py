@@ -22,7 +22,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "scenarios/gateway")]
 
-from callers import FORMS, Callers  # noqa: E402 - found by the line above
+from callers import FORMS, Callers, Seen  # noqa: E402 - found by the line above
 from expected import ARGUED, misses  # noqa: E402
 from process import running_gateway  # noqa: E402
 from upstream import Recording, Upstream, replaying  # noqa: E402
@@ -42,6 +42,12 @@ class Case:
     cut: str
     form: str
     name: str
+    ends_at: int | None = None
+    resets: bool = False
+
+    def recording(self) -> Recording:
+        one = self.exchange
+        return Recording(one.status, one.headers, one.body, self.cut, self.ends_at, self.resets)
 
 
 @dataclass
@@ -122,18 +128,22 @@ def run(exchanges: Iterable[Exchange]) -> Score:
 
 
 def _run_batch(cases: list[Case], upstream: Upstream, score: Score) -> None:
+    for case, seen in ask_all(cases, upstream):
+        score.cases += 1
+        if found := misses(case.exchange, case.form, seen):
+            score.wrong[f"{case.exchange.id} {case.cut} {case.form}"] = found
+
+
+def ask_all(cases: list[Case], upstream: Upstream) -> Iterator[tuple[Case, Seen]]:
+    """What the caller of each case saw, through one gateway."""
     for case in cases:
-        one = case.exchange
-        upstream.recordings[case.name] = Recording(one.status, one.headers, one.body, case.cut)
+        upstream.recordings[case.name] = case.recording()
     with running_gateway(config_of(cases, upstream), snapshot) as gateway:
         callers = Callers(gateway.port)
         try:
             with concurrent.futures.ThreadPoolExecutor(4) as threads:
                 asked = threads.map(lambda case: callers.ask(case.form, case.name), cases)
-                for case, seen in zip(cases, asked, strict=True):
-                    score.cases += 1
-                    if found := misses(case.exchange, case.form, seen):
-                        score.wrong[f"{case.exchange.id} {case.cut} {case.form}"] = found
+                yield from zip(cases, asked, strict=True)
         finally:
             callers.close()
 

@@ -19,12 +19,29 @@ BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 @dataclass(frozen=True)
 class Recording:
-    """One answer as it is to be replayed. `cut`: whole, events or bytes."""
+    """One answer as it is to be replayed. `cut`: whole, events or bytes.
+
+    `ends_at`: the connection ends after so many bytes of the answer, its head and framing included;
+    `resets`: hard, as a crashed process ends it.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     cut: str
+    ends_at: int | None = None
+    resets: bool = False
+
+    def wire(self) -> Iterator[bytes]:
+        """The answer as it goes over the connection."""
+        head = f"HTTP/1.1 {self.status} Recorded\r\n"
+        for name, value in self.headers.items():
+            if name not in LEFT_OUT and value.isprintable() and value.isascii():
+                head += f"{name}: {value}\r\n"
+        yield (head + "transfer-encoding: chunked\r\n\r\n").encode()
+        for piece in self.pieces():
+            yield b"%x\r\n%b\r\n" % (len(piece), piece)
+        yield b"0\r\n\r\n"
 
     def pieces(self) -> Iterator[bytes]:
         if self.cut == "bytes":
@@ -98,14 +115,15 @@ class _Answering(socketserver.StreamRequestHandler):
                 return  # the gateway needed no more of it
 
     def _say(self, recording: Recording) -> None:
-        head = f"HTTP/1.1 {recording.status} Recorded\r\n"
-        for name, value in recording.headers.items():
-            if name not in LEFT_OUT and value.isprintable() and value.isascii():
-                head += f"{name}: {value}\r\n"
-        self.wfile.write((head + "transfer-encoding: chunked\r\n\r\n").encode())
-        for piece in recording.pieces():
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        self.wfile.write(b"0\r\n\r\n")
+        left = recording.ends_at
+        for part in recording.wire():
+            self.wfile.write(part[:left])
+            if left is not None and left <= len(part):
+                if recording.resets:
+                    at_once = struct.pack("ii", 1, 0)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                raise ConnectionAbortedError
+            left = None if left is None else left - len(part)
 
 
 @contextmanager

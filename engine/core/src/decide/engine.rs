@@ -22,6 +22,7 @@ use super::capacity::rooms::{Ended, Rooms};
 use super::health::book::Book;
 use super::health::breaker::{Breaker, Force};
 use super::health::timeline::Timeline;
+use super::keys::{KeyFull, Keys};
 use super::latch::Latch;
 use super::measured::{choose_pinned, serves};
 use super::rank::Ranking;
@@ -67,6 +68,7 @@ pub struct Engine {
     budgets: BTreeMap<(String, String), RetryBudget>,
     latches: BTreeMap<String, Latch>,
     killed: BTreeSet<String>,
+    keys: Keys,
 }
 
 impl Engine {
@@ -80,6 +82,7 @@ impl Engine {
             budgets: BTreeMap::new(),
             latches: BTreeMap::new(),
             killed: BTreeSet::new(),
+            keys: Keys::default(),
         };
         engine.apply(snapshot, now);
         engine
@@ -95,6 +98,7 @@ impl Engine {
     pub fn apply(&mut self, snapshot: Snapshot, now: f64) {
         self.book.apply(&self.snapshot, &snapshot, now);
         self.rooms.apply(&snapshot, now);
+        self.keys.apply(&snapshot, now);
         self.latches
             .retain(|name, latch| rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout)));
         self.budgets.retain(|(feature, _), budget| {
@@ -103,6 +107,19 @@ impl Engine {
         });
         self.snapshot = Arc::new(snapshot);
         self.close_latches(now);
+    }
+
+    /// Lets a request of about `tokens` in under its key's own allowance.
+    ///
+    /// # Errors
+    /// What the key has used up.
+    pub fn admit_key(&mut self, key: &str, tokens: u64, now: f64) -> Result<Option<Limits>, KeyFull> {
+        self.keys.admit(key, tokens, now)
+    }
+
+    /// Charges a key what its request, let in for `reserved` tokens, has used.
+    pub fn settle_key(&mut self, key: &str, reserved: u64, used: u64, now: f64) {
+        self.keys.settle(key, reserved, used, now);
     }
 
     /// Plans a request.

@@ -5,6 +5,7 @@ pub mod budget;
 pub mod capacity;
 pub mod engine;
 pub mod health;
+pub mod keys;
 pub mod latch;
 mod measured;
 pub mod next;

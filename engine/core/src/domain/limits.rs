@@ -1,8 +1,8 @@
-//! What a provider says of its own limits, in one form over all of them.
+//! What is left of limits, in one form: what a provider says of its own, and what our keys are told.
 
 use serde::{Deserialize, Serialize};
 
-/// One allowance as the provider's books have it. `reset_ms`: until it is full again.
+/// One allowance as the books have it that it is drawn from. `reset_ms`: until it is full again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Allowance {
     pub limit: Option<u64>,

@@ -111,6 +111,9 @@ pub struct Key {
     pub hmac: String,
     pub features: Vec<String>,
     pub measure: bool,
+    /// Requests and tokens a minute; `None` = no limit.
+    pub rpm: Option<u64>,
+    pub tpm: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -39,7 +39,7 @@ pub(super) fn at(
     };
     Ok(UpstreamCall {
         base,
-        path: format!("{prefix}/{operation}{query}"),
+        path: [prefix, "/", operation, query].concat(),
         headers: json_headers(),
         body,
         sign: sign(asked.provider, "", endpoint.region.as_deref().unwrap_or("")),

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use crossfade_core::domain::limits::Limits;
+use crossfade_core::domain::snapshot::Dialect;
+use crossfade_core::wire::translate::allowance_fields;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::shared::unix_ms;
 use crate::upstream::attempt::{Attempt, Job};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-crossfade-request-id");
@@ -18,6 +22,15 @@ const MODEL: HeaderName = HeaderName::from_static("x-crossfade-model");
 const CAPACITY: HeaderName = HeaderName::from_static("x-crossfade-capacity");
 const REGION: HeaderName = HeaderName::from_static("x-crossfade-region");
 const WARNINGS: HeaderName = HeaderName::from_static("x-crossfade-warnings");
+
+/// Says what the caller's key has left.
+pub fn tell_allowances(dialect: Dialect, left: &Limits, headers: &mut HeaderMap) {
+    for (name, value) in allowance_fields(dialect, left, unix_ms()) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+}
 
 /// Says who answered, after how many attempts and why, and what our own part cost. Text that is no
 /// header value (a control character in a name) is left out.
@@ -43,6 +56,9 @@ pub fn tell(job: &Job, attempt: &Attempt, overhead: Duration, headers: &mut Head
     headers.insert(ARM, HeaderValue::from_static(ticket.arm.kind.as_str()));
     headers.insert(ATTEMPTS, HeaderValue::from(ticket.index + 1));
     headers.insert(SNAPSHOT, HeaderValue::from(job.decision.snapshot_version));
+    if let Some(left) = &job.allowances {
+        tell_allowances(job.request.dialect, left, headers);
+    }
     let overhead_us = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
     headers.insert(OVERHEAD_US, HeaderValue::from(overhead_us));
     if !attempt.warnings.is_empty()

@@ -37,6 +37,8 @@ pub struct Job {
     pub request: Arc<ChatRequest>,
     pub decision: Decision,
     pub caller: Option<String>,
+    /// What the caller's key has left, where it declares allowances.
+    pub allowances: Option<Limits>,
     pub include_usage: bool,
     pub began: Instant,
     pub request_text: Option<Arc<str>>,
@@ -121,7 +123,7 @@ impl Attempt {
             header_ms: None,
             first_content_ms: None,
             last_content: None,
-            timers: Timers::start(),
+            timers: Timers::start(now),
             gaps_ms: Vec::new(),
             usage: None,
             served_tier: None,
@@ -143,7 +145,11 @@ impl Attempt {
 
     #[must_use]
     pub fn took_ms(&self) -> f64 {
-        self.started.elapsed().as_secs_f64() * 1000.0
+        self.ms_at(Instant::now())
+    }
+
+    fn ms_at(&self, now: Instant) -> f64 {
+        now.saturating_duration_since(self.started).as_secs_f64() * 1000.0
     }
 
     #[must_use]
@@ -187,16 +193,17 @@ impl Attempt {
         };
         let sending = pin!(job.shared.clients.send(&request, deadlines.connect_ms));
         let answer = tokio::time::timeout(deadline, sending).await;
-        self.header_ms = Some(self.took_ms());
+        let now = Instant::now();
+        self.header_ms = Some(self.ms_at(now));
         let answer = answer
             .map_err(|_| {
                 failure(ErrorKind::Timeout, format!("no response header within {} ms", deadline.as_millis()))
             })?
             .map_err(|error| connection_failure(&error))?;
-        self.timers.head();
+        self.timers.head(now);
         self.http_status = Some(answer.head.status);
         self.provider_request_id = request_id_of(&answer.head);
-        self.told = Some((limits_of(&answer.head), Instant::now()));
+        self.told = Some((limits_of(&answer.head), now));
         if !(200..300).contains(&answer.head.status) {
             return Err(Box::pin(self.read_refusal(answer)).await);
         }
@@ -242,9 +249,10 @@ impl Attempt {
                 format!("{what} (attempt began {:.0} ms ago)", self.started.elapsed().as_secs_f64() * 1000.0),
             )
         })?;
+        let now = Instant::now();
         match piece {
             Ok(Some(bytes)) => {
-                self.timers.byte();
+                self.timers.byte(now);
                 self.received += bytes.len();
                 if self.received > self.job.snapshot.edge.answer_bytes {
                     let detail = "the answer is larger than gateway.answer_limit".to_owned();
@@ -265,16 +273,16 @@ impl Attempt {
         } else {
             raw.extend_from_slice(&decoder.take_raw());
         }
-        self.read(events)
+        self.read(events, now)
     }
 
     /// Takes in what was said; the first error ends the attempt.
-    fn read(&mut self, events: &[StreamEvent]) -> Result<(), UpstreamError> {
+    fn read(&mut self, events: &[StreamEvent], now: Instant) -> Result<(), UpstreamError> {
         for event in events {
             self.answer.add(event);
-            self.timers.event(event);
+            self.timers.event(event, now);
             if event.is_content() {
-                self.note_content();
+                self.note_content(now);
             }
             match event {
                 StreamEvent::Usage(usage) => self.usage = Some(*usage),
@@ -302,12 +310,11 @@ impl Attempt {
         Ok(())
     }
 
-    fn note_content(&mut self) {
-        let now = Instant::now();
+    fn note_content(&mut self, now: Instant) {
         if let Some(last) = self.last_content.replace(now) {
             self.gaps_ms.push((now - last).as_secs_f64() * 1000.0);
         } else {
-            self.first_content_ms = Some(self.took_ms());
+            self.first_content_ms = Some(self.ms_at(now));
         }
     }
 
@@ -359,7 +366,13 @@ impl Attempt {
             slow_ms: self.ticket.candidate.slow_ms,
             told: self.told.map(|(limits, at)| (limits, at.elapsed().as_secs_f64())),
         };
-        self.job.shared.with_engine(|engine, now| engine.observe(&observation, now));
+        let charge = self.charge(ending);
+        self.job.shared.with_engine(|engine, now| {
+            engine.observe(&observation, now);
+            if let Some((key, reserved, used)) = charge {
+                engine.settle_key(key, reserved, used, now);
+            }
+        });
         let timings = self.timings();
         let record = self.record(class, error.as_ref(), ending, next_reason, timings);
         self.job.shared.reports.closed(&record);

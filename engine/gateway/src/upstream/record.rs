@@ -1,6 +1,6 @@
-//! The record of a closed attempt: one place that knows every field.
+//! What is told of a closed attempt: its record, every field of it, and what its caller's key is charged.
 
-use crossfade_core::domain::decision::Role;
+use crossfade_core::domain::decision::{ArmKind, Role};
 use crossfade_core::domain::outcome::{OutcomeClass, UpstreamError};
 use crossfade_core::domain::record::{AttemptRecord, Content, Timings};
 
@@ -18,6 +18,17 @@ impl Attempt {
         let asked = asked.unwrap_or(self.job.facts.input_tokens);
         let shown = || (asked, self.answer.text().len() as u64 / BYTES_PER_TOKEN);
         counted.or_else(|| self.has_content().then(shown))
+    }
+
+    /// What the caller's key is charged, at the end of its request: the key, what was taken at first,
+    /// and what was used. Copies and measurements are ours.
+    pub(super) fn charge(&self, ending: Ending) -> Option<(&str, u64, u64)> {
+        let ours = matches!(self.ticket.arm.kind, ArmKind::Shadow | ArmKind::Pin);
+        if ours || ending == Ending::Continues || self.job.allowances.is_none() {
+            return None;
+        }
+        let used = self.used_tokens().map_or(0, |(input, output)| input.saturating_add(output));
+        Some((self.job.caller.as_deref()?, self.job.facts.input_tokens, used))
     }
 
     pub(super) fn record<'a>(

@@ -16,25 +16,24 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn start() -> Self {
-        let now = Instant::now();
+    pub(super) fn start(now: Instant) -> Self {
         Self { started: now, last_byte: now, last_progress: now, moving: false, pinged: false }
     }
 
     /// The answer's head has come.
-    pub(super) fn head(&mut self) {
-        self.last_byte = Instant::now();
-        self.last_progress = self.last_byte;
+    pub(super) fn head(&mut self, now: Instant) {
+        self.last_byte = now;
+        self.last_progress = now;
     }
 
-    pub(super) fn byte(&mut self) {
-        self.last_byte = Instant::now();
+    pub(super) fn byte(&mut self, now: Instant) {
+        self.last_byte = now;
     }
 
     /// Content and thinking are progress; a keep-alive only says that somebody is there.
-    pub(super) fn event(&mut self, event: &StreamEvent) {
+    pub(super) fn event(&mut self, event: &StreamEvent, now: Instant) {
         if event.is_progress() {
-            self.last_progress = Instant::now();
+            self.last_progress = now;
             self.moving = true;
             self.pinged = false;
         } else if matches!(event, StreamEvent::Ping) {

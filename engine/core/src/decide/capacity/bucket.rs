@@ -4,7 +4,7 @@
 
 /// `size` is one window of the allowance; `level` what is left of it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Bucket {
+pub(in crate::decide) struct Bucket {
     per_s: f64,
     size: f64,
     level: f64,
@@ -13,46 +13,46 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    pub(super) fn new(per_minute: f64, window_s: f64, now: f64) -> Self {
+    pub(in crate::decide) fn new(per_minute: f64, window_s: f64, now: f64) -> Self {
         let per_s = (per_minute / 60.0).max(f64::MIN_POSITIVE);
         let size = per_s * window_s;
         Self { per_s, size, level: size, at: now }
     }
 
     /// Another allowance; the same share of the bucket stays filled.
-    pub(super) fn rescale(&mut self, per_minute: f64, window_s: f64, now: f64) {
+    pub(in crate::decide) fn rescale(&mut self, per_minute: f64, window_s: f64, now: f64) {
         self.refill(now);
         let share = self.level / self.size;
         *self = Self::new(per_minute, window_s, now);
         self.level = self.size * share;
     }
 
-    pub(super) fn refill(&mut self, now: f64) {
+    pub(in crate::decide) fn refill(&mut self, now: f64) {
         let passed = (now - self.at).max(0.0);
         self.level = (self.level + passed * self.per_s).min(self.size);
         self.at = self.at.max(now);
     }
 
     /// The share in use.
-    pub(super) fn used(&self) -> f64 {
+    pub(in crate::decide) fn used(&self) -> f64 {
         (self.size - self.level) / self.size
     }
 
     /// Seconds until `amount` fits below `limit`. One larger than the bucket waits until it is nearly
     /// empty of others; it would never fit otherwise.
-    pub(super) fn seconds_until(&self, amount: f64, limit: f64) -> f64 {
+    pub(in crate::decide) fn seconds_until(&self, amount: f64, limit: f64) -> f64 {
         let room = self.size * limit;
         let most = room.max(self.bounded(amount));
         let missing = self.size - self.level + self.bounded(amount) - most;
         (missing / self.per_s).max(0.0)
     }
 
-    pub(super) fn take(&mut self, amount: f64) {
+    pub(in crate::decide) fn take(&mut self, amount: f64) {
         self.level -= self.bounded(amount);
     }
 
     /// Puts the difference between a reservation and what was used back, or takes it.
-    pub(super) fn settle(&mut self, reserved: f64, used: f64) {
+    pub(in crate::decide) fn settle(&mut self, reserved: f64, used: f64) {
         self.level = (self.level + self.bounded(reserved) - used).min(self.size);
     }
 

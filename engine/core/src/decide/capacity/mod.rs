@@ -1,5 +1,5 @@
 //! How full each endpoint is, before its provider has to say so.
 
-mod bucket;
+pub(super) mod bucket;
 mod meter;
 pub mod rooms;

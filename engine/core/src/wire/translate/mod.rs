@@ -2,11 +2,13 @@
 //! cannot carry is refused where leaving it out would change the meaning, and else named in the
 //! warnings, which the caller sees.
 
+mod allowance;
 mod gate;
 mod inbound;
 mod outbound;
 mod profile;
 
+pub use allowance::allowance_fields;
 pub use gate::{Gate, budget_of, effort_of};
 pub use inbound::{
     Said, StreamWriter, answer_id, dialect_of_route, encode_answer, encode_error, encode_error_event,

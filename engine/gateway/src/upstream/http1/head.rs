@@ -160,11 +160,15 @@ pub(in super::super) fn write_head<'a>(
         return Err(format!("the path {path:?} is not made of visible ASCII"));
     }
     let mut head = Vec::with_capacity(512 + body_len.min(TOGETHER));
-    let mut say = |parts: &[&str]| parts.iter().for_each(|part| head.extend_from_slice(part.as_bytes()));
-    say(&[method, " ", if path.is_empty() { "/" } else { path }, " HTTP/1.1\r\nhost: ", authority(origin)]);
+    let mut say = |part: &str| head.extend_from_slice(part.as_bytes());
+    say(method);
+    say(" ");
+    say(if path.is_empty() { "/" } else { path });
+    say(" HTTP/1.1\r\nhost: ");
+    say(authority(origin));
     if method != "GET" {
-        let mut digits = itoa::Buffer::new();
-        say(&["\r\ncontent-length: ", digits.format(body_len)]);
+        say("\r\ncontent-length: ");
+        say(itoa::Buffer::new().format(body_len));
     }
     for (name, value) in fields {
         let is_name =
@@ -172,9 +176,12 @@ pub(in super::super) fn write_head<'a>(
         if !is_name || value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
             return Err(format!("the header {name:?} cannot be written"));
         }
-        say(&["\r\n", name, ": ", value]);
+        say("\r\n");
+        say(name);
+        say(": ");
+        say(value);
     }
-    say(&["\r\n\r\n"]);
+    say("\r\n\r\n");
     Ok(head)
 }
 

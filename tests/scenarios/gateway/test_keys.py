@@ -1,0 +1,120 @@
+"""Virtual keys: who is let in, and how much each may ask for, told in the words of each SDK."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cloud import Cloud
+from process import running_gateway
+
+openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
+anthropic = pytest.importorskip("anthropic", reason="the anthropic SDK is not installed")
+
+CONFIG = """
+providers:
+  up: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/a/v1', auth: {{method: none}}}}
+endpoints: {{a: {{provider: up, model: m}}}}
+features: {{f: {{hierarchy: [a]}}}}
+"""
+PEPPER = b"pepper"
+LIMITS = {
+    "free": (None, None),
+    "three": (3, None),
+    "two-calls": (2, None),
+    "few-tokens": (None, 60),
+    "other-feature": (None, None),
+}
+HELLO: Any = [{"role": "user", "content": "Hi"}]
+LONG: Any = [{"role": "user", "content": "word " * 60}]
+
+
+def secret(name: str) -> str:
+    return f"cf-{name}_secret"
+
+
+def with_keys(snapshot: dict[str, Any]) -> dict[str, Any]:
+    snapshot["edge"]["open_access"] = False
+    snapshot["keys"] = [
+        {
+            "id": name,
+            "hmac": hmac.new(PEPPER, secret(name).encode(), hashlib.sha256).hexdigest(),
+            "features": ["g"] if name == "other-feature" else ["*"],
+            "measure": False,
+            "rpm": rpm,
+            "tpm": tpm,
+        }
+        for name, (rpm, tpm) in LIMITS.items()
+    ]
+    return snapshot
+
+
+@pytest.fixture(scope="module")
+def port():
+    cloud = Cloud()
+    cloud.script("a", ["ok"])
+    with running_gateway(CONFIG.format(port=cloud.port), with_keys) as running:
+        yield running.port
+    cloud.close()
+
+
+def client(port: int, key: str) -> Any:
+    return openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=secret(key), max_retries=0)
+
+
+def test_a_stranger_and_a_key_for_something_else_are_turned_away(port):
+    with client(port, "nobody") as caller, pytest.raises(openai.AuthenticationError):
+        caller.chat.completions.create(model="f", messages=HELLO)
+    with client(port, "other-feature") as caller, pytest.raises(openai.PermissionDeniedError):
+        caller.chat.completions.create(model="f", messages=HELLO)
+
+
+def test_a_key_is_told_what_it_has_left_and_when_to_come_back(port):
+    with client(port, "three") as caller:
+        left = []
+        for _ in range(3):
+            answer = caller.chat.completions.with_raw_response.create(model="f", messages=HELLO)
+            left.append(answer.headers["x-ratelimit-remaining-requests"])
+        with pytest.raises(openai.RateLimitError) as refused:
+            caller.chat.completions.create(model="f", messages=HELLO)
+
+    assert left == ["2", "1", "0"]
+    headers = refused.value.response.headers
+    assert 0 < int(headers["retry-after-ms"]) <= 20_000  # a third of a minute
+    assert headers["x-ratelimit-limit-requests"] == "3"
+    assert headers["x-should-retry"] == "true"
+    assert "3 requests a minute" in refused.value.message
+
+
+def test_tokens_are_charged_as_the_provider_counted_them(port):
+    with client(port, "few-tokens") as caller:
+        caller.chat.completions.create(model="f", messages=LONG)
+        with pytest.raises(openai.RateLimitError, match="60 tokens a minute"):
+            caller.chat.completions.create(model="f", messages=LONG)
+
+
+def test_another_dialect_says_it_in_its_own_words(port):
+    address = f"http://127.0.0.1:{port}"
+    with anthropic.Anthropic(base_url=address, api_key=secret("two-calls"), max_retries=0) as caller:
+        answer = caller.messages.with_raw_response.create(model="f", messages=HELLO, max_tokens=10)
+        caller.messages.create(model="f", messages=HELLO, max_tokens=10)
+        with pytest.raises(anthropic.RateLimitError) as refused:
+            caller.messages.create(model="f", messages=HELLO, max_tokens=10)
+
+    assert answer.headers["anthropic-ratelimit-requests-remaining"] == "1"
+    assert refused.value.response.headers["anthropic-ratelimit-requests-limit"] == "2"
+    assert refused.value.response.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
+
+
+def test_a_key_without_limits_has_none(port):
+    with client(port, "free") as caller:
+        for _ in range(5):
+            answer = caller.chat.completions.with_raw_response.create(model="f", messages=HELLO)
+            assert "x-ratelimit-limit-requests" not in answer.headers
