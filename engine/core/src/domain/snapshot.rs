@@ -112,7 +112,9 @@ pub struct Key {
     pub features: Vec<String>,
     pub measure: bool,
     /// Requests and tokens a minute; `None` = no limit.
+    #[serde(deserialize_with = "required")]
     pub rpm: Option<u64>,
+    #[serde(deserialize_with = "required")]
     pub tpm: Option<u64>,
 }
 
