@@ -113,7 +113,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the key has used up.
-    pub fn admit_key(&mut self, key: &str, tokens: u64, now: f64) -> Result<Option<Limits>, KeyFull> {
+    pub fn admit_key(&mut self, key: &str, tokens: u64, now: f64) -> Result<Option<Limits>, Box<KeyFull>> {
         self.keys.admit(key, tokens, now)
     }
 

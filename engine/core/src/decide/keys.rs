@@ -56,7 +56,7 @@ impl Keys {
     ///
     /// # Errors
     /// The allowance that is used up; nothing is taken then.
-    pub fn admit(&mut self, key: &str, tokens: u64, now: f64) -> Result<Option<Limits>, KeyFull> {
+    pub fn admit(&mut self, key: &str, tokens: u64, now: f64) -> Result<Option<Limits>, Box<KeyFull>> {
         let Some(meter) = self.meters.get_mut(key) else {
             return Ok(None);
         };
@@ -71,7 +71,7 @@ impl Keys {
             }
         }
         if let Some((what, limit, wait_s)) = full {
-            return Err(KeyFull { what, limit, wait_s, left: meter.left() });
+            return Err(Box::new(KeyFull { what, limit, wait_s, left: meter.left() }));
         }
         for (bucket, amount) in [(&mut meter.requests, 1), (&mut meter.tokens, tokens)] {
             if let Some((_, bucket)) = bucket {
