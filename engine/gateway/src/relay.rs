@@ -258,6 +258,7 @@ async fn pump(job: Arc<Job>, mut commit: Commit, sender: mpsc::Sender<Chunk>) {
         };
         encode(&job, &commit.attempt, &mut commit.voice, (&events, &mut raw), &mut out);
         if let Err(error) = advanced {
+            drop(cut); // it is under way no more, which its caller may find out first
             let request_id = job.facts.request_id.as_str();
             let said = Said { message: &error.detail, hint: MID_STREAM_HINT, request_id };
             out.extend(encode_error_event(job.request.dialect, error.kind, said));
