@@ -61,7 +61,7 @@ def test_the_answer_is_read_in_every_dialect(form: Form):
     ("body", "wanted"),
     [
         (HTML, "malformed_output"),
-        (gzip.compress(b"{}"), "malformed_output"),
+        (gzip.compress(b"{}", mtime=0), "malformed_output"),
         (b"", "empty_response"),
         (b" \r\n\n", "empty_response"),
         (b"{}", None),
