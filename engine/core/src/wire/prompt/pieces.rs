@@ -37,10 +37,43 @@ const fn kinds() -> [Option<Kind>; 256] {
     kinds
 }
 
-/// How many pieces a text has. Runs of ASCII are measured by their length, byte by byte; a run with
-/// any other character, character by character.
+/// A text up to this size is counted whole. A longer one is counted at many places, evenly spread,
+/// and taken to go on like that: a tokenizer cannot be guessed more exactly, and a caller with a long
+/// prompt should not wait for it.
+const WHOLE_BYTES: usize = 32 * 1024;
+const PLACES: usize = 32;
+const PLACE_BYTES: usize = 512;
+
+/// How many pieces a text has.
 #[must_use]
 pub(super) fn pieces(text: &str) -> u32 {
+    if text.len() <= WHOLE_BYTES { counted(text) } else { sampled(text) }
+}
+
+fn sampled(text: &str) -> u32 {
+    let (mut found, mut bytes) = (0u64, 0u64);
+    for place in 0..PLACES {
+        let from = text.floor_char_boundary(text.len() / PLACES * place);
+        let to = text.floor_char_boundary(from + PLACE_BYTES);
+        let part = whole_words(text.get(from..to).unwrap_or(""));
+        found += u64::from(counted(part));
+        bytes += part.len() as u64;
+    }
+    let all = u128::from(found) * text.len() as u128 / u128::from(bytes.max(1));
+    u32::try_from(all).unwrap_or(u32::MAX)
+}
+
+/// A part of a text without the words that its ends cut, where it has spaces.
+fn whole_words(part: &str) -> &str {
+    match (part.find(' '), part.rfind(' ')) {
+        (Some(first), Some(last)) if first < last => part.get(first..last).unwrap_or(part),
+        _ => part,
+    }
+}
+
+/// Runs of ASCII are measured by their length, byte by byte; a run with any other character,
+/// character by character.
+fn counted(text: &str) -> u32 {
     let bytes = text.as_bytes();
     let (mut plain, mut other, mut at) = (0u32, 0.0, 0usize);
     while let Some(&first) = bytes.get(at) {
@@ -142,6 +175,32 @@ mod tests {
         #[test]
         fn the_short_way_counts_as_the_long_one(text in "([a-z]{1,12}|[0-9]{1,5}|[ \n]{1,3}|[._{}\"]{1,3}|\\PC){0,40}") {
             prop_assert_eq!(pieces(&text), slowly(&text));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_long_text_is_as_large_as_its_places_say(kinds in proptest::collection::vec(0..4usize, 300..900)) {
+            let parts = [
+                "The committee met on the third floor and agreed, after some discussion, to wait until spring.\n",
+                "for (i, value) in items.iter().enumerate() { total += value.weight * 17; }\n",
+                "2026-11-25T10:00:00Z 10.0.0.7 GET /v1/models 200 1532 0.004\n",
+                "Die Größe der Übersicht überrascht: niemand hätte so viele Wörter erwartet.\n",
+            ];
+            let text: String = kinds.iter().map(|kind| parts[*kind]).collect::<String>().repeat(2);
+            prop_assume!(text.len() > WHOLE_BYTES);
+            let (sampled, whole) = (f64::from(pieces(&text)), f64::from(counted(&text)));
+
+            prop_assert!((sampled / whole - 1.0).abs() < 0.1, "{sampled} of {whole}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_without_spaces_is_counted_too() {
+        for text in ["x".repeat(100_000), "世".repeat(50_000)] {
+            let (sampled, whole) = (f64::from(pieces(&text)), f64::from(counted(&text)));
+            assert!((sampled / whole - 1.0).abs() < 0.1, "{sampled} of {whole}");
         }
     }
 
