@@ -52,7 +52,9 @@ pub fn limits<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, date: Optio
     let mut said = Limits::default();
     let mut renewal_s = None;
     let mut hints = [None; 3];
-    for (name, value) in headers {
+    // Names with something to say begin with one of these; most of a head's do not.
+    let speaks = |name: &&str| matches!(name.as_bytes().first(), Some(b'a' | b'r' | b'x'));
+    for (name, value) in headers.filter(|(name, _)| speaks(name)) {
         let value = value.trim();
         match name {
             "retry-after-ms" => hints[0] = number(value).filter(|wait| *wait > 0.0),

@@ -78,20 +78,30 @@ fn counted(text: &str) -> u32 {
     let (mut plain, mut other, mut at) = (0u32, 0.0, 0usize);
     while let Some(&first) = bytes.get(at) {
         let kind = KINDS[usize::from(first)];
-        let rest = bytes.get(at..).unwrap_or(&[]);
-        let length = rest.iter().take_while(|byte| KINDS[usize::from(**byte)] == kind).count();
-        let ascii = rest.get(length).is_none_or(u8::is_ascii);
-        match kind.filter(|_| ascii) {
+        let begin = at;
+        at += 1;
+        let mut next = bytes.get(at).copied();
+        while let Some(byte) = next
+            && KINDS[usize::from(byte)] == kind
+        {
+            at += 1;
+            next = bytes.get(at).copied();
+        }
+        match kind.filter(|_| next.is_none_or(|byte| byte.is_ascii())) {
+            // By far the most frequent run, and nothing by itself.
+            Some(Kind::Space) if at - begin == 1 && first == b' ' => {}
             Some(kind) => {
-                let breaks = kind == Kind::Space && rest.get(..length).unwrap_or(&[]).contains(&b'\n');
-                plain =
-                    plain.saturating_add(of_ascii(kind, u32::try_from(length).unwrap_or(u32::MAX), breaks));
-                at += length;
+                let breaks = kind == Kind::Space && bytes.get(begin..at).unwrap_or(&[]).contains(&b'\n');
+                plain = plain.saturating_add(of_ascii(
+                    kind,
+                    u32::try_from(at - begin).unwrap_or(u32::MAX),
+                    breaks,
+                ));
             }
             None => {
-                let (run, length) = Run::begin(text.get(at..).unwrap_or(""));
+                let (run, length) = Run::begin(text.get(begin..).unwrap_or(""));
                 other += run.pieces();
-                at += length.max(1);
+                at = begin + length.max(1);
             }
         }
     }
