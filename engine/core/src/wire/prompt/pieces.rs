@@ -2,10 +2,10 @@
 //! common word is one token in all of them; long ones, other scripts and long runs are several.
 
 /// Letters of a word that is one token, and of each further one.
-const WORD: u32 = 8;
-const WORD_REST: u32 = 5;
+const WORD: usize = 8;
+const WORD_REST: usize = 5;
 /// Digits of a token.
-const DIGITS: u32 = 3;
+const DIGITS: usize = 3;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -14,13 +14,14 @@ enum Kind {
     Letter,
     Underscore,
     Mark,
+    /// A byte of a character that is not ASCII: what it is, only the character says.
+    Other,
 }
 
-/// The kind of each ASCII byte; `None` of the bytes of other characters.
-const KINDS: [Option<Kind>; 256] = kinds();
+static KINDS: [Kind; 256] = kinds();
 
-const fn kinds() -> [Option<Kind>; 256] {
-    let mut kinds = [None; 256];
+const fn kinds() -> [Kind; 256] {
+    let mut kinds = [Kind::Other; 256];
     let mut byte = 0;
     while byte < 128 {
         #[expect(clippy::cast_possible_truncation, reason = "below 128")]
@@ -31,7 +32,7 @@ const fn kinds() -> [Option<Kind>; 256] {
             b'_' => Kind::Underscore,
             _ => Kind::Mark,
         };
-        kinds[byte] = Some(kind);
+        kinds[byte] = kind;
         byte += 1;
     }
     kinds
@@ -74,59 +75,46 @@ fn whole_words(part: &str) -> &str {
 /// Runs of ASCII are measured by their length, byte by byte; a run with any other character,
 /// character by character.
 fn counted(text: &str) -> u32 {
-    let bytes = text.as_bytes();
-    let (mut plain, mut other, mut at) = (0u32, 0.0, 0usize);
-    while let Some(&first) = bytes.get(at) {
+    let mut rest = text.as_bytes();
+    let (mut plain, mut other) = (0usize, 0.0);
+    while let Some(&first) = rest.first() {
         let kind = KINDS[usize::from(first)];
-        let begin = at;
-        at += 1;
-        let mut next = bytes.get(at).copied();
-        while let Some(byte) = next
-            && KINDS[usize::from(byte)] == kind
-        {
-            at += 1;
-            next = bytes.get(at).copied();
-        }
-        match kind.filter(|_| next.is_none_or(|byte| byte.is_ascii())) {
-            // By far the most frequent run, and nothing by itself.
-            Some(Kind::Space) if at - begin == 1 && first == b' ' => {}
-            Some(kind) => {
-                let breaks = kind == Kind::Space && bytes.get(begin..at).unwrap_or(&[]).contains(&b'\n');
-                plain = plain.saturating_add(of_ascii(
-                    kind,
-                    u32::try_from(at - begin).unwrap_or(u32::MAX),
-                    breaks,
-                ));
-            }
-            None => {
-                let (run, length) = Run::begin(text.get(begin..).unwrap_or(""));
-                other += run.pieces();
-                at = begin + length.max(1);
-            }
+        let length = rest.iter().position(|byte| KINDS[usize::from(*byte)] != kind).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(length);
+        if kind == Kind::Other || after.first().is_some_and(|byte| !byte.is_ascii()) {
+            let (run, length) = Run::begin(text.get(text.len() - rest.len()..).unwrap_or(""));
+            other += run.pieces();
+            rest = rest.get(length.max(1)..).unwrap_or(&[]);
+        } else {
+            plain += of_ascii(kind, length, kind == Kind::Space && run.contains(&b'\n'));
+            rest = after;
         }
     }
     // Non-negative, and at most a text's length.
-    plain.saturating_add(f64::min(f64::round(other), f64::from(u32::MAX)) as u32)
+    let other = f64::min(f64::round(other), f64::from(u32::MAX)) as u32;
+    u32::try_from(plain).unwrap_or(u32::MAX).saturating_add(other)
 }
 
 /// The pieces of a run of one kind of ASCII.
-fn of_ascii(kind: Kind, length: u32, breaks: bool) -> u32 {
+fn of_ascii(kind: Kind, length: usize, breaks: bool) -> usize {
     match kind {
-        Kind::Space => u32::from(breaks || length > 1),
+        Kind::Letter if length <= WORD => 1,
+        Kind::Letter => 1 + (length - WORD).div_ceil(WORD_REST),
+        Kind::Space => usize::from(breaks || length > 1),
         Kind::Digit => length.div_ceil(DIGITS),
-        Kind::Letter => 1 + length.saturating_sub(WORD).div_ceil(WORD_REST),
         Kind::Underscore => 1,
         Kind::Mark => length.div_ceil(2),
+        Kind::Other => 0,
     }
 }
 
 fn kind_of(character: char) -> Kind {
-    match u8::try_from(character).ok().and_then(|byte| KINDS[usize::from(byte)]) {
-        Some(kind) => kind,
-        None if character.is_alphabetic() => Kind::Letter,
-        None if character.is_whitespace() => Kind::Space,
-        None if character.is_numeric() => Kind::Digit,
-        None => Kind::Mark,
+    match u8::try_from(character) {
+        Ok(byte) if byte.is_ascii() => KINDS[usize::from(byte)],
+        _ if character.is_alphabetic() => Kind::Letter,
+        _ if character.is_whitespace() => Kind::Space,
+        _ if character.is_numeric() => Kind::Digit,
+        _ => Kind::Mark,
     }
 }
 
@@ -159,7 +147,10 @@ impl Run {
         match self.kind {
             Kind::Letter if self.bytes > self.characters && self.dense => 0.9 * f64::from(self.characters),
             Kind::Letter if self.bytes > self.characters => f64::max(1.0, 0.45 * f64::from(self.bytes)),
-            kind => f64::from(of_ascii(kind, self.characters, self.breaks)),
+            kind => {
+                let length = usize::try_from(self.characters).unwrap_or(usize::MAX);
+                f64::from(u32::try_from(of_ascii(kind, length, self.breaks)).unwrap_or(u32::MAX))
+            }
         }
     }
 }
