@@ -3,7 +3,7 @@
 Source: fitted to recorded requests with their providers' own counts (`make estimate ARGS=--fit`,
 2026-11-26: families with at least five of them; fitted to one half of the requests, the weights put
 57 % of the other half inside 15 %, most of them prompts of a few dozen tokens). The 346 tokens of
-Claude 4's tools are the vendor's own figure. What an endpoint's answers show is learnt on top of it.
+Claude 4's tools are set by hand and not fitted. What an endpoint's answers show is learnt on top of it.
 """
 
 from __future__ import annotations
