@@ -15,7 +15,7 @@ export function Migration({ migration, now }: { migration: MigrationRow; now: nu
           {migration.name} <span className={`chip state-${migration.state}`}>{plain(migration.state)}</span>
         </h3>
         <p>
-          <b>{migration.features.join(", ")}</b> from <b>{migration.incumbent}</b> to <b>{migration.candidate}</b>
+          <b>{migration.features.join(", ")}</b> from <b>{migration.incumbent}</b> to <b>{migration.candidate}</b>{parametersOf(migration)}
         </p>
         <p className="quiet">
           started {moment(migration.started_unix_s, now)}, {duration(now - migration.started_unix_s)} ago
@@ -34,6 +34,11 @@ export function Migration({ migration, now }: { migration: MigrationRow; now: nu
       <Events migration={migration} now={now} />
     </>
   );
+}
+
+function parametersOf(migration: MigrationRow): string {
+  const set = Object.entries(migration.parameters).map(([name, value]) => `${name} ${value}`);
+  return set.length > 0 ? ` with ${set.join(", ")}` : "";
 }
 
 function Ladder({ migration }: { migration: MigrationRow }) {

@@ -141,6 +141,7 @@ export interface MigrationRow {
   readonly features: readonly string[];
   readonly incumbent: string;
   readonly candidate: string;
+  readonly parameters: Readonly<Record<string, string | number | boolean | null>>;
   readonly started_unix_s: number;
   readonly state: string;
   readonly stage: number | null;

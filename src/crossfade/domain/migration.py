@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.evidence import EvidenceKind, Verdict
+from crossfade.domain.snapshot import JsonScalar, Target
 
 
 class Step(StrEnum):
@@ -112,7 +113,10 @@ class RolloutSpec:
 
 @dataclass(frozen=True, slots=True)
 class MigrationSpec:
-    """A checked migration file. `incumbent` and `candidate` are pools."""
+    """A checked migration file. `incumbent` and `candidate` are pools.
+
+    `parameters`: request fields that the candidate overrides (top-level OpenAI Chat names).
+    """
 
     name: str
     features: tuple[str, ...]
@@ -122,6 +126,12 @@ class MigrationSpec:
     capacity: CapacitySpec
     quality: QualitySpec
     rollout: RolloutSpec
+    parameters: dict[str, JsonScalar] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Target:
+        """Where the candidate's requests go, and as what."""
+        return Target(pool=self.candidate, set=dict(self.parameters))
 
 
 @dataclass(frozen=True, slots=True)

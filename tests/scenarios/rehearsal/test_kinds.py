@@ -29,16 +29,18 @@ MIGRATION = """
 migration: move
 features: {features}
 incumbent: old
-candidate: new
+candidate: {target}
 rollout: {{guards: [errors, failovers, rejected, schema, ttft], peak: {peak}}}
 """
 
 ELSEWHERE = "{provider: one, region: eu-west-1, model: haiku, capacity: {class: provisioned, units: 4 MU}}"
 
 
-def rehearse(folder: Path, candidate: str, features: str, peak: str, *options: str) -> dict:
+def rehearse(
+    folder: Path, candidate: str, features: str, peak: str, *options: str, target: str = "new"
+) -> dict:
     (folder / "crossfade.yaml").write_text(CONFIG.format(candidate=candidate))
-    (folder / "move.yaml").write_text(MIGRATION.format(features=features, peak=peak))
+    (folder / "move.yaml").write_text(MIGRATION.format(features=features, peak=peak, target=target))
     files = ["migration", "rehearse", str(folder / "move.yaml"), "--config", str(folder / "crossfade.yaml")]
     result = CliRunner().invoke(app, [*files, "--quiet", "--json", *options])
     assert result.exit_code == 0, result.output
@@ -66,20 +68,18 @@ def test_a_model_upgrade_with_fresh_evidence_goes_through_in_a_day_with_nothing_
 
 
 @pytest.mark.parametrize(
-    ("candidate", "features"),
+    ("candidate", "features", "target"),
     [
-        (
-            ELSEWHERE,
-            "[recap]",
-        ),
-        ("{provider: two, model: haiku-4-5}", "[recap, search]"),
+        (ELSEWHERE, "[recap]", "new"),
+        ("{provider: two, model: haiku-4-5}", "[recap, search]", "new"),
+        (ELSEWHERE, "[recap]", "{pool: old, set: {temperature: 0.2, max_tokens: 300}}"),
     ],
-    ids=["region and capacity class", "several features"],
+    ids=["region and capacity class", "several features", "parameters only"],
 )
-def test_another_kind_takes_the_same_steps(tmp_path: Path, candidate: str, features: str):
+def test_another_kind_takes_the_same_steps(tmp_path: Path, candidate: str, features: str, target: str):
     document = rehearse(
         tmp_path, candidate, features, "not required",
-        "--days", "0.35", "--rate", "2.5", "--sign-after", "1m", "--approve-after", "1m",
+        "--days", "0.35", "--rate", "2.5", "--sign-after", "1m", "--approve-after", "1m", target=target,
     )  # fmt: skip
 
     assert document["state"] == "promoted"

@@ -10,7 +10,7 @@ from crossfade.app.demo import real_model
 from crossfade.app.demo.stage import Pace, StageError, write_stage
 from crossfade.app.demo.story import TO_BEDROCK, TO_REAL_MODEL
 from crossfade.config.load import load_config
-from crossfade.control.migration.spec import load_spec
+from crossfade.control.migration.spec.parse import load_spec
 
 
 @pytest.mark.parametrize("story", [TO_BEDROCK, TO_REAL_MODEL], ids=lambda story: story.migration)

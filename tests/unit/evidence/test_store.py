@@ -18,6 +18,7 @@ from crossfade.control.store.signing import CONTROL, SigningKeys
 from crossfade.control.store.state_dir import StateDir
 from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict
 from crossfade.domain.migration import ComplianceSpec
+from crossfade.domain.snapshot import Target
 
 NOW = 1_000_000.0
 
@@ -112,7 +113,9 @@ async def test_what_is_no_record_is_left_out_and_the_rest_stays(place):
 
 def request(role, person, statement="approved", fingerprint="f" * 64):
     compliance = ComplianceSpec(("legal",), 86400.0)
-    spec = SimpleNamespace(name="move", candidate="new", features=("recap",), compliance=compliance)
+    spec = SimpleNamespace(
+        name="move", candidate="new", target=Target("new", {}), features=("recap",), compliance=compliance
+    )
     return SignRequest(spec, role, person, statement, fingerprint)
 
 

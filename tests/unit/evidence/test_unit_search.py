@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from crossfade.config.load import load_text
 from crossfade.control.evidence.capacity import search
-from crossfade.control.evidence.capacity.loadtest import Slo
+from crossfade.control.evidence.capacity.loadtest import Slo, with_parameters
 from crossfade.control.evidence.capacity.profile import Arrival, Profile
 from crossfade.control.evidence.gateway_client import Measured
+from crossfade.control.migration.collectors import refuse_masked
+from crossfade.control.migration.ports import CollectError
 from crossfade.domain.evidence import Verdict
 
 RECORDED = Profile("recap", tuple(Arrival(i / 20, 100, 100) for i in range(400)), 20.0, (100.0, 60.0))
@@ -40,7 +45,7 @@ def plan(bought=(12, "MU"), headroom=0.15, worth=None):
 def at_once(monkeypatch):
     """Arrivals are due now: the search is tested, not the generator's clock."""
 
-    async def run(client, feature, endpoint, arrivals):
+    async def run(client, feature, endpoint, arrivals, parameters):
         answers = [await client.measure({}, endpoint, 0.0) for _ in arrivals]
         client.lags = max(0, client.lags - 1)
         return answers
@@ -97,3 +102,45 @@ async def test_a_declared_worth_of_a_unit_saves_probes():
 
     assert found.observed["units"] == 11
     assert found.observed["probes"][0]["units"] == 10
+
+
+@pytest.mark.parametrize(
+    ("parameters", "asked"),
+    [
+        ({}, {"model": "f", "max_tokens": 50}),
+        ({"temperature": 0.2}, {"model": "f", "max_tokens": 50, "temperature": 0.2}),
+        ({"max_tokens": 300}, {"model": "f", "max_tokens": 300}),
+        ({"max_completion_tokens": 300}, {"model": "f", "max_completion_tokens": 300}),
+    ],
+)
+def test_a_load_test_asks_as_the_candidate_would_be_asked(parameters, asked):
+    assert with_parameters({"model": "f", "max_tokens": 50}, parameters) == asked
+
+
+MASKING = """
+providers: {lab: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", auth: {method: none}}}
+endpoints: {a: {provider: lab, model: a}, b: {provider: lab, model: b}}
+pools: {old: {endpoints: [a]}, new: {endpoints: [b]}}
+features:
+  recap: {hierarchy: [{pool: old, set: {max_tokens: 100, temperature: 0}}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "endpoint", "is_refused"),
+    [
+        ({"max_tokens": 300}, "a", True),
+        ({"temperature": 0.5}, "a", False),
+        ({"max_tokens": 300}, "b", False),
+    ],
+)
+def test_a_load_that_would_be_measured_with_the_incumbents_parameters_is_not_measured(
+    parameters, endpoint, is_refused
+):
+    config = load_text(MASKING, "crossfade.yaml").config
+    spec = SimpleNamespace(features=("recap",), parameters=parameters)
+    if not is_refused:
+        return refuse_masked(config, spec, endpoint)
+    with pytest.raises(CollectError, match="max_tokens is set by recap's own target"):
+        refuse_masked(config, spec, endpoint)
+    return None

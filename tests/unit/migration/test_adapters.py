@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from crossfade.config.load import load_text
+from crossfade.control.evidence.fingerprint import fingerprint
 from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.records.counters import CounterBoard
 from crossfade.domain.attempt import Counters, FeatureEffect
+from crossfade.domain.snapshot import Target
 
 CONFIG = """
 providers:
@@ -30,7 +32,7 @@ features:
 @pytest.fixture
 def candidate():
     publisher = SimpleNamespace(config=load_text(CONFIG, "crossfade.yaml").config)
-    return ConfigCandidate(publisher, lambda _config, pool, features: f"{pool}:{','.join(features)}")
+    return ConfigCandidate(publisher, lambda _config, target, features: f"{target.pool}:{','.join(features)}")
 
 
 def test_candidate_gathers_roles_units_and_endpoints(world, candidate):
@@ -53,6 +55,24 @@ def test_what_is_not_in_the_config_is_named_with_a_hint(world, candidate, change
     with pytest.raises(LookupError, match=message) as raised:
         asyncio.run(candidate.look(replace(world.SPEC, **change)))
     assert "hint" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "served"), [({}, ("recap", "search")), ({"temperature": 0.2}, ())], ids=["same", "other"]
+)
+def test_the_incumbents_own_pool_is_a_candidate_only_with_other_parameters(
+    world, candidate, parameters, served
+):
+    spec = replace(world.SPEC, candidate="old", parameters=parameters)
+    assert asyncio.run(candidate.look(spec)).serves_already == served
+
+
+def test_a_signoff_binds_to_the_parameters_it_was_given_for():
+    config = load_text(CONFIG, "crossfade.yaml").config
+    prints = [
+        fingerprint(config, Target("old", given), ("recap",)) for given in ({}, {"top_p": 0.9}, {"top_p": 1})
+    ]
+    assert len(set(prints)) == 3
 
 
 def report(gateway):

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from crossfade.control.migration.spec import SpecError, load_spec
+from crossfade.control.migration.spec.parse import load_spec
+from crossfade.control.migration.spec.reader import SpecError
 
 EXAMPLE = """\
 migration: recap-to-bedrock
@@ -39,6 +40,15 @@ def test_the_smallest_file_gets_every_default():
     assert spec.capacity.lever is None
 
 
+def test_a_candidate_may_be_the_incumbents_pool_with_other_parameters():
+    spec = load_spec(
+        "migration: m\nfeatures: [f]\nincumbent: a\n"
+        "candidate: {pool: a, set: {temperature: 0.2, reasoning_effort: low}}\n",
+        "m.yaml",
+    )
+    assert (spec.candidate, spec.target.set) == ("a", {"temperature": 0.2, "reasoning_effort": "low"})
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -52,6 +62,16 @@ def test_the_smallest_file_gets_every_default():
         ("[errors]", "[errors], peak: maybe", "rollout.peak: must be `required` or `not required`"),
         ("[errors]", "[errros]", "unknown guard `errros`"),
         ("candidate: haiku", "candidate: sagemaker-haiku", "m.yaml:4:1 candidate: is the incumbent"),
+        ("candidate: haiku", "candidate: {pool: sagemaker-haiku}", "m.yaml:4:1 candidate: is the incumbent"),
+        ("candidate: haiku", "candidate: {set: {top_p: 1}}", "candidate.pool: must be a name"),
+        ("candidate: haiku", "candidate: {pool: b, set: [top_p]}", "candidate.set: must be a mapping"),
+        ("candidate: haiku", "candidate: {pool: b, set: {model: x}}", "candidate.set.model: is no parameter"),
+        (
+            "candidate: haiku",
+            "candidate: {pool: b, set: {stop: [x]}}",
+            "candidate.set.stop: must be one value",
+        ),
+        ("candidate: haiku", "candidate: {pool: b, sets: {}}", "did you mean `set`?"),
         ("[recap]", "recap", "m.yaml:2:1 features: must be a list of names"),
         ("rubric: 5pt", "rubric: 5", "quality.margins.rubric: 5 is not a share"),
         ("ttft_p95: 2s", "ttft_p95: fast", "capacity.slo.ttft_p95: 'fast' is not a duration"),

@@ -31,7 +31,8 @@ def start(
     quiet: Quiet = False,
 ) -> None:
     """Check a migration file and start it."""
-    from crossfade.control.migration.spec import SpecError, load_document, load_spec  # noqa: PLC0415 - heavy
+    from crossfade.control.migration.spec.parse import load_spec  # noqa: PLC0415 - heavy
+    from crossfade.control.migration.spec.reader import SpecError, load_document  # noqa: PLC0415
 
     try:
         text = file.read_text()

@@ -116,7 +116,8 @@ def _run(
     from dataclasses import replace  # noqa: PLC0415
 
     from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415
-    from crossfade.control.migration.spec import SpecError, load_spec  # noqa: PLC0415 - heavy
+    from crossfade.control.migration.spec.parse import load_spec  # noqa: PLC0415 - heavy
+    from crossfade.control.migration.spec.reader import SpecError  # noqa: PLC0415
     from crossfade.sim.rehearsal.outcome import document_of  # noqa: PLC0415
     from crossfade.sim.rehearsal.page import hours  # noqa: PLC0415
     from crossfade.sim.rehearsal.prepare import RehearsalError, plan_of, price_of  # noqa: PLC0415

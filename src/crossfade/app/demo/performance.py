@@ -24,7 +24,7 @@ from crossfade.app.demo.walk import ACTOR, Seen, Walk
 from crossfade.client import Client
 from crossfade.config.load import load_config
 from crossfade.config.quantity import parse_profile
-from crossfade.control.migration.spec import load_spec
+from crossfade.control.migration.spec.parse import load_spec
 from crossfade.control.store.state_dir import StateDir
 from crossfade.sim.config import load_clouds
 

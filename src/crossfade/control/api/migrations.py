@@ -16,7 +16,7 @@ from crossfade.control.migration.ports import CollectError
 from crossfade.control.migration.report.document import evidence_row
 from crossfade.control.migration.report.oscal import oscal_of
 from crossfade.control.migration.service import Migrations, RefusedError
-from crossfade.control.migration.spec import SpecError
+from crossfade.control.migration.spec.reader import SpecError
 from crossfade.domain.people import Role
 
 T = TypeVar("T")

@@ -12,10 +12,14 @@ from typing import Any
 
 from crossfade.config.features import Config
 from crossfade.config.regions import regions_of
+from crossfade.domain.snapshot import Target
 
 
-def fingerprint_fields(config: Config, pool: str, features: tuple[str, ...]) -> dict[str, Any]:
-    """By endpoint of the pool: provider, account, model, regions, capacity class, policy of the features."""
+def fingerprint_fields(config: Config, target: Target, features: tuple[str, ...]) -> dict[str, Any]:
+    """By endpoint of the pool: provider, account, model, regions, capacity class, policy of the features.
+
+    And the request parameters the candidate sets, if it sets any.
+    """
     policies = {
         name: {
             "retention": config.features[name].policy.retention,
@@ -25,7 +29,7 @@ def fingerprint_fields(config: Config, pool: str, features: tuple[str, ...]) -> 
         for name in sorted(features)
     }
     endpoints = {}
-    for name in sorted(config.pools[pool].endpoints):
+    for name in sorted(config.pools[target.pool].endpoints):
         endpoint = config.endpoints[name]
         provider = config.providers[endpoint.provider]
         endpoints[name] = {
@@ -37,10 +41,11 @@ def fingerprint_fields(config: Config, pool: str, features: tuple[str, ...]) -> 
             "regions": list(regions_of(endpoint.model, endpoint.region or "global")),
             "capacity_class": endpoint.capacity.class_,
         }
-    return {"pool": pool, "endpoints": endpoints, "policies": policies}
+    fields = {"pool": target.pool, "endpoints": endpoints, "policies": policies}
+    return {**fields, "parameters": target.set} if target.set else fields
 
 
-def fingerprint(config: Config, pool: str, features: tuple[str, ...]) -> str:
+def fingerprint(config: Config, target: Target, features: tuple[str, ...]) -> str:
     """Hex SHA-256 of the fields."""
-    text = json.dumps(fingerprint_fields(config, pool, features), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(fingerprint_fields(config, target, features), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

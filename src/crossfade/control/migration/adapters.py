@@ -17,6 +17,7 @@ from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.domain.attempt import ArmCount
 from crossfade.domain.migration import ArmHealth, Frozen, GatewayView, MigrationSpec
+from crossfade.domain.snapshot import Target
 
 BURN_OVER_S = 300.0
 BURN_LEAST = 200  # requests: of fewer, one error is already half a per cent
@@ -82,11 +83,11 @@ class BoardCounters:
 class ConfigCandidate:
     """`ports.CandidatePort` over the config that serves now.
 
-    `fingerprint_of(config, pool, features)`: of every endpoint of the pool, as these features see it.
+    `fingerprint_of(config, target, features)`: of every endpoint of its pool, as these features see it.
     """
 
     publisher: Publisher
-    fingerprint_of: Callable[[Config, str, tuple[str, ...]], str]
+    fingerprint_of: Callable[[Config, Target, tuple[str, ...]], str]
 
     async def look(self, spec: MigrationSpec) -> Candidate:
         """See `CandidatePort`."""
@@ -106,10 +107,21 @@ class ConfigCandidate:
                 )
         return Candidate(
             endpoints=config.pools[spec.candidate].endpoints,
-            fingerprint=self.fingerprint_of(config, spec.candidate, spec.features),
+            fingerprint=self.fingerprint_of(config, spec.target, spec.features),
             required_roles=_roles(config, spec.features),
             purchased_units=_units(config, spec.candidate),
+            serves_already=_served_already(config, spec),
         )
+
+
+def _served_already(config: Config, spec: MigrationSpec) -> tuple[str, ...]:
+    """Features whose incumbent is the candidate in every respect: pool and parameters."""
+    return tuple(
+        feature
+        for feature in spec.features
+        for target in config.features[feature].hierarchy
+        if target.pool == spec.incumbent == spec.candidate and target.set == spec.parameters
+    )
 
 
 def _roles(config: Config, features: tuple[str, ...]) -> tuple[str, ...]:

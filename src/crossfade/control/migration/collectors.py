@@ -35,6 +35,7 @@ from crossfade.control.records.store import RecordStore
 from crossfade.control.store.eventlog import EventLog
 from crossfade.control.store.signing import CONTROL
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
+from crossfade.domain.migration import MigrationSpec
 
 POSTURE_HOURS = 72
 MEASURED_DAYS = 30
@@ -43,6 +44,7 @@ LEAST_SHADOWS = 60
 SHADOW_OVERFLOW = 0.05
 LOOK_S = 1.0
 COLLECT_WITHIN_S = 6 * 3600.0
+LOADING = ("max_tokens", "max_completion_tokens", "reasoning_effort")  # parameters that decide the load
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class RealCollectors:
     async def _mapping(self, task: Task) -> Evidence:
         wanted, feature, endpoint = task.spec.capacity, task.spec.features[0], self._metered(task)
         capacity = self._parts.config().endpoints[endpoint].capacity
+        refuse_masked(self._parts.config(), task.spec, endpoint)
         recorded = await asyncio.to_thread(
             profile.record_profile, self._parts.records, feature, PROFILE_LOOKBACK_S, self._parts.clock()
         )
@@ -141,6 +144,7 @@ class RealCollectors:
             headroom=wanted.headroom,
             bought=capacity.units,
             per_unit_tpm=_worth(capacity),
+            parameters=task.spec.parameters,
         )
         lever = wanted.lever
         if plan.bought is None or lever is None:
@@ -263,6 +267,24 @@ def _parities(
 
 def _latency_parities(wanted: dict[str, float], found: list[pairs.Pair]) -> list[dict[str, Any]]:
     return [quality.latency_parity(found, name, margin) for name, margin in wanted.items()]
+
+
+def refuse_masked(config: Config, spec: MigrationSpec, endpoint: str) -> None:
+    """A load test sends the candidate's parameters itself, but a target that has the endpoint sets its own.
+
+    Raises:
+        CollectError: a parameter that decides the load would be measured with the incumbent's value.
+    """
+    for target in config.features[spec.features[0]].hierarchy:
+        if endpoint not in config.pools[target.pool].endpoints:
+            continue
+        masked = [name for name in LOADING if name in target.set and name in spec.parameters]
+        if masked:
+            raise CollectError(
+                f"{', '.join(masked)} is set by {spec.features[0]}'s own target of {endpoint}, too, so a "
+                "load test would measure that (hint: waive capacity_mapping, by two people)"
+            )
+        return
 
 
 def _worth(capacity: CapacitySection) -> tuple[float, float] | None:

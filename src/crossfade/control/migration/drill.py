@@ -26,7 +26,6 @@ from crossfade.control.migration.ports import (
 from crossfade.control.migration.rollout import live_rollout
 from crossfade.domain.evidence import Verdict
 from crossfade.domain.overlay import FeatureOverlay
-from crossfade.domain.snapshot import Target
 
 DRILL_SHARE = 0.01
 ZERO_WITHIN_S = 5.0  # slower than this, a rollback is not a rollback
@@ -199,8 +198,7 @@ async def _set_share(parts: DrillParts, task: Task, share: float) -> dict[str, A
 
 
 async def _publish(parts: DrillParts, task: Task, share: float) -> Published:
-    target = Target(pool=task.spec.candidate, set={})
-    live = live_rollout(task.spec.name, task.epoch, task.salt, share, target)
+    live = live_rollout(task.spec.name, task.epoch, task.salt, share, task.spec.target)
     overlay = FeatureOverlay(rollout=live, shadow=None, extra_eligible=task.endpoints)
     change: dict[str, FeatureOverlay | None] = dict.fromkeys(task.spec.features, overlay)
     publishing = parts.publisher.publish(change, actor=ACTOR, reason=f"drill: share {share:.0%}")

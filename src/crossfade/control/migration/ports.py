@@ -132,12 +132,16 @@ class EvidencePort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the config says of a migration's candidate now."""
+    """What the config says of a migration's candidate now.
+
+    `serves_already`: features whose incumbent is the same pool with the same parameters.
+    """
 
     endpoints: tuple[str, ...]
     fingerprint: str
     required_roles: tuple[str, ...]
     purchased_units: float | None
+    serves_already: tuple[str, ...] = ()
 
 
 class CandidatePort(Protocol):

@@ -137,7 +137,7 @@ def wanted_overlay(state: MigrationState, endpoints: tuple[str, ...]) -> Feature
     is_given_up = state.rolled_back is not None and isinstance(state.pending, Close)
     if is_given_up or (state.exposure is Exposure.NONE and share == 0.0):
         return None
-    target = Target(pool=state.spec.candidate, set={})
+    target = state.spec.target
     has_rollout = share > 0.0 or state.rolled_back is not None
     shadow = None
     if state.exposure is Exposure.SHADOW:

@@ -23,7 +23,7 @@ from crossfade.control.migration.report.attention import page_of
 from crossfade.control.migration.report.document import report_of
 from crossfade.control.migration.report.html import render_report
 from crossfade.control.migration.report.status import status_of
-from crossfade.control.migration.spec import parse_spec
+from crossfade.control.migration.spec.parse import parse_spec
 from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import MigrationState, RollBack
 
@@ -89,9 +89,12 @@ class Migrations:
                 names = ", ".join(sorted(shared))
                 raise RefusedError(f"{names} is in migration {controller.name!r} (hint: close it first)")
         try:
-            await self._ports.candidate.look(spec)
+            found = await self._ports.candidate.look(spec)
         except LookupError as error:
             raise RefusedError(str(error.args[0])) from error
+        if found.serves_already:
+            names = ", ".join(found.serves_already)
+            raise RefusedError(f"{names} is served so already (hint: change a parameter under candidate.set)")
         payload = {"spec": asdict(spec), "salt": f"{spec.name}-{secrets.token_hex(8)}"}
         await self._append(spec.name, Kind.STARTED, payload, actor, "started", expected_seq=0)
         return await self.status(spec.name)

@@ -14,7 +14,7 @@ import numpy as np
 from crossfade.control.migration.guard.plans import LIMIT_QUANTILES
 from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.rollout import baseline_share
-from crossfade.control.migration.spec import parse_spec
+from crossfade.control.migration.spec.parse import parse_spec
 from crossfade.domain.migration import GuardCount, MigrationState, StageCounts
 
 GUARDS = ("errors", "schema", "refusals", "ttft", "tpot", "judge", "thumbs", "cost")

@@ -38,6 +38,7 @@ def document_of(rehearsal: Rehearsal, state: MigrationState, prices: Prices) -> 
         "migration": plan.spec.name,
         "incumbent": plan.spec.incumbent,
         "candidate": plan.spec.candidate,
+        "parameters": plan.spec.parameters,
         "seed": demand.seed,
         "trace": {"source": demand.trace.source, "form": demand.trace.form, "kept": demand.kept},
         "state": state_name(state, look.step if look is not None else "draft"),

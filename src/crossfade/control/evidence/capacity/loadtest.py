@@ -10,12 +10,14 @@ import asyncio
 import itertools
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from crossfade.control.evidence.capacity.profile import Arrival
 from crossfade.control.evidence.gateway_client import GatewayClient, Measured
 from crossfade.domain.evidence import Verdict
+from crossfade.domain.snapshot import JsonScalar
 from crossfade.stats.clopper import lower_bound, upper_bound
 
 LAG_SHARE_OF_SLO = 0.05  # a p99 schedule lag beyond 5 % of the first-token objective voids a probe
@@ -55,14 +57,23 @@ class ProbeResult:
 
 
 async def run_probe(
-    client: GatewayClient, feature: str, endpoint: str, arrivals: tuple[Arrival, ...]
+    client: GatewayClient,
+    feature: str,
+    endpoint: str,
+    arrivals: tuple[Arrival, ...],
+    parameters: Mapping[str, JsonScalar],
 ) -> list[Measured]:
     """Send every arrival at its time to the pinned endpoint, from a process of its own; wait for all answers.
+
+    `parameters`: what the candidate overrides in every request.
 
     Raises:
         LookupError: the generator ended without answers.
     """
-    requests = [{"due_s": arrival.at_s, "body": body_of(feature, arrival)} for arrival in arrivals]
+    requests = [
+        {"due_s": arrival.at_s, "body": with_parameters(body_of(feature, arrival), parameters)}
+        for arrival in arrivals
+    ]
     plan = {"url": client.url, "key": client.key, "endpoint": endpoint, "requests": requests}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -98,6 +109,13 @@ def body_of(feature: str, arrival: Arrival) -> dict[str, Any]:
         "max_tokens": arrival.max_output_tokens,
         "messages": [{"role": "user", "content": text}],
     }
+
+
+def with_parameters(body: dict[str, Any], parameters: Mapping[str, JsonScalar]) -> dict[str, Any]:
+    """The request as the candidate would be asked. There is one limit of the answer, whatever its name."""
+    if "max_completion_tokens" in parameters:
+        body = {name: value for name, value in body.items() if name != "max_tokens"}
+    return {**body, **parameters}
 
 
 def judge_probe(units: int, measured: list[Measured], slo: Slo) -> ProbeResult:

@@ -8,13 +8,14 @@ headroom on top of the load instead of on top of the answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from crossfade.control.evidence.capacity import mapping, profile
 from crossfade.control.evidence.capacity.loadtest import ProbeResult, Slo, judge_probe, run_probe
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.domain.evidence import Verdict
+from crossfade.domain.snapshot import JsonScalar
 
 MOST_UNITS = 64
 FIRST_GUESS = 4
@@ -30,6 +31,7 @@ class LoadPlan:
 
     `bought`: units and their name, null for on-demand. `headroom`: what the answer must leave free.
     `per_unit_tpm`: input and output tokens a minute that a unit is said to carry, a first guess only.
+    `parameters`: request fields that the candidate overrides.
     """
 
     feature: str
@@ -42,6 +44,7 @@ class LoadPlan:
     headroom: float
     bought: tuple[int, str] | None
     per_unit_tpm: tuple[float, float] | None
+    parameters: dict[str, JsonScalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ async def probe_what_is_there(client: GatewayClient, plan: LoadPlan, report: Rep
 
 async def _probe(client: GatewayClient, plan: LoadPlan, factor: float, units: int) -> ProbeResult:
     arrivals = profile.replay(plan.recorded, factor, plan.warmup_s + plan.probe_s, seed=units)
-    answers = await run_probe(client, plan.feature, plan.endpoint, arrivals)
+    answers = await run_probe(client, plan.feature, plan.endpoint, arrivals, plan.parameters)
     judged = [
         answer for arrival, answer in zip(arrivals, answers, strict=True) if arrival.at_s >= plan.warmup_s
     ]

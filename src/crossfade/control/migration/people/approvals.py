@@ -29,7 +29,7 @@ class RealPeople:
         """
         await self._refuse_second(request)
         fields = fingerprint.fingerprint_fields(
-            self._parts.config(), request.spec.candidate, request.spec.features
+            self._parts.config(), request.spec.target, request.spec.features
         )
         observed = {"role": request.role, "name": request.person, "signed_for": fields}
         record = self._approval(

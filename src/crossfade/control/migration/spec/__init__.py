@@ -1,0 +1,1 @@
+"""The migration file: what was asked for."""

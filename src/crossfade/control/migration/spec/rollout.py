@@ -1,0 +1,116 @@
+"""`rollout` of a migration file: stages, bakes, guards and when no share is raised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from crossfade.config.quantity import parse_duration_s, parse_share
+from crossfade.control.migration.guard.plans import KNOWN
+from crossfade.control.migration.spec.reader import Reader
+from crossfade.domain.migration import FreezeWindow, RolloutSpec
+
+DEFAULT_GUARDS = ("errors", "failovers", "rejected")
+AVAILABLE_GUARDS = frozenset(KNOWN) - {"judge"}
+MOST_ALPHA = 0.1  # one equal candidate in ten rolled back: more is not a guard but noise
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MOMENT = rf"({'|'.join(_DAYS)}) ([01]\d|2[0-3]):([0-5]\d)"
+_WINDOW = re.compile(rf"{_MOMENT} - {_MOMENT}")
+
+
+def read_rollout(reader: Reader, value: Any) -> RolloutSpec:
+    """`rollout`: stages, guards, and what holds them."""
+    known = (
+        "stages",
+        "bake",
+        "guards",
+        "soak",
+        "at_least",
+        "weak_up_to",
+        "requests_per_unit",
+        "keep_incumbent",
+        "alpha",
+        "peak",
+        "freeze",
+        "zone",
+        "errors_at_most",
+        "calm",
+    )
+    section = reader.section(value, "rollout", known)
+    guards = reader.names(section, "guards", DEFAULT_GUARDS, "rollout")
+    for guard in guards:
+        if guard not in KNOWN:
+            reader.blame("rollout.guards", f"unknown guard `{guard}`", f"known: {', '.join(KNOWN)}")
+        elif guard not in AVAILABLE_GUARDS:
+            available = f"available: {', '.join(sorted(AVAILABLE_GUARDS))}"
+            reader.blame("rollout.guards", f"not available yet: `{guard}`", available)
+    if "errors" not in guards:
+        reader.blame("rollout.guards", "must contain `errors`", "guards: [errors]")
+    return RolloutSpec(
+        stages=_stages(reader, section),
+        bake_s=reader.quantity(section, "rollout.bake", "10m", parse_duration_s),
+        guards=guards,
+        soak_s=reader.quantity(section, "rollout.soak", "60m", parse_duration_s),
+        at_least=reader.count(section, "rollout.at_least", 50),
+        weak_up_to=reader.quantity(section, "rollout.weak_up_to", "25%", parse_share),
+        requests_per_unit=float(reader.count(section, "rollout.requests_per_unit", 1)),
+        keep_incumbent_s=reader.quantity(section, "rollout.keep_incumbent", "7d", parse_duration_s),
+        alpha=_alpha(reader, section),
+        needs_peak=_peak(reader, section),
+        freeze=_freeze(reader, section),
+        errors_at_most=reader.quantity(section, "rollout.errors_at_most", "2%", parse_share),
+        calm_s=reader.quantity(section, "rollout.calm", "60m", parse_duration_s),
+    )
+
+
+def _alpha(reader: Reader, section: Mapping[str, Any]) -> float:
+    alpha = reader.quantity(section, "rollout.alpha", "1%", parse_share)
+    if not 0.0 < alpha <= MOST_ALPHA:
+        reader.blame(
+            "rollout.alpha", f"must be above 0 and at most {MOST_ALPHA:.0%}, is {alpha:.2%}", "alpha: 1%"
+        )
+    return alpha
+
+
+def _peak(reader: Reader, section: Mapping[str, Any]) -> bool:
+    value = section.get("peak", "required")
+    if value not in {"required", "not required"}:
+        reader.blame("rollout.peak", "must be `required` or `not required`")
+    return bool(value == "required")
+
+
+def _freeze(reader: Reader, section: Mapping[str, Any]) -> tuple[FreezeWindow, ...]:
+    zone = section.get("zone", "UTC")
+    try:
+        ZoneInfo(str(zone))
+    except (ZoneInfoNotFoundError, ValueError):
+        reader.blame("rollout.zone", f"unknown time zone {zone!r}", "zone: Europe/Berlin")
+        zone = "UTC"
+    windows = []
+    for text in reader.names(section, "freeze", (), "rollout"):
+        found = _WINDOW.fullmatch(text)
+        if found is None:
+            reader.blame("rollout.freeze", f"{text!r} is no window", 'freeze: ["Fri 15:00 - Mon 08:00"]')
+            continue
+        day_a, hour_a, minute_a, day_b, hour_b, minute_b = found.groups()
+        begin = (_DAYS.index(day_a) * 24 + int(hour_a)) * 60 + int(minute_a)
+        end = (_DAYS.index(day_b) * 24 + int(hour_b)) * 60 + int(minute_b)
+        windows.append(FreezeWindow(begin, end, str(zone), text))
+    return tuple(windows)
+
+
+def _stages(reader: Reader, section: Mapping[str, Any]) -> tuple[float, ...]:
+    value = section.get("stages", ["1%", "5%", "25%", "50%", "100%"])
+    if not isinstance(value, list) or not value:
+        reader.blame("rollout.stages", "must be a list of shares", "stages: [1%, 5%, 25%, 50%, 100%]")
+        return (1.0,)
+    stages = tuple(
+        reader.quantity({str(i): item}, f"rollout.stages.{i}", None, parse_share)
+        for i, item in enumerate(value)
+    )
+    is_rising = all(low < high for low, high in zip((0.0, *stages), stages, strict=False))
+    if not is_rising or stages[-1] != 1.0:
+        reader.blame("rollout.stages", "must rise and end at 100%", "stages: [1%, 5%, 25%, 50%, 100%]")
+    return stages

@@ -1,0 +1,58 @@
+"""A candidate that is the incumbent's own pool with other parameters: only its arm is asked so."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cloud import Cloud
+from process import ask, running_gateway
+
+CONFIG = """
+providers:
+  old: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/old/v1', auth: {{method: none}}}}
+endpoints: {{o: {{provider: old, model: m}}}}
+pools: {{old: {{endpoints: [o]}}}}
+features:
+  f: {{hierarchy: [old]}}
+"""
+PARAMETERS = {"temperature": 0.2, "max_tokens": 300, "reasoning_effort": "low"}
+USERS = [f"user-{number}" for number in range(40)]
+
+
+def half(snapshot: dict) -> dict:
+    snapshot["features"]["f"]["rollout"] = {
+        "migration": "cooler", "epoch": 1, "salt": "s", "share": 0.5, "baseline_share": 0.5,
+        "candidate": {"pool": "old", "set": PARAMETERS}, "dead_hard": 5, "dead_of": 20,
+    }  # fmt: skip
+    return snapshot
+
+
+@pytest.fixture
+def cloud():
+    running = Cloud()
+    yield running
+    running.close()
+
+
+def test_half_of_the_users_are_answered_with_the_candidates_parameters_and_stay_there(cloud):
+    with running_gateway(CONFIG.format(port=cloud.port), half) as gateway:
+        for user in USERS * 2:
+            answer = ask(gateway.port, stream=False, user=user, temperature=1.0, seed=7)
+            assert answer.status == 200
+
+    asked = [json.loads(call.body) for call in cloud.calls]
+    first, again = asked[: len(USERS)], asked[len(USERS) :]
+    cool = [body["temperature"] == 0.2 for body in first]
+    assert 8 < sum(cool) < 32
+    assert cool == [body["temperature"] == 0.2 for body in again], "a user stays in an arm"
+    for body, is_candidate in zip(first, cool, strict=True):
+        wanted = PARAMETERS if is_candidate else {"temperature": 1.0}
+        assert {name: body.get(name) for name in wanted} == wanted
+        assert body["seed"] == 7, "what the candidate does not set is the caller's"
+        assert is_candidate or "max_tokens" not in body
