@@ -33,6 +33,7 @@ export const migration: MigrationRow = {
   features: ["recap"],
   incumbent: "main",
   candidate: "new",
+  parameters: {},
   started_unix_s: 0,
   state: "rollout",
   stage: 1,

@@ -98,5 +98,6 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         conflict=ConflictError,
         admin=admin,
         flags=parts.flags,
+        steady=time.monotonic,
     )
     return Migrations(ports, holder=f"{socket.gethostname()}-{os.getpid()}")

@@ -53,7 +53,8 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     checkpoints = Checkpoints(events, SigningKeys(folder.signing), folder.checkpoints())
     samples = SampleBoard(price_of(publisher))
     records.listen(samples.observe)
-    flags = FlagBook(reader_of(config.control.flags))
+    wanted = config.control.flags
+    flags = FlagBook(reader_of(wanted), wanted.back_after if wanted is not None else None)
     migration_parts = MigrationParts(events, publisher, board, records, folder, samples, units, flags)
     parts = ControlParts(
         checkpoints=checkpoints,

@@ -57,6 +57,9 @@ class FlagsSection(Section):
 
     file: str | None = Field(None, description="JSON or YAML file of flag names to values.")
     ofrep: str | None = Field(None, description="Base URL of an OFREP server, such as flagd.")
+    back_after: DurationS | None = Field(
+        1800.0, description="Unreadable for so long, a share below 50% goes back to 0; null = never."
+    )
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

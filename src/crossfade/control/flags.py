@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,11 +52,17 @@ def share_of_flag(name: str, value: Any) -> float:
 
 @dataclass(slots=True)
 class FlagBook:
-    """`ports.FlagsPort`: the bounds as last read. `read`: null = no flag system is configured."""
+    """`ports.FlagsPort`: the bounds as last read. `read`: null = no flag system is configured.
+
+    `back_after_s`: handed on with a bound that is lost. `steady`: seconds that nobody sets.
+    """
 
     read: Read | None
+    back_after_s: float | None = None
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    steady: Callable[[], float] = time.monotonic
     bounds: dict[str, FlagBound] = field(default_factory=dict)
+    lost_since: dict[str, float] = field(default_factory=dict)
     is_cut_off: bool = False
 
     def bound(self, migration: str) -> FlagBound | None:
@@ -81,10 +88,12 @@ class FlagBook:
             read = _cut_off if self.is_cut_off else self.read
             try:
                 self.bounds[migration] = FlagBound(share_of_flag(name, await read(name)))
+                self.lost_since.pop(migration, None)
             except FlagError as error:
                 if last.lost != str(error):
                     log.warning("flag %s: %s", name, error)
-                self.bounds[migration] = FlagBound(last.at_most, str(error))
+                lost_s = self.steady() - self.lost_since.setdefault(migration, self.steady())
+                self.bounds[migration] = FlagBound(last.at_most, str(error), lost_s, self.back_after_s)
 
     async def run(self) -> None:
         """Look every second, for ever."""

@@ -22,7 +22,12 @@ from crossfade.control.migration import history
 from crossfade.control.migration.history import HistoryError, Kind
 from crossfade.control.migration.ports import EventLogPort, LoggedLine
 from crossfade.control.migration.report.attention import page_of
-from crossfade.domain.migration import Ask, Hold, Promote, RollBack
+from crossfade.domain.migration import (
+    Ask,
+    Hold,
+    Promote,
+    RollBack,
+)
 
 LOOK_S = 1.0
 ANSWERS_WITHIN_S = 5.0

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.evidence import EvidenceKind, Verdict
-from crossfade.domain.snapshot import JsonScalar, Target
+from crossfade.domain.migration_spec import MigrationSpec
 
 
 class Step(StrEnum):
@@ -34,104 +34,6 @@ class Exposure(StrEnum):
     NONE = "none"  # not in any eligible set
     ELIGIBLE = "eligible"  # pinned measurements only
     SHADOW = "shadow"  # copies, answers discarded
-
-
-@dataclass(frozen=True, slots=True)
-class ComplianceSpec:
-    """Roles that must sign, over those of the features' own policies."""
-
-    signoffs: tuple[str, ...]
-    expires_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class CapacitySpec:
-    """`slo`: metric name (`ttft_p95`) to milliseconds. `lever`: URL that takes `PUT {"units": n}`.
-
-    A probe sends the profile for `warmup_s + probe_s` and judges what was due in its second part: a
-    metered allowance starts full, so its first seconds say nothing about what it can sustain.
-    """
-
-    profiles: tuple[str, ...]
-    slo_ms: dict[str, float]
-    attainment: float
-    overflow_at_most: float
-    headroom: float
-    lever: str | None
-    warmup_s: float
-    probe_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class QualitySpec:
-    """Margins are losses that are still parity (fractions); `latency`: quantile to allowed growth."""
-
-    margins: dict[str, float]
-    latency: dict[str, float]
-    judges: tuple[str, ...]
-    label_rate: float
-    labels_at_most: int
-    shadow_share: float
-
-
-@dataclass(frozen=True, slots=True)
-class FreezeWindow:
-    """A part of every week, in minutes since Monday 00:00 of `zone`; may wrap around Sunday."""
-
-    begin: int
-    end: int
-    zone: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutSpec:
-    """`at_least`: candidate requests a stage needs before it may end.
-
-    `weak_up_to`: the largest share that may be left on weak evidence without a person's `advance`.
-    `requests_per_unit`: requests a sticky unit sends in a stage (design effect of the ratio check).
-    `alpha`: probability that all guards together roll an equal candidate back. `needs_peak`: the
-    stage before 50 % lasts until it has seen a daily peak of traffic. `freeze`: when no share is raised;
-    nor is it while more than `errors_at_most` of the features' callers see an error, nor until the
-    incumbent has been without trouble of its own for `calm_s`.
-    """
-
-    stages: tuple[float, ...]
-    bake_s: float
-    guards: tuple[str, ...]
-    soak_s: float
-    at_least: int
-    weak_up_to: float
-    requests_per_unit: float
-    keep_incumbent_s: float
-    alpha: float = 0.01
-    needs_peak: bool = True
-    freeze: tuple[FreezeWindow, ...] = ()
-    errors_at_most: float = 0.02
-    calm_s: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationSpec:
-    """A checked migration file. `incumbent` and `candidate` are pools.
-
-    `parameters`: request fields that the candidate overrides (top-level OpenAI Chat names).
-    """
-
-    name: str
-    features: tuple[str, ...]
-    incumbent: str
-    candidate: str
-    compliance: ComplianceSpec
-    capacity: CapacitySpec
-    quality: QualitySpec
-    rollout: RolloutSpec
-    parameters: dict[str, JsonScalar] = field(default_factory=dict)
-
-    @property
-    def target(self) -> Target:
-        """Where the candidate's requests go, and as what."""
-        return Target(pool=self.candidate, set=dict(self.parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +221,7 @@ class MigrationState:
 
     `share`, `stage`: as last verified on every gateway (a rollback counts from the moment it was
     logged). `pending`: the logged action whose effect has not been logged yet, at `pending_seq`.
+    `ahead_s`: by how much the clock was set forward since the migration was last resumed.
     """
 
     spec: MigrationSpec
@@ -347,6 +250,7 @@ class MigrationState:
     frozen: Frozen | None = None
     incident: Incident | None = None
     latest_unix_s: float = 0.0
+    ahead_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,11 +275,14 @@ class Lull:
 class FlagBound:
     """What an external flag allows. `at_most`: a share, as last read; null before the first reading.
 
-    `lost`: why it cannot be read now, null while it can.
+    `lost`: why it cannot be read now, null while it can; `lost_s`: for how long. After `back_after_s` of
+    that a share below a half goes back to 0; null = never.
     """
 
     at_most: float | None
     lost: str | None = None
+    lost_s: float = 0.0
+    back_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,12 @@ from crossfade.control.migration.service import Migrations
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import ArmHealth, FlagBound, Frozen, GatewayView
+from crossfade.domain.migration import (
+    ArmHealth,
+    FlagBound,
+    Frozen,
+    GatewayView,
+)
 
 DOCUMENT = {
     "migration": "move",
@@ -92,10 +97,21 @@ class Clouds:
     flag: FlagBound | None = None
     cuts: list[tuple[str, str, float]] = field(default_factory=list)
     lies: bool = False  # acknowledges, and goes on as before
+    set_by_s: float = 0.0
+    lasts_s: float = 1e6
+    lasting_s: dict[EvidenceKind, float] = field(default_factory=dict)
     cut_off: bool = False  # control hears nothing of it, and waits for nobody
 
     def clock(self):
         return self.now
+
+    def steady(self):
+        return self.now - self.set_by_s
+
+    def set_clock(self, seconds):
+        """Forward, or back if negative: nothing lasts any longer for it."""
+        self.now += seconds
+        self.set_by_s += seconds
 
     # publisher
     def overlays(self):
@@ -215,7 +231,7 @@ class Clouds:
             observed=observed,
             verdict=self.verdicts.get(kind, Verdict.PASS),
             collected_unix_s=self.now,
-            expires_unix_s=self.now + 1e6,
+            expires_unix_s=self.now + self.lasting_s.get(kind, self.lasts_s),
             artefact_sha256=None,
             signer=signer,
         )
@@ -296,7 +312,7 @@ class World:
 
 def service_of(clouds, log):
     many = (clouds,) * 7
-    ports = Ports(log, *many, clouds.clock, ConflictError, admin=clouds, flags=clouds)
+    ports = Ports(log, *many, clouds.clock, ConflictError, admin=clouds, flags=clouds, steady=clouds.steady)
     return Migrations(ports, "holder", asyncio.sleep)
 
 

@@ -59,6 +59,68 @@ async def test_a_lost_flag_system_holds_the_last_state_and_rollback_works_withou
     assert (await world.service.roll_back("move", actor="ann", reason="")).is_zero
 
 
+@pytest.mark.parametrize(("share", "is_back"), [(0.01, True), (0.25, True), (1.0, False)])
+async def test_half_an_hour_without_the_flag_system_a_small_share_goes_back_and_nothing_rises_meanwhile(
+    world, share, is_back
+):
+    answers, down = {"crossfade.move": share}, []
+
+    async def read(name):
+        if down:
+            raise FlagError("no route (hint: look)")
+        return answers[name]
+
+    book = FlagBook(read, back_after_s=1800.0, steady=world.clouds.steady)
+    world.clouds.bound = book.bound
+    await book.look()
+
+    async def minutes(count):
+        shares = set()
+        for _ in range(count):
+            world.clouds.now += 59.0
+            await book.look()
+            await world.turns(1)
+            shares.add((await world.service.status("move"))["share"])
+        return shares
+
+    await world.started()
+    book.bound("move")
+    await book.look()
+    for role, person in (("legal", "Ann"), ("security", "Bo")):
+        await world.service.sign("move", role=role, person=person, statement="approved")
+    await world.until_share(share)
+    down.append(True)
+    assert await minutes(29) == {share}, "the last state is held"
+    assert await minutes(5) == ({share, 0.0} if is_back else {share})
+    status = await world.service.status("move")
+    if not is_back:
+        assert status["share"] == share, "most callers are there: going back is the greater change"
+        return
+    assert status["rolled_back"] == "the flag system was not readable for 30 min"
+
+    down.clear()
+    answers["crossfade.move"] = 1.0
+    assert await minutes(30) == {0.0}, "what the flag allows again is for a person to resume"
+    await world.service.command("move", Verb.RESUME, actor="ann", reason="flags are back")
+    published = len(world.clouds.published)
+    await world.until_share(0.01)
+    assert world.clouds.shown["recap"].rollout.epoch == 2
+    assert world.clouds.shown["recap"].rollout.share == 0.01, "verified on the gateway before it counts"
+    assert len(world.clouds.published) > published
+
+
+async def test_a_flag_that_comes_back_in_time_changes_nothing_and_the_rollout_goes_on(world):
+    world.clouds.flag = FlagBound(1.0)
+    await world.signed()
+    await world.until_share(0.01)
+    for lost_s in (1.0, 600.0, 1799.0):
+        world.clouds.flag = FlagBound(1.0, "no route", lost_s, 1800.0)
+        await world.turns(20)
+        assert (await world.service.status("move"))["share"] == 0.01
+    world.clouds.flag = FlagBound(1.0)
+    await world.until_share(0.25)
+
+
 @pytest.mark.parametrize(
     ("value", "share"), [(True, 1.0), (False, 0.0), (0.25, 0.25), ("25%", 0.25), (1, 1.0), ("0%", 0.0)]
 )

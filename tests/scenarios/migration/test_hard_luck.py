@@ -6,8 +6,11 @@ import asyncio
 import shutil
 from dataclasses import replace
 
+import pytest
+
 from crossfade.control.migration.history import Verb
 from crossfade.control.store.eventlog import EventLog
+from crossfade.domain.evidence import EvidenceKind
 
 
 async def test_a_clock_set_back_an_hour_holds_and_skips_no_bake(world):
@@ -31,6 +34,84 @@ async def test_a_clock_set_back_an_hour_holds_and_skips_no_bake(world):
     began = world.clouds.now
     await world.until_share(0.25)
     assert world.clouds.now - began >= 10.0, "a whole bake"
+
+
+@pytest.mark.parametrize("ahead_s", [3600.0, 86400.0], ids=["an hour", "a day"])
+async def test_a_clock_set_forward_ends_no_bake_even_over_a_restart(world, ahead_s):
+    await world.signed()
+    await world.until_share(0.01)
+    await world.turns(3)
+    began = world.clouds.steady()
+    world.clouds.set_clock(ahead_s)
+    await world.turns(1)
+    world.restart()
+    await world.until_share(0.25)
+    assert 5.0 <= world.clouds.steady() - began <= 12.0, "what was left of the bake, in real time"
+    skips = [line.payload["ahead_s"] for line in world.log.lines if line.kind == "migration.skipped"]
+    assert skips == [pytest.approx(ahead_s)]
+    assert (await world.service.status("move"))["state"] == "rollout"
+
+
+async def test_a_clock_set_forward_shortens_neither_the_soak_nor_the_incumbents_keep_nor_the_calm(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.shielded = 0.5
+    await world.turns(3)
+    world.clouds.shielded = 0.0
+    await world.turns(2)
+    world.clouds.set_clock(86400.0)
+    await world.turns(30)
+    assert (await world.service.status("move"))["next_reason"].startswith("the incumbent was in trouble less")
+
+    world.clouds.now += 3600.0
+    await world.until("promoted")
+    world.clouds.set_clock(8 * 86400.0)
+    await world.turns(5)
+    status = await world.service.status("move")
+    assert (status["state"], status["share"]) == ("promoted", 1.0)
+
+
+async def test_evidence_that_expires_by_a_clock_set_forward_holds_and_is_void_once_a_person_says_it_is_so(
+    world,
+):
+    world.clouds.lasts_s = 3600.0
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.set_clock(7200.0)
+    await world.turns(30)
+    status = await world.service.status("move")
+    assert (status["state"], status["share"], status["next_action"]) == ("rollout", 0.25, "ask")
+
+    await world.service.command("move", Verb.RESUME, actor="ann", reason="the clock is right now")
+    await world.turns(2)
+    status = await world.service.status("move")
+    assert (status["state"], status["share"]) == ("rolled_back", 0.0)
+    assert "evidence is void" in status["rolled_back"]
+
+
+async def test_machine_checks_are_made_anew_daily_so_that_a_long_rollout_is_not_ended_by_their_age(world):
+    world.clouds.lasting_s = {EvidenceKind.POSTURE: 72 * 3600.0}
+    await world.signed()
+    await world.until_share(0.25)
+    await world.service.command("move", Verb.HOLD, actor="ann", reason="a week of holidays")
+    for _ in range(7 * 24):
+        world.clouds.now += 3600.0
+        await world.turns(3)
+    status = await world.service.status("move")
+    assert (status["state"], status["share"]) == ("held", 0.25)
+    kinds = [kind for kind, *_ in world.clouds.collected]
+    assert 7 <= kinds.count(EvidenceKind.POSTURE) <= 9
+    assert kinds.count(EvidenceKind.DRILL) == 1, "nothing else is collected again"
+
+    world.clouds.broken = {EvidenceKind.POSTURE}
+    for _ in range(60):
+        world.clouds.now += 3600.0
+        await world.turns(2)
+    assert (await world.service.status("move"))["state"] == "held", "valid for three days"
+    for _ in range(30):
+        world.clouds.now += 3600.0
+        await world.turns(2)
+    assert "evidence is void" in (await world.service.status("move"))["rolled_back"]
 
 
 async def test_two_controllers_at_once_do_nothing_twice(make_world):

@@ -8,13 +8,15 @@ import pytest
 from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
-    CapacitySpec,
-    ComplianceSpec,
     Exposure,
     GatewayView,
-    MigrationSpec,
     MigrationState,
     Observations,
+)
+from crossfade.domain.migration_spec import (
+    CapacitySpec,
+    ComplianceSpec,
+    MigrationSpec,
     QualitySpec,
     RolloutSpec,
 )

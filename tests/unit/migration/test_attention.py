@@ -9,7 +9,14 @@ import pytest
 
 from crossfade.control.migration.report.attention import PAGES, page_of
 from crossfade.domain.evidence import EvidenceKind
-from crossfade.domain.migration import Advance, Ask, Collect, Exposure, Hold, RollBack
+from crossfade.domain.migration import (
+    Advance,
+    Ask,
+    Collect,
+    Exposure,
+    Hold,
+    RollBack,
+)
 
 ROOT = Path(__file__).parents[3]
 ON_CALL = ROOT / "docs/on-call"

@@ -21,7 +21,12 @@ from crossfade.domain.attempt import (
     Usage,
     UsageSource,
 )
-from crossfade.domain.migration import ArmHealth, Frozen, GuardCount, StageCounts
+from crossfade.domain.migration import (
+    ArmHealth,
+    Frozen,
+    GuardCount,
+    StageCounts,
+)
 
 
 def stage(share, baseline, **guards):

@@ -12,7 +12,12 @@ from crossfade.control.migration.guard.incident import (
     decide_trouble,
     ordinary_of,
 )
-from crossfade.domain.migration import Approvals, ArmHealth, Frozen, Incident
+from crossfade.domain.migration import (
+    Approvals,
+    ArmHealth,
+    Frozen,
+    Incident,
+)
 
 
 def trouble(health, ordinary=None):

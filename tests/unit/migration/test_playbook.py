@@ -18,7 +18,6 @@ from crossfade.domain.migration import (
     Collect,
     Exposure,
     Failure,
-    FreezeWindow,
     Frozen,
     GuardCount,
     Hold,
@@ -27,6 +26,7 @@ from crossfade.domain.migration import (
     RollBack,
     StageCounts,
 )
+from crossfade.domain.migration_spec import FreezeWindow
 
 
 def decide(world, state, records=None, now=None, **seen):

@@ -31,7 +31,7 @@ async def overview_of(parts: ControlParts) -> dict[str, Any]:
             {
                 "name": state.name,
                 "snapshot_version": state.snapshot_version,
-                "age_s": round(now - state.heard_unix_s, 1),
+                "age_s": round(parts.board.silent_s(state), 1),
                 "records_dropped": state.records_dropped,
                 "in_flight": state.in_flight,
             }

@@ -16,7 +16,8 @@ from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.domain.attempt import ArmCount
-from crossfade.domain.migration import ArmHealth, Frozen, GatewayView, MigrationSpec
+from crossfade.domain.migration import ArmHealth, Frozen, GatewayView
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.domain.snapshot import Target
 
 BURN_OVER_S = 300.0
@@ -35,11 +36,10 @@ class BoardCounters:
 
     def views(self, features: tuple[str, ...]) -> tuple[GatewayView, ...]:
         """See `CountersPort`."""
-        now = self.clock()
         views = [
             GatewayView(
                 name=state.name,
-                silent_s=max(0.0, now - state.heard_unix_s),
+                silent_s=self.board.silent_s(state),
                 effects=tuple(state.effects[feature] for feature in features if feature in state.effects),
             )
             for state in self.board.gateways()

@@ -35,7 +35,7 @@ from crossfade.control.records.store import RecordStore
 from crossfade.control.store.eventlog import EventLog
 from crossfade.control.store.signing import CONTROL
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import MigrationSpec
+from crossfade.domain.migration_spec import MigrationSpec
 
 POSTURE_HOURS = 72
 MEASURED_DAYS = 30

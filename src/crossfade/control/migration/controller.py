@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from crossfade.control.migration import history, playbook, rollout
+from crossfade.control.migration.clock import Watch
 from crossfade.control.migration.effects import (
     Look,
     Progress,
@@ -62,7 +63,7 @@ class Controller:
     counted_unix_s: float = 0.0
     beside: tuple[int, Beside] = field(default_factory=lambda: (0, Beside()))  # epoch, attempts compared
     compared_unix_s: float = 0.0
-    latest_unix_s: float = 0.0
+    watch: Watch = field(default_factory=Watch)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     interrupt: asyncio.Event = field(default_factory=asyncio.Event)
     publishing: set[asyncio.Task[Published]] = field(default_factory=set)
@@ -77,6 +78,7 @@ class Controller:
         if state.closed_unix_s is not None:
             return await self._closed(state)
         state = await self._finish_collection(state)
+        state = await self._note_skip(state)
         now = self._now()
         state = await self._freeze(state)
         trouble = self._trouble(state)
@@ -87,7 +89,7 @@ class Controller:
         evidence = await self.ports.evidence.of(self.name)
         seen = self._observe(state, facts, now)
         action = playbook.next_action(state, evidence, seen, now)
-        is_news = self._is_news(state, action)
+        is_news = history.is_news(state, action)
         is_turning = is_news and isinstance(action, RollBack | Advance | Promote)
         state = await self._log_counts(state, now, is_due=is_turning)
         if is_news:
@@ -127,7 +129,7 @@ class Controller:
         await self.stop()
         state = await self.read()
         published = await self.ports.publisher.publish(
-            self._change(state, await self._endpoints(state), is_forced=True),
+            self._change(state, (await self._facts(state)).endpoints, is_forced=True),
             actor=actor,
             reason=action.reason,
         )
@@ -153,7 +155,7 @@ class Controller:
                 continue  # another reader was faster
             self.folded = history.apply_line(self.folded, line)
             self.lines.append(line)
-            self.latest_unix_s = max(self.latest_unix_s, line.unix_s)
+            self.watch.latest_unix_s = max(self.watch.latest_unix_s, line.unix_s)
         if self.folded is None:
             raise LookupError(f"no migration {self.name!r}")
         return self.folded
@@ -169,9 +171,18 @@ class Controller:
         return self.look
 
     def _now(self) -> float:
-        """Unix seconds that never run backwards: a clock set back stops time, it does not undo it."""
-        self.latest_unix_s = max(self.latest_unix_s, self.ports.clock())
-        return self.latest_unix_s
+        return self.watch.now(self.ports.clock)
+
+    async def _note_skip(self, state: MigrationState) -> MigrationState:
+        """Log that the clock was set forward: what waits for time to pass waits on."""
+        ahead_s = self.watch.skipped_s(self.ports.clock, self.ports.steady)
+        if not ahead_s:
+            return state
+        self.tally.skip(ahead_s)
+        line = await self._append(
+            Kind.SKIPPED, {"ahead_s": ahead_s}, "the clock was set forward", state.last_seq
+        )
+        return history.apply_line(state, line)
 
     async def _freeze(self, state: MigrationState) -> MigrationState:
         """Log what the incumbent does, once an epoch, as soon as enough is known of it."""
@@ -238,19 +249,6 @@ class Controller:
         payload = {"trouble": trouble.reason if trouble is not None else None}
         line = await self._append(Kind.TROUBLED, payload, reason, state.last_seq)
         return history.apply_line(state, line)
-
-    async def _endpoints(self, state: MigrationState) -> tuple[str, ...]:
-        try:
-            return (await self.ports.candidate.look(state.spec)).endpoints
-        except LookupError:
-            return ()
-
-    def _is_news(self, state: MigrationState, action: Action) -> bool:
-        """Whether the action must be logged: it differs, or its like has had its effect."""
-        if state.action is None or history.identity(action) != history.identity(state.action):
-            return True
-        acts = isinstance(action, Collect | Advance | RollBack | Promote | Close)
-        return acts and state.pending is None
 
     async def _log_action(
         self,

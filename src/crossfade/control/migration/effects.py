@@ -11,7 +11,12 @@ from crossfade.control.evidence.gateway_admin import AdminError
 from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.ports import CollectError, GatewayAdmin
 from crossfade.domain.evidence import SignedEvidence
-from crossfade.domain.migration import Action, GateVerdict, GatewayView, MigrationState
+from crossfade.domain.migration import (
+    Action,
+    GateVerdict,
+    GatewayView,
+    MigrationState,
+)
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import GateVerdict, MigrationSpec
+from crossfade.domain.migration import GateVerdict
+from crossfade.domain.migration_spec import MigrationSpec
 
 WIDE_MARGIN = 0.10  # a loss of more than ten points is no parity that one person may decide
 WIDE_MARGINS = "wide_margins"

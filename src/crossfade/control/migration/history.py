@@ -7,7 +7,7 @@ idempotently. Payloads carry everything the fold needs; the log's own time is th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -27,12 +27,12 @@ from crossfade.domain.migration import (
     Frozen,
     Hold,
     Incident,
-    MigrationSpec,
     MigrationState,
     Promote,
     RollBack,
     StageCounts,
 )
+from crossfade.domain.migration_spec import MigrationSpec
 
 
 class Kind(StrEnum):
@@ -44,6 +44,7 @@ class Kind(StrEnum):
     COUNTED = "migration.counted"  # {epoch, stages: [StageCounts], e_value}
     FROZEN = "migration.frozen"  # {epoch, frozen: Frozen}
     TROUBLED = "migration.troubled"  # {trouble: why the incumbent is in trouble, null = no more}
+    SKIPPED = "migration.skipped"  # {ahead_s: by how much the clock was set forward}
     CUT = "migration.cut"  # {cut: calls by gateway, uncut: gateways not reached}
     COMMAND = "migration.command"  # {verb, ...}
 
@@ -169,6 +170,14 @@ def identity(action: Action) -> tuple[object, ...]:
             return ("close",)
 
 
+def is_news(state: MigrationState, action: Action) -> bool:
+    """Whether the action must be logged: it differs, or its like has had its effect."""
+    if state.action is None or identity(action) != identity(state.action):
+        return True
+    acts = isinstance(action, Collect | Advance | RollBack | Promote | Close)
+    return acts and state.pending is None
+
+
 def fold(lines: Iterable[Line]) -> MigrationState:
     """Where the migration stands after these lines, in order.
 
@@ -196,21 +205,16 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
         return MigrationState(spec, str(line.payload["salt"]), line.unix_s, line.actor, line.stream_seq)
     line = _in_order(state, line)
     state = replace(state, last_seq=line.stream_seq, latest_unix_s=line.unix_s)
+    after = _AFTER.get(line.kind)
+    if after is not None:
+        return after(state, line)
     match line.kind:
-        case Kind.ACTION:
-            return _after_action(state, line)
-        case Kind.EFFECT:
-            return _after_effect(state, line)
         case Kind.COUNTED:
             stages = _STAGES.validate_python(line.payload["stages"])
             return replace(state, counts=stages) if line.payload["epoch"] == state.epoch else state
         case Kind.FROZEN:
             frozen = _FROZEN.validate_python(line.payload["frozen"])
             return replace(state, frozen=frozen) if line.payload["epoch"] == state.epoch else state
-        case Kind.TROUBLED:
-            return _after_trouble(state, line)
-        case Kind.COMMAND:
-            return _after_command(state, line)
         case Kind.CUT:
             return state
         case _:
@@ -232,6 +236,25 @@ def _after_trouble(state: MigrationState, line: Line) -> MigrationState:
     if state.incident is None:
         return state
     return replace(state, incident=replace(state.incident, ended_unix_s=line.unix_s))
+
+
+def _after_skip(state: MigrationState, line: Line) -> MigrationState:
+    """A clock set forward lets nothing have lasted longer: a bake, the calm, the incumbent's keep."""
+    ahead_s = float(line.payload["ahead_s"])
+
+    def later(unix_s: float | None) -> float | None:
+        return None if unix_s is None else unix_s + ahead_s
+
+    incident = state.incident
+    if incident is not None:
+        incident = replace(incident, ended_unix_s=later(incident.ended_unix_s))
+    return replace(
+        state,
+        ahead_s=state.ahead_s + ahead_s,
+        stage_began_unix_s=later(state.stage_began_unix_s),
+        promoted_unix_s=later(state.promoted_unix_s),
+        incident=incident,
+    )
 
 
 def _after_action(state: MigrationState, line: Line) -> MigrationState:
@@ -329,7 +352,7 @@ def _after_command(state: MigrationState, line: Line) -> MigrationState:
 
 def _after_resume(state: MigrationState, line: Line) -> MigrationState:
     """The mend is done: failures are forgiven; after a rollback a new epoch begins at stage 0."""
-    mended = replace(state, held=None, failures=(), resumed_unix_s=line.unix_s)
+    mended = replace(state, held=None, failures=(), resumed_unix_s=line.unix_s, ahead_s=0.0)
     if state.rolled_back is None:
         return mended
     return replace(
@@ -345,3 +368,12 @@ def _after_resume(state: MigrationState, line: Line) -> MigrationState:
         frozen=None,
         approvals=Approvals(),
     )
+
+
+_AFTER: dict[str, Callable[[MigrationState, Line], MigrationState]] = {
+    Kind.ACTION: _after_action,
+    Kind.EFFECT: _after_effect,
+    Kind.TROUBLED: _after_trouble,
+    Kind.SKIPPED: _after_skip,
+    Kind.COMMAND: _after_command,
+}

@@ -8,7 +8,7 @@ gate that does not pass to `Advance`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crossfade.control.migration import gates, rollout
 from crossfade.control.migration.gates import GateInput
@@ -38,6 +38,7 @@ SILENT_S = 5.0  # reports come every second: five missing are not jitter
 BLIND_S = 60.0  # as long as one may not see what one does to callers
 SURELY = 20.0  # expected requests: none by chance once in e^20
 SKEW_S = 60.0  # clocks of one house differ by less, and a bake is longer
+RENEW_S, RENEW_LATE_S = 86400.0, 60 * 3600.0  # machine checks expire after 72 hours
 BACKOFF_S = 2.0  # after the first failed collection, doubled each time
 BACKOFF_CAP_S = 300.0
 STEPS = (Step.COMPLIANCE, Step.CAPACITY, Step.CAPACITY, Step.QUALITY, Step.QUALITY, Step.DRILL)
@@ -61,6 +62,9 @@ def next_action(
     protection = _protect(state, given, seen, now_unix_s)
     if protection is not None:
         return protection
+    renewal = _renew(state, given)
+    if renewal is not None:
+        return renewal
     if state.held is not None:
         return Hold(f"held by an operator: {state.held}")
     if state.promoted_unix_s is not None:
@@ -108,7 +112,8 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
         return going_back
     compliance = gates.decide_compliance(given)
     is_exposed = state.exposure is not Exposure.NONE or _is_live(state)
-    if is_exposed and compliance.verdict is not Verdict.PASS:
+    is_void = compliance.verdict is not Verdict.PASS and not _is_by_clock(state, given)
+    if is_exposed and is_void:
         return RollBack(f"evidence is void: {compliance.reason}", withdraw=True)
     if going_back is not None and not going_back.share:
         return going_back
@@ -121,7 +126,7 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
     local = _local_rollback(state, seen)
     if local is not None:
         return RollBack(local)
-    lowered = _harmed(state, seen) or _lowered_by_flag(state, seen)
+    lowered = _harmed(state, seen) or _lowered_by_flag(state, seen) or _without_flag(state, seen)
     if lowered is not None:
         return lowered
     if going_back is not None:
@@ -141,6 +146,16 @@ def _lowered_by_flag(state: MigrationState, seen: Observations) -> RollBack | No
     return RollBack(f"the flag allows {bound:.0%}", share=rollout.share_of(state.spec, stage), stage=stage)
 
 
+def _without_flag(state: MigrationState, seen: Observations) -> RollBack | None:
+    """Back to the incumbent where nobody could pull the flag for long, and most callers are there anyway."""
+    flag = seen.flag
+    if flag is None or flag.lost is None or flag.back_after_s is None or flag.lost_s < flag.back_after_s:
+        return None
+    if state.promoted_unix_s is not None or state.share >= rollout.PEAK_SHARE:
+        return None
+    return RollBack(f"the flag system was not readable for {flag.back_after_s / 60.0:.0f} min")
+
+
 def _kept_by_flag(state: MigrationState, seen: Observations) -> Hold | None:
     """Why the flag lets no share be raised now; null if it does, or there is none."""
     if seen.flag is None:
@@ -151,6 +166,14 @@ def _kept_by_flag(state: MigrationState, seen: Observations) -> Hold | None:
     if share > seen.flag.at_most:
         return Hold(f"the flag allows {seen.flag.at_most:.0%}", f"the next stage is {share:.0%}")
     return None
+
+
+def _is_by_clock(state: MigrationState, given: GateInput) -> bool:
+    """Whether compliance only lacks what expired because the clock was set forward."""
+    if not state.ahead_s:
+        return False
+    before = replace(given, now_unix_s=given.now_unix_s - state.ahead_s)
+    return gates.decide_compliance(before).verdict is Verdict.PASS
 
 
 def _is_live(state: MigrationState) -> bool:
@@ -263,14 +286,33 @@ def _ask_or_check(state: MigrationState, given: GateInput) -> Action:
     missing = gates.missing_roles(given)
     posture = gates.find(given, EvidenceKind.POSTURE, None)
     if posture.record is None or posture.record.verdict is Verdict.INCONCLUSIVE:
-        collect = Collect(
-            EvidenceKind.POSTURE, state.spec.candidate, Exposure.NONE, "machine checks of the candidate"
-        )
-        action = _collect(state, given, collect)
+        action = _collect(state, given, _machine_checks(state, "machine checks of the candidate"))
         if isinstance(action, Collect) or not missing:
             return action
     roles = tuple(role for role, _ in missing)
     return Ask(roles, EvidenceKind.SIGNOFF, f"compliance needs the sign-off of {', '.join(roles)}")
+
+
+def _machine_checks(state: MigrationState, reason: str) -> Collect:
+    """Asked of config and clouds; what reaches the candidate meanwhile does not change."""
+    return Collect(EvidenceKind.POSTURE, state.spec.candidate, state.exposure, reason)
+
+
+def _renew(state: MigrationState, given: GateInput) -> Collect | None:
+    """The machine checks are made anew every day: they hold for three, and a rollout may last for weeks.
+
+    One that cannot be made holds nothing up while the last one is valid. Another collection is not broken
+    off for it before it is late.
+    """
+    found = gates.find(given, EvidenceKind.POSTURE, None).record
+    running = state.pending
+    is_free = running is None or (isinstance(running, Collect) and running.kind is EvidenceKind.POSTURE)
+    if found is None or found.verdict is not Verdict.PASS or not (is_free or isinstance(running, Collect)):
+        return None
+    if given.now_unix_s < found.collected_unix_s + (RENEW_S if is_free else RENEW_LATE_S):
+        return None
+    action = _collect(state, given, _machine_checks(state, "machine checks are made daily"))
+    return action if isinstance(action, Collect) else None
 
 
 def _first_open(given: GateInput, kind: EvidenceKind) -> str:

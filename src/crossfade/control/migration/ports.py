@@ -14,7 +14,13 @@ from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.history import Line
 from crossfade.domain.attempt import ArmCount
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence
-from crossfade.domain.migration import ArmHealth, FlagBound, Frozen, GatewayView, MigrationSpec
+from crossfade.domain.migration import (
+    ArmHealth,
+    FlagBound,
+    Frozen,
+    GatewayView,
+)
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
 
 Report = Callable[[str], None]  # one line of progress, for people
@@ -262,3 +268,4 @@ class Ports:
     conflict: type[Exception]  # what `append` raises when `expected_seq` does not hold
     admin: GatewayAdmin
     flags: FlagsPort
+    steady: Clock  # seconds that nobody sets

@@ -15,11 +15,10 @@ from crossfade.domain.migration import (
     Advance,
     Close,
     Exposure,
-    FreezeWindow,
-    MigrationSpec,
     MigrationState,
     StageCounts,
 )
+from crossfade.domain.migration_spec import FreezeWindow, MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
 from crossfade.domain.snapshot import Rollout, Shadow, Target
 from crossfade.stats.canary import RATIO_ALPHA, sample_ratio_p

@@ -17,10 +17,10 @@ KEPT_RECENT = 6_000  # ten minutes of three gateways with three arms
 
 @dataclass(frozen=True, slots=True)
 class GatewayState:
-    """One gateway as last heard. `heard_unix_s` is control's own clock."""
+    """One gateway as last heard. `heard_s`: by control's steady clock, which nobody sets."""
 
     name: str
-    heard_unix_s: float
+    heard_s: float
     snapshot_version: int
     effects: dict[str, FeatureEffect]
     health: tuple[EndpointHealth, ...]
@@ -31,7 +31,7 @@ class GatewayState:
 class CounterBoard:
     """Holds what gateways report. All in memory: a restart hears everything again in a second."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._gateways: dict[str, GatewayState] = {}
         self._counts: deque[tuple[int, ArmCount]] = deque(maxlen=KEPT_COUNTS)
@@ -61,7 +61,7 @@ class CounterBoard:
             return
         self._gateways[report.gateway] = GatewayState(
             name=report.gateway,
-            heard_unix_s=now,
+            heard_s=now,
             snapshot_version=report.snapshot_version,
             effects={effect.feature: effect for effect in report.effects},
             health=report.health,
@@ -86,7 +86,7 @@ class CounterBoard:
         before = self._gateways.get(ack.gateway)
         self._gateways[ack.gateway] = GatewayState(
             name=ack.gateway,
-            heard_unix_s=self._clock(),
+            heard_s=self._clock(),
             snapshot_version=ack.snapshot_version,
             effects={effect.feature: effect for effect in ack.effects},
             health=before.health if before else (),
@@ -101,8 +101,11 @@ class CounterBoard:
 
     def live(self) -> tuple[GatewayState, ...]:
         """Those heard within the last five seconds."""
-        now = self._clock()
-        return tuple(state for state in self.gateways() if now - state.heard_unix_s <= LIVE_S)
+        return tuple(state for state in self.gateways() if self.silent_s(state) <= LIVE_S)
+
+    def silent_s(self, state: GatewayState) -> float:
+        """Seconds since it was heard."""
+        return self._clock() - state.heard_s
 
     def since(self, cursor: int) -> tuple[int, list[ArmCount]]:
         """Counts after `cursor` and the new cursor; -1 = from now on."""

@@ -10,7 +10,8 @@ import numpy as np
 from crossfade.control.migration.history import Kind
 from crossfade.control.migration.report.document import log_row
 from crossfade.control.migration.report.status import harm_of, state_name, timeline_of
-from crossfade.domain.migration import MigrationSpec, MigrationState
+from crossfade.domain.migration import MigrationState
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.sim.rehearsal.clouds.law import BAD_FIRST_MS, KINDS, Fault
 from crossfade.sim.rehearsal.run import Plan, Rehearsal, Struck
 from crossfade.sim.rehearsal.traffic.arrivals import CHUNK_S

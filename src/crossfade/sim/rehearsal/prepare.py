@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crossfade.config.features import Config
 from crossfade.control.ledger.prices import PriceBook
-from crossfade.domain.migration import MigrationSpec
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.sim.config import FIT_OF, CloudsConfig
 from crossfade.sim.load.latency import FITS, LatencyFit
 from crossfade.sim.rehearsal.clouds.incident import Incident

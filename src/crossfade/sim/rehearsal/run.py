@@ -19,7 +19,13 @@ from crossfade.control.migration.effects import Look
 from crossfade.control.migration.guard.lately import sum_of
 from crossfade.control.migration.history import Kind, Verb
 from crossfade.control.migration.ports import SignRequest
-from crossfade.domain.migration import ArmHealth, Ask, Hold, MigrationSpec, MigrationState
+from crossfade.domain.migration import (
+    ArmHealth,
+    Ask,
+    Hold,
+    MigrationState,
+)
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.sim.rehearsal.clouds.incident import Incident
 from crossfade.sim.rehearsal.clouds.law import Clouds, Fault
 from crossfade.sim.rehearsal.traffic.arrivals import CHUNK_S, Demand

@@ -14,7 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from crossfade.domain.migration import ArmHealth, Compared, Frozen, MigrationState
+from crossfade.domain.migration import (
+    ArmHealth,
+    Compared,
+    Frozen,
+    MigrationState,
+)
 from crossfade.stats.sequential import RatioTest, harm_test
 
 WINDOWS_S = (30.0, 300.0)  # a sharp beginning, and a slow burn

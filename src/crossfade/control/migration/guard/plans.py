@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crossfade.domain.migration import MigrationSpec
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.stats.canary import GuardPlan
 
 HARD_ALPHA = 0.001

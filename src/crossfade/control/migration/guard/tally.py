@@ -12,7 +12,12 @@ from dataclasses import dataclass, field, replace
 from crossfade.control.migration.guard.plans import LIMITED
 from crossfade.control.migration.guard.samples import Sample
 from crossfade.domain.attempt import ArmCount, ArmKind
-from crossfade.domain.migration import GuardCount, Lull, MigrationState, StageCounts
+from crossfade.domain.migration import (
+    GuardCount,
+    Lull,
+    MigrationState,
+    StageCounts,
+)
 
 BAD_FROM = 0.5  # of guards whose number is 1 for bad and 0 for good
 ERRORS = "errors"
@@ -89,6 +94,12 @@ class Tally:
             self._sample(state, sample, fresh)
         for (place, guard, arm), (measured, bad) in fresh.items():
             self._put(place, with_events(self.counts[place], guard, arm, measured, bad))
+
+    def skip(self, ahead_s: float) -> None:
+        """The clock was set forward: no arm has been silent for that."""
+        self.heard = {arm: at + ahead_s for arm, at in self.heard.items()}
+        if self.pace.began_unix_s is not None:
+            self.pace.began_unix_s += ahead_s
 
     def lull(self, now_unix_s: float) -> Lull | None:
         """The arm nothing was heard of since the other was served; null if there is none."""

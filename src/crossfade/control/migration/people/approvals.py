@@ -11,7 +11,7 @@ from crossfade.control.migration.gates import WAIVABLE, WAIVER_DAYS
 from crossfade.control.migration.ports import CollectError, SignRequest
 from crossfade.control.store.signing import CONTROL
 from crossfade.domain.evidence import APPROVALS, Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import MigrationSpec
+from crossfade.domain.migration_spec import MigrationSpec
 
 
 class RealPeople:

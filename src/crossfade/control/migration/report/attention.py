@@ -5,7 +5,12 @@ Waiting in the ordinary course of things (baking, a freeze window, a gate still 
 
 from __future__ import annotations
 
-from crossfade.domain.migration import Action, Ask, Hold, RollBack
+from crossfade.domain.migration import (
+    Action,
+    Ask,
+    Hold,
+    RollBack,
+)
 
 # A part of the reason, and the page. The first that fits.
 PAGES = (

@@ -10,7 +10,12 @@ from crossfade.control.migration import history
 from crossfade.control.migration.history import Kind, Line
 from crossfade.control.migration.report.status import harm_of, timeline_of
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence
-from crossfade.domain.migration import Advance, Hold, MigrationState, RollBack
+from crossfade.domain.migration import (
+    Advance,
+    Hold,
+    MigrationState,
+    RollBack,
+)
 
 
 def report_of(

@@ -7,7 +7,7 @@ from typing import Any
 
 from crossfade.config.quantity import parse_duration_s, parse_profile, parse_share
 from crossfade.control.migration.spec.reader import Reader, parse_margin
-from crossfade.domain.migration import CapacitySpec, ComplianceSpec, QualitySpec
+from crossfade.domain.migration_spec import CapacitySpec, ComplianceSpec, QualitySpec
 
 DEFAULT_MARGINS = {"rubric": "5pt", "schema": "1pt", "refusals": "0.5pt"}
 DEFAULT_LATENCY = {"ttft_p50": "10%", "ttft_p90": "10%"}

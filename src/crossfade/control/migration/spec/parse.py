@@ -12,7 +12,7 @@ from typing import Any
 from crossfade.control.migration.spec.measured import read_capacity, read_compliance, read_quality
 from crossfade.control.migration.spec.reader import Marks, Reader, SpecError, load_document
 from crossfade.control.migration.spec.rollout import read_rollout
-from crossfade.domain.migration import MigrationSpec
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.domain.snapshot import JsonScalar
 
 SECTIONS = ("compliance", "capacity", "quality", "rollout")

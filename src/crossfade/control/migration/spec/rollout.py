@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from crossfade.config.quantity import parse_duration_s, parse_share
 from crossfade.control.migration.guard.plans import KNOWN
 from crossfade.control.migration.spec.reader import Reader
-from crossfade.domain.migration import FreezeWindow, RolloutSpec
+from crossfade.domain.migration_spec import FreezeWindow, RolloutSpec
 
 DEFAULT_GUARDS = ("errors", "failovers", "rejected")
 AVAILABLE_GUARDS = frozenset(KNOWN) - {"judge"}

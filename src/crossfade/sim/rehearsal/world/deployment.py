@@ -23,7 +23,8 @@ from crossfade.control.migration.guard.samples import CONTROL_KEPT, Sample, Samp
 from crossfade.control.migration.ports import Candidate, Ports
 from crossfade.control.store.eventlog import ConflictError
 from crossfade.domain.attempt import ArmCount
-from crossfade.domain.migration import ArmHealth, Frozen, GatewayView, MigrationSpec
+from crossfade.domain.migration import ArmHealth, Frozen, GatewayView
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
 from crossfade.sim.rehearsal.traffic.arrivals import DAY_S, QUARTER_S
 from crossfade.sim.rehearsal.world.evidence import RehearsedEvidence
@@ -132,6 +133,7 @@ class Deployment:
             ConflictError,
             self,
             self.flags,
+            self.clock,
         )
 
     def observe(self, rows: Rows, draw: NDArray[np.float64]) -> ArmHealth:

@@ -13,11 +13,16 @@ from typing import Any
 
 from crossfade.control.evidence.pairs import Pair
 from crossfade.control.evidence.quality import latency_parity, worst
-from crossfade.control.migration.collectors import LEAST_SHADOWS, MEASURED_DAYS, SHADOW_OVERFLOW
+from crossfade.control.migration.collectors import (
+    LEAST_SHADOWS,
+    MEASURED_DAYS,
+    POSTURE_HOURS,
+    SHADOW_OVERFLOW,
+)
 from crossfade.control.migration.drill import DrillParts, run_drill
 from crossfade.control.migration.ports import SignRequest, Task
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
-from crossfade.domain.migration import MigrationSpec
+from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.sim.rehearsal.world.rows import CONFIG, HARD, NONE, OK, OVERLOAD, Rows
 
 POSTURE_S = 60.0
@@ -162,7 +167,9 @@ class RehearsedEvidence:
         said: tuple[Verdict, str, dict[str, Any], str],
     ) -> SignedEvidence:
         verdict, method, observed, signer = said
-        days = SIGNED_DAYS if kind in {EvidenceKind.SIGNOFF, EvidenceKind.POSTURE} else MEASURED_DAYS
+        days = {EvidenceKind.SIGNOFF: SIGNED_DAYS, EvidenceKind.POSTURE: POSTURE_HOURS / 24.0}.get(
+            kind, MEASURED_DAYS
+        )
         record = Evidence(
             evidence_id=f"rehearsed-{len(self.records) + 1}",
             kind=kind,

@@ -1,0 +1,34 @@
+"""Time as a migration sees it: it never runs backwards, and what the clock skips was watched by nobody.
+
+A wall clock that is set forward would end a bake that never took place. So it is compared with a steady
+clock, which nothing sets: the difference is logged, and moves what waits for time to pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crossfade.control.migration.ports import Clock
+
+SKIP_S = 5.0  # less is how exactly two clocks are read and how fast a time source is followed
+
+
+@dataclass(slots=True)
+class Watch:
+    """`latest_unix_s`: of the log and of what was decided. `at`: both clocks at the last look."""
+
+    latest_unix_s: float = 0.0
+    at: tuple[float, float] | None = None
+
+    def now(self, wall: Clock) -> float:
+        """Unix seconds that never run backwards: a clock set back stops time, it does not undo it."""
+        self.latest_unix_s = max(self.latest_unix_s, wall())
+        return self.latest_unix_s
+
+    def skipped_s(self, wall: Clock, steady: Clock) -> float:
+        """By how much the clock went ahead of real time since the last look; 0 at the first."""
+        before, self.at = self.at, (wall(), steady())
+        if before is None:
+            return 0.0
+        ahead = (self.at[0] - before[0]) - (self.at[1] - before[1])
+        return ahead if ahead >= SKIP_S else 0.0
