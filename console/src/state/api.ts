@@ -157,6 +157,16 @@ export interface MigrationRow {
   readonly counts: readonly CountPoint[];
 }
 
+/** What users say of a feature's answers from an endpoint: shares of bad votes. */
+export interface FeedbackRow {
+  readonly feature: string;
+  readonly endpoint: string;
+  readonly votes: number;
+  readonly ordinary: number;
+  readonly rate: number | null;
+  readonly is_worse: boolean;
+}
+
 /** `credentials`: providers whose credential could not be fetched, with why. */
 export interface Overview {
   readonly version: number;
@@ -168,4 +178,5 @@ export interface Overview {
   readonly gateways: readonly GatewayRow[];
   readonly migrations: readonly MigrationRow[];
   readonly credentials: Readonly<Record<string, string>>;
+  readonly feedback: readonly FeedbackRow[];
 }

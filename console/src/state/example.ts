@@ -59,4 +59,5 @@ export const quiet: Overview = {
   gateways: [{ name: "g1", snapshot_version: 7, age_s: 0.4, records_dropped: 0, in_flight: 0 }],
   migrations: [],
   credentials: {},
+  feedback: [],
 };

@@ -2,7 +2,7 @@
 
 import type { Overview } from "./api";
 import { breakerText } from "./serving";
-import { count, plain, readable } from "./words";
+import { count, percent, plain, readable } from "./words";
 
 /** `id` stays while the trouble lasts; `place`: the anchor of the part of the page that shows it. */
 export interface Trouble {
@@ -90,6 +90,10 @@ function* ofMigrations(news: Overview): Iterable<Trouble> {
 function* ofControl(news: Overview): Iterable<Trouble> {
   if (news.config_error) {
     yield { id: "config", severity: "warn", place: "now", text: `The changed config was not applied. ${sentence(news.config_error)}` };
+  }
+  for (const { feature, endpoint, rate, ordinary } of news.feedback.filter((row) => row.is_worse)) {
+    const text = `Users like ${feature}'s answers from ${endpoint} less than they used to: ${percent(rate ?? 0)} of their votes are bad, ordinary is below ${percent(ordinary)}.`;
+    yield { id: `feedback ${feature} ${endpoint}`, severity: "warn", place: `feature-${feature}`, text };
   }
   for (const [provider, why] of Object.entries(news.credentials)) {
     yield { id: `credential ${provider}`, severity: "bad", place: "endpoints", text: `The credential of ${provider} cannot be fetched. ${sentence(why)}` };

@@ -22,6 +22,7 @@ from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate,
 from crossfade.control.migration.collectors import CollectorParts, RealCollectors
 from crossfade.control.migration.drill import DrillParts
 from crossfade.control.migration.guard.samples import SampleBoard
+from crossfade.control.migration.metrics.book import MetricBook
 from crossfade.control.migration.people.approvals import RealPeople
 from crossfade.control.migration.ports import Ports
 from crossfade.control.migration.service import Migrations
@@ -46,6 +47,7 @@ class MigrationParts:
     samples: SampleBoard
     units: UnitsBook
     flags: FlagBook
+    metrics: MetricBook
 
 
 def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
@@ -98,6 +100,7 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         conflict=ConflictError,
         admin=admin,
         flags=parts.flags,
+        metrics=parts.metrics,
         steady=time.monotonic,
     )
     return Migrations(ports, holder=f"{socket.gethostname()}-{os.getpid()}")

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from crossfade.app.arms import EngineArms
 from crossfade.app.migrations import MigrationParts, build_migrations, price_of
 from crossfade.config.compile import credential_plan
+from crossfade.config.features import Config
 from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.access import person_of
 from crossfade.control.api.parts import ControlParts
@@ -20,7 +22,10 @@ from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.guard.samples import SampleBoard
+from crossfade.control.migration.metrics.book import MetricBook
+from crossfade.control.migration.metrics.pushed import Pushed
 from crossfade.control.migration.people.feedback import Feedback
+from crossfade.control.migration.people.trends import Trends
 from crossfade.control.notify import Notifier
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
@@ -34,6 +39,23 @@ from crossfade.control.store.state_dir import StateDir
 CONFIG_LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
+
+
+def flags_of(config: Config) -> FlagBook:
+    """The external flag system, if one is configured."""
+    wanted = config.control.flags
+    return FlagBook(reader_of(wanted), wanted.back_after if wanted is not None else None)
+
+
+def metrics_of(publisher: Publisher, samples: SampleBoard) -> MetricBook:
+    """Business metrics of the migrations under way."""
+    return MetricBook(
+        sources=lambda: publisher.config.control.metrics,
+        overlays=publisher.overlays,
+        board=samples,
+        steady=time.monotonic,
+        unix=time.time,
+    )
 
 
 @asynccontextmanager
@@ -53,13 +75,19 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     checkpoints = Checkpoints(events, SigningKeys(folder.signing), folder.checkpoints())
     samples = SampleBoard(price_of(publisher))
     records.listen(samples.observe)
-    wanted = config.control.flags
-    flags = FlagBook(reader_of(wanted), wanted.back_after if wanted is not None else None)
-    migration_parts = MigrationParts(events, publisher, board, records, folder, samples, units, flags)
+    flags = flags_of(config)
+    metrics = metrics_of(publisher, samples)
+    migration_parts = MigrationParts(
+        events, publisher, board, records, folder, samples, units, flags, metrics
+    )
+    trends = Trends()
+    arms = EngineArms(publisher, board)
     parts = ControlParts(
         checkpoints=checkpoints,
-        feedback=Feedback(samples, records, folder.records, time.time),
-        arm_of=EngineArms(publisher, board).arm_of,
+        feedback=Feedback(samples, records, folder.records, time.time, trends),
+        pushed=Pushed(samples, lambda: publisher.config.control.metrics, arms.arm_of, time.time),
+        trends=trends,
+        arm_of=arms.arm_of,
         person_of=lambda bearer: person_of(
             bearer, folder.api_token(), publisher.config.people, folder.pepper()
         ),
@@ -77,18 +105,28 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     notifier = Notifier(
         config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
     )
-    loops = [broker.run(), checkpoints.run(), flags.run(), notifier.run(), _follow_config(config_path, parts)]
+    running = (broker, checkpoints, flags, metrics, notifier)
+    loops = [*(part.run() for part in running), _follow_config(config_path, parts)]
     if parts.migrations is not None:
         loops.append(parts.migrations.run())
+    try:
+        async with _running(loops):
+            yield parts
+    finally:
+        await asyncio.to_thread(records.close)
+        await events.close()
+
+
+@asynccontextmanager
+async def _running(loops: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """The loops go on until the block ends."""
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
-        yield parts
+        yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(records.close)
-        await events.close()
 
 
 async def _follow_config(path: Path, parts: ControlParts) -> None:

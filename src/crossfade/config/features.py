@@ -9,7 +9,6 @@ from pydantic import AfterValidator, Field, model_validator
 
 from crossfade.config.quantity import DurationS, Share
 from crossfade.config.schema import (
-    ControlSection,
     EndpointSection,
     GatewaySection,
     KeySection,
@@ -21,6 +20,7 @@ from crossfade.config.schema import (
     SharedSection,
     later,
 )
+from crossfade.config.shape.control import ControlSection
 
 
 class TargetSection(Section):

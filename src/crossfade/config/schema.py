@@ -52,54 +52,6 @@ class GatewaySection(Section):
     drain: DurationS = Field(30.0, description="How long requests in flight may finish on stop.")
 
 
-class FlagsSection(Section):
-    """An external flag system. `crossfade.MIGRATION` there is the upper bound of that migration's share."""
-
-    file: str | None = Field(None, description="JSON or YAML file of flag names to values.")
-    ofrep: str | None = Field(None, description="Base URL of an OFREP server, such as flagd.")
-    back_after: DurationS | None = Field(
-        1800.0, description="Unreadable for so long, a share below 50% goes back to 0; null = never."
-    )
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.file is None) == (self.ofrep is None):
-            raise ValueError("name one of file and ofrep (hint: flags: {ofrep: http://127.0.0.1:8016})")
-        return self
-
-
-class NotifySection(Section):
-    """A receiver of notices about migrations."""
-
-    url: str | None = Field(None, description="Address that takes a POST; `env` where it is a secret.")
-    env: str | None = Field(None, description="Environment variable that holds the address.")
-    form: Literal["json", "slack"] = Field("json", description="What is sent: every field, or `{text}`.")
-    on: tuple[Literal["ask", "hold", "rollback", "promote"], ...] = Field(
-        ("ask", "hold", "rollback", "promote"),
-        description="What is told; of holds those that want a person.",
-    )
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.url is None) == (self.env is None):
-            raise ValueError("name one of url and env (hint: notify: [{env: SLACK_WEBHOOK, form: slack}])")
-        return self
-
-
-class ControlSection(Section):
-    """Where control listens and keeps its state."""
-
-    listen: str = Field("127.0.0.1:4100", description="Address of the API and the console.")
-    state: str | None = Field(None, description="Database URL; by default SQLite in the state folder.")
-    records: str | None = Field(
-        None, description="Folder of Parquet records; by default in the state folder."
-    )
-    notify: tuple[NotifySection, ...] = Field((), description="Who is told what migrations do.")
-    flags: FlagsSection | None = Field(
-        None, description="A flag system that may lower a migration's share; its loss lets none be raised."
-    )
-
-
 class SharedSection(Section):
     """State shared by several gateways."""
 

@@ -19,7 +19,7 @@ import httpx2
 import yaml
 
 from crossfade.config.quantity import parse_share
-from crossfade.config.schema import FlagsSection
+from crossfade.config.shape.control import FlagsSection
 from crossfade.domain.migration import FlagBound
 
 LOOK_S = 1.0

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx2
 
-from crossfade.config.schema import NotifySection
+from crossfade.config.shape.control import NotifySection
 from crossfade.control.migration import history
 from crossfade.control.migration.history import HistoryError, Kind
 from crossfade.control.migration.ports import EventLogPort, LoggedLine

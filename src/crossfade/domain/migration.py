@@ -291,7 +291,8 @@ class Observations:
 
     `incident`: why no share may be raised now although the candidate is not to blame. `beside`: the
     sides' attempts while the incumbent was in trouble, null if it was not. `set_back_s`: by how much the
-    clock is behind the log. `flag`: null where no flag system is configured.
+    clock is behind the log. `flag`: null where no flag system is configured. `unread`: why a business
+    metric cannot be read.
     """
 
     fingerprint: str
@@ -303,3 +304,4 @@ class Observations:
     beside: Compared | None = None
     set_back_s: float = 0.0
     flag: FlagBound | None = None
+    unread: str | None = None

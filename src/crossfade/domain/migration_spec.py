@@ -56,6 +56,18 @@ class FreezeWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """A business metric that guards: events of both arms, counted by `control.metrics.NAME` of the config.
+
+    `is_good`: more are better. `margin`: so much worse (a fraction of the control's rate) is no harm yet.
+    """
+
+    name: str
+    is_good: bool
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutSpec:
     """`at_least`: candidate requests a stage needs before it may end.
 
@@ -80,6 +92,12 @@ class RolloutSpec:
     freeze: tuple[FreezeWindow, ...] = ()
     errors_at_most: float = 0.02
     calm_s: float = 3600.0
+    metrics: tuple[MetricSpec, ...] = ()
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Everything that guards, by name."""
+        return (*self.guards, *(metric.name for metric in self.metrics))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,15 @@ from dataclasses import dataclass
 
 from scipy.stats import chi2
 
-from crossfade.stats.clopper import upper_bound
-from crossfade.stats.sequential import HARM_RATIOS, harm_test, promotion_test
+from crossfade.stats.clopper import lower_bound, upper_bound
+from crossfade.stats.sequential import (
+    HARM_RATIOS,
+    LOSS_RATIOS,
+    harm_test,
+    loss_test,
+    promotion_test,
+    upkeep_test,
+)
 
 PROMOTION_E = 20.0  # beta = 5 %
 WATCHED_E = 2.0  # below it the harm test leans to the candidate, so weak evidence may be accepted
@@ -29,7 +36,9 @@ class GuardPlan:
     """What a guard may spend and allow.
 
     `alpha`: probability of rolling an equal candidate back. `null_ratio`: rate ratio that is no harm
-    yet. `margin_ratio`: ratio that promotion must refute. `is_hard`: promotion waits for it.
+    yet. `margin_ratio`: ratio that promotion must refute. `is_hard`: promotion waits for it. `is_good`: its
+    events are good ones, so that fewer are harm and `null_ratio` is below 1. `is_counted`: events are
+    counted apart from requests; rates are per request.
     """
 
     name: str
@@ -37,6 +46,8 @@ class GuardPlan:
     null_ratio: float
     margin_ratio: float
     is_hard: bool
+    is_good: bool = False
+    is_counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,8 @@ class GuardVerdict:
             return False
         if self.candidate_rate is None:
             return not self.plan.is_hard
+        if self.plan.is_good:
+            return self.candidate_rate * self.plan.margin_ratio >= self.control_rate
         return self.candidate_rate <= self.plan.margin_ratio * self.control_rate
 
 
@@ -87,6 +100,8 @@ def judge_guard(plan: GuardPlan, stages: Sequence[ArmTotals]) -> GuardVerdict:
     the candidate's rate is tested against an upper bound of the frozen control's. The mean of two
     e-values is an e-value, and the bound's error is taken off alpha: one alpha pays for everything.
     """
+    if plan.is_good:
+        return _judge_good(plan, stages)
     harm, promotion = harm_test(plan.null_ratio), promotion_test(plan.margin_ratio)
     for totals in stages:
         harm = harm.observe(totals.candidate_bad, totals.control_bad, totals.weight)
@@ -112,6 +127,36 @@ def judge_guard(plan: GuardPlan, stages: Sequence[ArmTotals]) -> GuardVerdict:
     )
 
 
+def _judge_good(plan: GuardPlan, stages: Sequence[ArmTotals]) -> GuardVerdict:
+    """The mirror: harm is that the candidate has fewer good events than `null_ratio` of the control's."""
+    harm, upkeep = loss_test(plan.null_ratio), upkeep_test(plan.margin_ratio)
+    for totals in stages:
+        harm = harm.observe(totals.candidate_bad, totals.control_bad, totals.weight)
+        upkeep = upkeep.observe(totals.candidate_bad, totals.control_bad, totals.weight)
+    alone = [totals for totals in stages if totals.weight >= 1.0]
+    log_e, alpha = harm.log_e_value, plan.alpha
+    good, measured = _control(stages)
+    if alone:
+        lowest = (
+            lower_bound(min(good, measured), measured, alpha=plan.alpha * BOUND_PART) if measured else 0.0
+        )
+        null_rate = lowest * min(1.0 / DRIFT, plan.null_ratio)
+        log_e = _log_mean(log_e, frozen_log_e_value(alone, null_rate, LOSS_RATIOS) if null_rate else 0.0)
+        alpha *= 1.0 - BOUND_PART
+    latest = stages[-1] if stages else ArmTotals(0.0)
+    requests = latest.candidate_measured
+    return GuardVerdict(
+        plan=plan,
+        e_value=_exp(log_e),
+        promotion_e_value=_exp(upkeep.log_e_value),
+        is_crossed=log_e >= -math.log(alpha),
+        candidate_rate=latest.candidate_bad / requests if requests else None,
+        control_rate=good / measured if measured else 0.0,
+        # A source that tells of no event at all may be broken: it has measured nothing.
+        measured=requests if latest.candidate_bad + latest.control_bad or latest.weight >= 1.0 else 0,
+    )
+
+
 def frozen_rate(stages: Sequence[ArmTotals]) -> float:
     """The control's bad rate over all stages, at least FLOOR_RATE."""
     bad, measured = _control(stages)
@@ -128,17 +173,19 @@ def _control(stages: Sequence[ArmTotals]) -> tuple[int, int]:
     return sum(totals.control_bad for totals in stages), sum(totals.control_measured for totals in stages)
 
 
-def frozen_log_e_value(stages: Sequence[ArmTotals], null_rate: float) -> float:
+def frozen_log_e_value(
+    stages: Sequence[ArmTotals], null_rate: float, ratios: Sequence[float] = HARM_RATIOS
+) -> float:
     """Ln of the mean over ratios r of prod (r)^bad ((1 - r p)/(1 - p))^good, r p < 1.
 
-    Each term is a likelihood ratio against rate p and has expectation at most 1 below p. Ratios that
-    would make a rate of one or more are left out; if none is left, ln 1.
+    Each term is a likelihood ratio against rate p and has expectation at most 1 below p (above it where
+    r < 1). Ratios that would make a rate of one or more are left out; if none is left, ln 1.
     """
     bad = sum(totals.candidate_bad for totals in stages)
     good = max(0, sum(totals.candidate_measured for totals in stages) - bad)
     logs = [
         bad * math.log(ratio) + good * math.log((1.0 - ratio * null_rate) / (1.0 - null_rate))
-        for ratio in HARM_RATIOS
+        for ratio in ratios
         if ratio * null_rate < 1.0
     ]
     if not logs:

@@ -15,6 +15,8 @@ from crossfade.stats.ppi import Floats
 
 # From a slow leak to a dead candidate; one test then needs no guess of how bad "bad" will be.
 HARM_RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
+# From a third fewer good events to hardly any.
+LOSS_RATIOS = (2.0 / 3.0, 0.5, 1.0 / 3.0, 0.2, 0.1, 0.03)
 # What promotion hopes for, an equal candidate, or a better one.
 PROMOTION_RATIOS = (1.0, 0.5)
 
@@ -102,6 +104,31 @@ def promotion_test(margin_ratio: float = 2.0) -> RatioTest:
             f"margin ratio {margin_ratio} must be above 1 (hint: 2 allows twice the control's rate)"
         )
     return RatioTest(margin_ratio, PROMOTION_RATIOS, (0.0,) * len(PROMOTION_RATIOS))
+
+
+def loss_test(null_ratio: float = 1.0, ratios: tuple[float, ...] = LOSS_RATIOS) -> RatioTest:
+    """Of good events, null: candidate rate >= null_ratio x control rate. Rejected = roll back.
+
+    Raises:
+        ValueError: if no alternative lies below the null.
+    """
+    below = tuple(ratio for ratio in ratios if ratio < null_ratio)
+    if not below:
+        raise ValueError(
+            f"null ratio {null_ratio} leaves no alternative (hint: it must be above {min(ratios)})"
+        )
+    return RatioTest(null_ratio, below, (0.0,) * len(below))
+
+
+def upkeep_test(margin_ratio: float = 1.5) -> RatioTest:
+    """Of good events, null: candidate rate <= control rate / margin_ratio. Rejected = safe to advance.
+
+    Raises:
+        ValueError: if the margin ratio is not above 1.
+    """
+    if margin_ratio <= 1.0:
+        raise ValueError(f"margin ratio {margin_ratio} must be above 1")
+    return RatioTest(1.0 / margin_ratio, (1.0, 2.0), (0.0, 0.0))
 
 
 def confidence_sequence(values: Floats, *, alpha: float, best_at: int) -> tuple[Floats, Floats]:

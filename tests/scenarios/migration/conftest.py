@@ -98,6 +98,7 @@ class Clouds:
     cuts: list[tuple[str, str, float]] = field(default_factory=list)
     lies: bool = False  # acknowledges, and goes on as before
     set_by_s: float = 0.0
+    unreadable: str | None = None
     lasts_s: float = 1e6
     lasting_s: dict[EvidenceKind, float] = field(default_factory=dict)
     cut_off: bool = False  # control hears nothing of it, and waits for nobody
@@ -190,6 +191,10 @@ class Clouds:
     # an external flag system
     def bound(self, migration):
         return self.flag
+
+    # business metrics
+    def unread(self, spec):
+        return self.unreadable
 
     # the gateway's admin port
     def names(self):
@@ -312,7 +317,16 @@ class World:
 
 def service_of(clouds, log):
     many = (clouds,) * 7
-    ports = Ports(log, *many, clouds.clock, ConflictError, admin=clouds, flags=clouds, steady=clouds.steady)
+    ports = Ports(
+        log,
+        *many,
+        clouds.clock,
+        ConflictError,
+        admin=clouds,
+        flags=clouds,
+        metrics=clouds,
+        steady=clouds.steady,
+    )
     return Migrations(ports, "holder", asyncio.sleep)
 
 

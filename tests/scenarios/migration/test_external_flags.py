@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from crossfade.config.schema import FlagsSection
+from crossfade.config.shape.control import FlagsSection
 from crossfade.control.flags import FlagBook, FlagError, reader_of, share_of_flag
 from crossfade.control.migration.history import Verb
 from crossfade.domain.migration import FlagBound

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +20,12 @@ from openfeature.evaluation_context import EvaluationContext
 
 from crossfade import _engine
 from crossfade.app.arms import EngineArms
+from crossfade.config.shape.control import MetricSection
 from crossfade.control.api.feedback import create_feedback_router
 from crossfade.control.api.flags import create_flags_router
-from crossfade.domain.attempt import FeatureEffect
+from crossfade.control.migration.guard.samples import SampleBoard
+from crossfade.control.migration.metrics.pushed import Pushed
+from crossfade.domain.attempt import ArmKind, FeatureEffect
 from crossfade.domain.snapshot import Snapshot
 
 GOLDEN = Path(__file__).parents[3] / "spec" / "golden" / "snapshot-migration.json"
@@ -49,6 +53,9 @@ def control():
         arm_of=arms.arm_of,
         is_caller=lambda bearer: bearer == "key",
         feedback=SimpleNamespace(take=take),
+        pushed=Pushed(
+            SampleBoard(lambda _: None), lambda: {"orders": MetricSection()}, arms.arm_of, time.time
+        ),
     )
     app = FastAPI()
     app.include_router(create_flags_router(parts))
@@ -59,7 +66,11 @@ def control():
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
     yield SimpleNamespace(
-        url=f"http://127.0.0.1:{listener.getsockname()[1]}", snapshot=snapshot, board=board, said=said
+        url=f"http://127.0.0.1:{listener.getsockname()[1]}",
+        snapshot=snapshot,
+        board=board,
+        said=said,
+        samples=parts.pushed.board,
     )
     server.should_exit = True
     thread.join()
@@ -129,3 +140,21 @@ def test_feedback_needs_a_callers_key_and_a_known_request(control):
         )
         assert refused.status_code == 401
     assert control.said == [("r", -1.0, None, None)]
+
+
+def test_an_event_counts_for_the_arm_its_unit_is_split_to_and_needs_a_callers_key(control):
+    name, rollout = feature_with_rollout(control.snapshot)
+    unit = next(f"u{n}" for n in range(10_000) if _engine.split_point(rollout.salt, f"u{n}") < rollout.share)
+    about = {"metric": "orders", "feature": name, "unit": unit, "id": "order-1"}
+    with httpx2.Client(base_url=control.url, headers={"authorization": "Bearer key"}) as http:
+        said = [http.post("/v1/events", json=about) for _ in range(2)]
+        assert [one.json()["status"] for one in said] == ["accepted", "duplicate"]
+        assert http.post("/v1/events", json={**about, "metric": "refunds"}).status_code == 404
+        assert http.post("/v1/events", json={"metric": "orders", "feature": name}).status_code == 422
+        assert http.post("/v1/events", json={**about, "extra": 1}).status_code == 422
+        refused = http.post("/v1/events", json=about, headers={"authorization": "Bearer no"})
+        assert refused.status_code == 401
+    samples = control.samples.since(0)[1]
+    assert [(s.arm, s.share, s.values) for s in samples] == [
+        (ArmKind.CANDIDATE, rollout.share, {"orders": 1.0})
+    ]

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from crossfade.config.schema import NotifySection
+from crossfade.config.shape.control import NotifySection
 from crossfade.control.migration.history import Verb
 from crossfade.control.notify import TRIES, Notifier
 

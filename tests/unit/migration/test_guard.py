@@ -10,6 +10,7 @@ from crossfade.control.migration.guard.samples import Sample, SampleBoard, value
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards, totals_of, unfrozen
 from crossfade.control.migration.people.feedback import Feedback
+from crossfade.control.migration.people.trends import Trends
 from crossfade.domain.attempt import (
     ArmCount,
     ArmKind,
@@ -207,7 +208,7 @@ def test_feedback_joins_the_arm_of_its_request_once_and_an_unknown_one_is_told(t
     board = SampleBoard(price=lambda _: None)
     board.observe(record())
     cursor, _ = board.since(-1)
-    feedback = Feedback(board, NoRecords(), tmp_path, lambda: 5.0)
+    feedback = Feedback(board, NoRecords(), tmp_path, lambda: 5.0, Trends())
     assert feedback.take("r", -1.0, None, "made it up") == "accepted"
     assert feedback.take("r", -1.0, None, None) == "duplicate"
     assert feedback.take("old", 1.0, None, None) == "accepted"
@@ -218,6 +219,7 @@ def test_feedback_joins_the_arm_of_its_request_once_and_an_unknown_one_is_told(t
     assert [(s.arm, s.unit, s.share, s.values) for s in fresh] == [
         (ArmKind.CANDIDATE, "ann", 0.01, {"thumbs": 1.0}),
         (ArmKind.CANDIDATE, "bob", 0.01, {"thumbs": 0.0}),
+        (ArmKind.CANDIDATE, "bob", 0.01, {"copied": 1.0}),
     ]
     kept = [json.loads(line) for line in (tmp_path / "feedback.ndjson").read_text().splitlines()]
     assert [row["request_id"] for row in kept] == ["r", "old", "old"]

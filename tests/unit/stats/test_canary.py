@@ -92,3 +92,50 @@ def test_sample_ratio_is_tested_only_with_enough_requests_and_both_arms():
     assert sample_ratio_p(0.5, 500, 510, 1.0) > 0.5
     assert sample_ratio_p(0.5, 600, 400, 1.0) < 1e-6
     assert sample_ratio_p(0.5, 600, 400, 20.0) > 0.001
+
+
+ORDERS = GuardPlan("orders", 0.001, 0.9, 1.5, is_hard=False, is_good=True, is_counted=True)
+REFUNDS = GuardPlan("refunds", 0.001, 1.1, 1.5, is_hard=False, is_counted=True)
+
+
+def events(plan: GuardPlan, ratio: float, seed: int, looks: int = 40) -> bool:
+    """Whether 4,000 requests of each arm, and then 4,000 at full share, end in a rollback."""
+    draw = np.random.default_rng(seed)
+    both, alone = [0, 0], 0
+    for look in range(1, looks + 1):
+        both[0] += int(draw.binomial(100, 0.1 * ratio))
+        both[1] += int(draw.binomial(100, 0.1))
+        if judge_guard(plan, [ArmTotals(0.5, 100 * look, both[0], 100 * look, both[1])]).is_crossed:
+            return True
+    before = ArmTotals(0.5, 100 * looks, both[0], 100 * looks, both[1])
+    for look in range(1, looks + 1):
+        alone += int(draw.binomial(100, 0.1 * ratio))
+        if judge_guard(plan, [before, ArmTotals(1.0, 100 * look, alone)]).is_crossed:
+            return True
+    return False
+
+
+def test_a_business_metric_that_does_not_change_rolls_nothing_back_at_any_stage():
+    for plan in (ORDERS, REFUNDS):
+        assert sum(events(plan, 1.0, seed) for seed in range(400)) <= 3  # alpha is 0.1 %
+
+
+def test_a_metric_worse_than_its_margin_is_caught_in_its_own_direction():
+    assert sum(events(ORDERS, 0.5, seed) for seed in range(50)) >= 49
+    assert sum(events(REFUNDS, 1.6, seed) for seed in range(50)) >= 49
+    assert not any(events(ORDERS, 1.6, seed) for seed in range(50)), "more orders are no harm"
+    assert not any(events(REFUNDS, 0.5, seed) for seed in range(50)), "nor fewer refunds"
+
+
+def test_a_metric_is_caught_at_full_share_against_its_last_measured_control():
+    before = ArmTotals(0.5, 4000, 400, 4000, 400)
+    assert not judge_guard(ORDERS, [before, ArmTotals(1.0, 4000, 390)]).is_crossed
+    assert judge_guard(ORDERS, [before, ArmTotals(1.0, 4000, 150)]).is_crossed
+    assert judge_guard(REFUNDS, [before, ArmTotals(1.0, 4000, 900)]).is_crossed
+
+
+def test_good_events_of_which_none_was_ever_told_are_not_measured():
+    silent = judge_guard(ORDERS, [ArmTotals(0.5, 4000, 0, 4000, 0)])
+    assert (silent.measured, silent.is_weakly_fine) == (0, True)
+    assert judge_guard(REFUNDS, [ArmTotals(0.5, 4000, 0, 4000, 0)]).measured == 4000
+    assert judge_guard(ORDERS, [ArmTotals(0.5, 4000, 0, 4000, 3)]).measured == 4000

@@ -69,11 +69,30 @@ class MigrationCollector(Collector):
         return [wants]
 
 
+class FeedbackCollector(Collector):
+    """Trends of what users say."""
+
+    def __init__(self, parts: ControlParts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample a feature and endpoint whose ordinary rate is known."""
+        worse = GaugeMetricFamily(
+            "crossfade_feedback_worse",
+            "1 once users like a feature's answers from an endpoint less than they used to.",
+            labels=["feature", "endpoint"],
+        )
+        for row in self._parts.trends.rows():
+            worse.add_metric([row["feature"], row["endpoint"]], float(row["is_worse"]))
+        return [worse]
+
+
 def create_metrics_router(parts: ControlParts) -> APIRouter:
     """`/metrics`."""
     registry = CollectorRegistry()
     registry.register(CredentialCollector(parts.broker))
     registry.register(MigrationCollector(parts))
+    registry.register(FeedbackCollector(parts))
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")

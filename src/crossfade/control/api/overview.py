@@ -39,6 +39,7 @@ async def overview_of(parts: ControlParts) -> dict[str, Any]:
         ],
         "migrations": migrations,
         "credentials": parts.broker.failures,
+        "feedback": parts.trends.rows(),
     }
 
 

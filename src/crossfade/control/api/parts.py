@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from crossfade.control.api.access import Person
     from crossfade.control.credentials.broker import CredentialBroker
     from crossfade.control.ledger.units import UnitsBook
+    from crossfade.control.migration.metrics.pushed import Pushed
     from crossfade.control.migration.people.feedback import Feedback
+    from crossfade.control.migration.people.trends import Trends
     from crossfade.control.migration.service import Migrations
     from crossfade.control.publish import Publisher
     from crossfade.control.records.counters import CounterBoard
@@ -33,6 +35,8 @@ class ControlParts:
     migrations: Migrations | None
     checkpoints: Checkpoints
     feedback: Feedback
+    pushed: Pushed
+    trends: Trends
     arm_of: Callable[[str, str], dict[str, Any]]  # (feature, unit) -> {kind, name, share}
     person_of: Callable[[str], Person | None]  # whose token a bearer is
     is_caller: Callable[[str], bool]  # whether a bearer may call the gateways

@@ -111,6 +111,7 @@ class ConfigCandidate:
             required_roles=_roles(config, spec.features),
             purchased_units=_units(config, spec.candidate),
             serves_already=_served_already(config, spec),
+            sourceless=tuple(m.name for m in spec.rollout.metrics if m.name not in config.control.metrics),
         )
 
 

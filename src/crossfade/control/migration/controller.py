@@ -208,6 +208,7 @@ class Controller:
             beside=self.beside[1].compared(),
             set_back_s=max(0.0, now - self.ports.clock()),
             flag=self.ports.flags.bound(self.name),
+            unread=self.ports.metrics.unread(state.spec),
         )
 
     def _count(self, state: MigrationState, now: float, *, is_paused: bool) -> None:

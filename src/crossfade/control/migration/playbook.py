@@ -126,7 +126,7 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
     local = _local_rollback(state, seen)
     if local is not None:
         return RollBack(local)
-    lowered = _harmed(state, seen) or _lowered_by_flag(state, seen) or _without_flag(state, seen)
+    lowered = _harmed(state, seen) or rollout.decide_flag(state, seen)
     if lowered is not None:
         return lowered
     if going_back is not None:
@@ -134,38 +134,11 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
     return None if state.promoted_unix_s is not None else _blind(state, seen, now_unix_s)
 
 
-def _lowered_by_flag(state: MigrationState, seen: Observations) -> RollBack | None:
-    """To the highest stage that the flag allows. A flag that is lost keeps its last bound."""
-    bound = seen.flag.at_most if seen.flag is not None else None
-    share = state.pending.share if isinstance(state.pending, Advance) else state.share
-    if bound is None or max(share, state.share) <= bound:
+def _unread(state: MigrationState, seen: Observations) -> Hold | None:
+    """A metric that guards and cannot be read says nothing of harm: no share is raised on its silence."""
+    if seen.unread is None or not state.stage:
         return None
-    stage = sum(1 for one in state.spec.rollout.stages if one <= bound)
-    if isinstance(state.pending, RollBack) and state.pending.stage == stage:
-        return None
-    return RollBack(f"the flag allows {bound:.0%}", share=rollout.share_of(state.spec, stage), stage=stage)
-
-
-def _without_flag(state: MigrationState, seen: Observations) -> RollBack | None:
-    """Back to the incumbent where nobody could pull the flag for long, and most callers are there anyway."""
-    flag = seen.flag
-    if flag is None or flag.lost is None or flag.back_after_s is None or flag.lost_s < flag.back_after_s:
-        return None
-    if state.promoted_unix_s is not None or state.share >= rollout.PEAK_SHARE:
-        return None
-    return RollBack(f"the flag system was not readable for {flag.back_after_s / 60.0:.0f} min")
-
-
-def _kept_by_flag(state: MigrationState, seen: Observations) -> Hold | None:
-    """Why the flag lets no share be raised now; null if it does, or there is none."""
-    if seen.flag is None:
-        return None
-    if seen.flag.lost is not None or seen.flag.at_most is None:
-        return Hold("the flag system cannot be read", seen.flag.lost or "")
-    share = 1.0 if rollout.is_last(state) else rollout.share_of(state.spec, state.stage + 1)
-    if share > seen.flag.at_most:
-        return Hold(f"the flag allows {seen.flag.at_most:.0%}", f"the next stage is {share:.0%}")
-    return None
+    return Hold("a business metric cannot be read", seen.unread)
 
 
 def _is_by_clock(state: MigrationState, given: GateInput) -> bool:
@@ -362,7 +335,7 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
     """All gates pass: the next stage, or why not yet."""
     if isinstance(state.pending, Advance | Promote):
         return state.pending
-    waits = _astray(state, seen) or _kept_by_flag(state, seen)
+    waits = _astray(state, seen) or rollout.kept_by_flag(state, seen) or _unread(state, seen)
     if waits is not None:
         return waits
     drilled = gates.find(given, EvidenceKind.DRILL, state.spec.name).record

@@ -140,7 +140,8 @@ class EvidencePort(Protocol):
 class Candidate:
     """What the config says of a migration's candidate now.
 
-    `serves_already`: features whose incumbent is the same pool with the same parameters.
+    `serves_already`: features whose incumbent is the same pool with the same parameters. `sourceless`:
+    business metrics that the config does not know.
     """
 
     endpoints: tuple[str, ...]
@@ -148,6 +149,7 @@ class Candidate:
     required_roles: tuple[str, ...]
     purchased_units: float | None
     serves_already: tuple[str, ...] = ()
+    sourceless: tuple[str, ...] = ()
 
 
 class CandidatePort(Protocol):
@@ -232,6 +234,14 @@ class FlagsPort(Protocol):
         ...
 
 
+class MetricsPort(Protocol):
+    """Business metrics' sources as last read."""
+
+    def unread(self, spec: MigrationSpec) -> str | None:
+        """Why one of the migration's metrics cannot be read; null if all can, or it has none."""
+        ...
+
+
 class GatewayAdmin(Protocol):
     """The gateways' own admin ports, as far as they are known. Each call raises `AdminError`."""
 
@@ -268,4 +278,5 @@ class Ports:
     conflict: type[Exception]  # what `append` raises when `expected_seq` does not hold
     admin: GatewayAdmin
     flags: FlagsPort
+    metrics: MetricsPort
     steady: Clock  # seconds that nobody sets

@@ -15,7 +15,10 @@ from crossfade.domain.migration import (
     Advance,
     Close,
     Exposure,
+    Hold,
     MigrationState,
+    Observations,
+    RollBack,
     StageCounts,
 )
 from crossfade.domain.migration_spec import FreezeWindow, MigrationSpec
@@ -106,6 +109,45 @@ def _lacks_peak(state: MigrationState, counts: StageCounts) -> bool:
         return False
     crosses = counts.share < PEAK_SHARE <= share_of(state.spec, state.stage + 1)
     return crosses and counts.busiest_per_s < PEAK_PART * peak
+
+
+def decide_flag(state: MigrationState, seen: Observations) -> RollBack | None:
+    """Where an external flag takes the share back to; null if it does not."""
+    return _lowered_by_flag(state, seen) or _without_flag(state, seen)
+
+
+def _lowered_by_flag(state: MigrationState, seen: Observations) -> RollBack | None:
+    """To the highest stage that the flag allows. A flag that is lost keeps its last bound."""
+    bound = seen.flag.at_most if seen.flag is not None else None
+    share = state.pending.share if isinstance(state.pending, Advance) else state.share
+    if bound is None or max(share, state.share) <= bound:
+        return None
+    stage = sum(1 for one in state.spec.rollout.stages if one <= bound)
+    if isinstance(state.pending, RollBack) and state.pending.stage == stage:
+        return None
+    return RollBack(f"the flag allows {bound:.0%}", share=share_of(state.spec, stage), stage=stage)
+
+
+def _without_flag(state: MigrationState, seen: Observations) -> RollBack | None:
+    """Back to the incumbent where nobody could pull the flag for long, and most callers are there anyway."""
+    flag = seen.flag
+    if flag is None or flag.lost is None or flag.back_after_s is None or flag.lost_s < flag.back_after_s:
+        return None
+    if state.promoted_unix_s is not None or state.share >= PEAK_SHARE:
+        return None
+    return RollBack(f"the flag system was not readable for {flag.back_after_s / 60.0:.0f} min")
+
+
+def kept_by_flag(state: MigrationState, seen: Observations) -> Hold | None:
+    """Why the flag lets no share be raised now; null if it does, or there is none."""
+    if seen.flag is None:
+        return None
+    if seen.flag.lost is not None or seen.flag.at_most is None:
+        return Hold("the flag system cannot be read", seen.flag.lost or "")
+    share = 1.0 if is_last(state) else share_of(state.spec, state.stage + 1)
+    if share > seen.flag.at_most:
+        return Hold(f"the flag allows {seen.flag.at_most:.0%}", f"the next stage is {share:.0%}")
+    return None
 
 
 def decide_freeze(spec: MigrationSpec, now_unix_s: float) -> str | None:

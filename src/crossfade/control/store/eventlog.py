@@ -61,7 +61,7 @@ class EventLog:
     @classmethod
     async def open(cls, url: str, clock: Callable[[], float] = time.time) -> EventLog:
         """Connect, and make the tables where they are missing."""
-        engine = create_async_engine(_async_url(url))
+        engine = create_async_engine(async_url(url))
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine.sync_engine, "connect", _sqlite_settings)
         async with engine.begin() as connection:
@@ -181,7 +181,8 @@ class EventLog:
             return False
 
 
-def _async_url(url: str) -> str:
+def async_url(url: str) -> str:
+    """The same database by its asynchronous driver."""
     for sync, driver in (("sqlite://", "sqlite+aiosqlite://"), ("postgresql://", "postgresql+asyncpg://")):
         if url.startswith(sync):
             return driver + url.removeprefix(sync)

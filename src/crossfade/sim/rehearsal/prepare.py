@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crossfade.config.features import Config
@@ -43,6 +43,7 @@ def plan_of(config: Config, spec: MigrationSpec, wanted: Wanted) -> Plan:
     Raises:
         RehearsalError: if config, migration and options do not fit together.
     """
+    spec = replace(spec, rollout=replace(spec.rollout, metrics=()))  # nobody buys anything in a rehearsal
     for pool in (spec.incumbent, spec.candidate):
         if pool not in config.pools:
             raise RehearsalError(f"pool {pool!r} is not in the config (hint: define it under pools)")

@@ -8,8 +8,9 @@ and the rollout as a whole never more trigger-happy.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from crossfade.domain.migration_spec import MigrationSpec
+from crossfade.domain.migration_spec import MetricSpec, MigrationSpec
 from crossfade.stats.canary import GuardPlan
 
 HARD_ALPHA = 0.001
@@ -24,8 +25,17 @@ LIMIT_QUANTILES = {"ttft": 0.90, "tpot": 0.90, "cost": 0.95}
 
 
 def plans_of(spec: MigrationSpec) -> tuple[GuardPlan, ...]:
-    """The migration's guards with their alphas, in the file's order."""
-    return share_alpha(spec.rollout.guards, spec.rollout.alpha)
+    """The migration's guards with their alphas, in the file's order, its business metrics last."""
+    plans = share_alpha(spec.rollout.watched, spec.rollout.alpha)
+    metrics = {metric.name: metric for metric in spec.rollout.metrics}
+    return tuple(_of_metric(plan, metrics[plan.name]) if plan.name in metrics else plan for plan in plans)
+
+
+def _of_metric(plan: GuardPlan, metric: MetricSpec) -> GuardPlan:
+    """By how much it may be worse is the migration's to say."""
+    null = 1.0 - metric.margin if metric.is_good else 1.0 + metric.margin
+    margin = max(SOFT_MARGIN, 1.0 / null if metric.is_good else null)
+    return replace(plan, null_ratio=null, margin_ratio=margin, is_good=metric.is_good, is_counted=True)
 
 
 def share_alpha(names: Sequence[str], alpha: float) -> tuple[GuardPlan, ...]:

@@ -37,7 +37,11 @@ Price = Callable[[AttemptRecord], float | None]  # USD of an attempt
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request's numbers by guard. `share`: the candidate's when the request was assigned."""
+    """One request's numbers by guard. `share`: the candidate's when the request was assigned.
+
+    `events`: or how many events of each business metric an arm had since the last look at its source.
+    `endpoint`: which served it first; empty where it is not known.
+    """
 
     feature: str
     arm: ArmKind
@@ -46,6 +50,8 @@ class Sample:
     unit: str
     unix_s: float
     values: dict[str, float]
+    events: dict[str, int] = field(default_factory=dict)
+    endpoint: str = ""
 
 
 @dataclass(slots=True)
@@ -75,6 +81,7 @@ class SampleBoard:
             unit=record.unit,
             unix_s=record.started_unix_ms / 1000,
             values={**values, **ending_of(record)} if record.final else values,
+            endpoint=record.endpoint,
         )
         with self.lock:
             if record.index == 0:
@@ -90,7 +97,7 @@ class SampleBoard:
 
     def add(self, sample: Sample) -> None:
         """Take in numbers that are about a rollout's arm; others guard nothing."""
-        if sample.arm in {ArmKind.CANDIDATE, ArmKind.BASELINE} and sample.values:
+        if sample.arm in {ArmKind.CANDIDATE, ArmKind.BASELINE} and (sample.values or sample.events):
             with self.lock:
                 self.cursor += 1
                 self.queue.append((self.cursor, sample))

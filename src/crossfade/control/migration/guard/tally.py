@@ -173,7 +173,11 @@ class Tally:
         if place is None:
             return
         limits = state.frozen.limits.get(sample.feature, {}) if state.frozen is not None else {}
-        for guard in state.spec.rollout.guards:
+        for name, events in sample.events.items():
+            if name in state.spec.rollout.watched:
+                measured, bad = fresh.get((place, name, sample.arm), (0, 0))
+                fresh[place, name, sample.arm] = (measured, bad + events)
+        for guard in state.spec.rollout.watched if sample.values else ():
             limit = limits.get(guard, None if guard in LIMITED else BAD_FROM)
             if guard == ERRORS or guard not in sample.values or limit is None:
                 continue

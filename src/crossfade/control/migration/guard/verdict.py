@@ -57,15 +57,25 @@ def decide_guards(state: MigrationState) -> GuardsVerdict:
     """The guards over all stages since the epoch began."""
     return GuardsVerdict(
         tuple(
-            judge_guard(plan, [totals_of(counts, plan.name) for counts in state.counts])
+            judge_guard(
+                plan, [totals_of(counts, plan.name, is_counted=plan.is_counted) for counts in state.counts]
+            )
             for plan in plans_of(state.spec)
         )
     )
 
 
-def totals_of(counts: StageCounts, guard: str) -> ArmTotals:
-    """One guard's totals in one stage."""
+def totals_of(counts: StageCounts, guard: str, *, is_counted: bool = False) -> ArmTotals:
+    """One guard's totals in one stage; of a business metric, events among all requests."""
     count = next((count for count in counts.guards if count.guard == guard), GuardCount(guard))
+    if is_counted:
+        return ArmTotals(
+            weight=weight_of(counts),
+            candidate_measured=counts.candidate_requests,
+            candidate_bad=count.candidate_bad,
+            control_measured=counts.control_requests,
+            control_bad=count.control_bad,
+        )
     return ArmTotals(
         weight=weight_of(counts),
         candidate_measured=count.candidate_measured,

@@ -10,10 +10,12 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from crossfade.control.migration.guard.plans import KNOWN
 from crossfade.control.migration.guard.samples import REMEMBERED, Sample, SampleBoard
+from crossfade.control.migration.people.trends import Trends
 from crossfade.control.records.store import RecordStore
 
 THUMBS = "thumbs"
@@ -35,8 +37,14 @@ class Feedback:
     """Takes feedback in. Safe to call from several threads."""
 
     def __init__(
-        self, board: SampleBoard, records: RecordStore, folder: Path, clock: Callable[[], float]
+        self,
+        board: SampleBoard,
+        records: RecordStore,
+        folder: Path,
+        clock: Callable[[], float],
+        trends: Trends,
     ) -> None:
+        self._trends = trends
         self._board = board
         self._records = records
         self._path = folder / FILE
@@ -62,7 +70,12 @@ class Feedback:
             if len(self._said) > REMEMBERED:
                 self._said.popitem(last=False)
         if score is not None:
-            self._board.add(_with_thumb(about, bad=score < 0.0))
+            self._trends.observe(about.feature, about.endpoint, bad=score < 0.0)
+            self._board.add(_with(about, THUMBS, float(score < 0.0)))
+        if (
+            event is not None and event not in KNOWN
+        ):  # what guards measure themselves is not for callers to say
+            self._board.add(_with(about, event, 1.0))
         return "accepted"
 
     def _recorded(self, request_id: str) -> Sample:
@@ -74,10 +87,18 @@ class Feedback:
             )
         first = attempts[0]
         started_s = first.started_unix_ms / 1000
-        return Sample(first.feature, first.arm, first.arm_name, first.share, first.unit, started_s, {})
+        return Sample(
+            first.feature,
+            first.arm,
+            first.arm_name,
+            first.share,
+            first.unit,
+            started_s,
+            {},
+            {},
+            first.endpoint,
+        )
 
 
-def _with_thumb(about: Sample, *, bad: bool) -> Sample:
-    return Sample(
-        about.feature, about.arm, about.arm_name, about.share, about.unit, about.unix_s, {THUMBS: float(bad)}
-    )
+def _with(about: Sample, name: str, value: float) -> Sample:
+    return replace(about, values={name: value})

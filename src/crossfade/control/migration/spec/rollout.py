@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from crossfade.config.quantity import parse_duration_s, parse_share
 from crossfade.control.migration.guard.plans import KNOWN
 from crossfade.control.migration.spec.reader import Reader
-from crossfade.domain.migration_spec import FreezeWindow, RolloutSpec
+from crossfade.domain.migration_spec import FreezeWindow, MetricSpec, RolloutSpec
 
 DEFAULT_GUARDS = ("errors", "failovers", "rejected")
 AVAILABLE_GUARDS = frozenset(KNOWN) - {"judge"}
+MOST_MARGIN = 0.5  # a metric that may halve, or rise by half, guards nothing
+METRIC_HINT = "metrics: {orders: {direction: higher, margin: 10%}}"
 MOST_ALPHA = 0.1  # one equal candidate in ten rolled back: more is not a guard but noise
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MOMENT = rf"({'|'.join(_DAYS)}) ([01]\d|2[0-3]):([0-5]\d)"
@@ -37,6 +39,7 @@ def read_rollout(reader: Reader, value: Any) -> RolloutSpec:
         "zone",
         "errors_at_most",
         "calm",
+        "metrics",
     )
     section = reader.section(value, "rollout", known)
     guards = reader.names(section, "guards", DEFAULT_GUARDS, "rollout")
@@ -62,7 +65,31 @@ def read_rollout(reader: Reader, value: Any) -> RolloutSpec:
         freeze=_freeze(reader, section),
         errors_at_most=reader.quantity(section, "rollout.errors_at_most", "2%", parse_share),
         calm_s=reader.quantity(section, "rollout.calm", "60m", parse_duration_s),
+        metrics=_metrics(reader, section),
     )
+
+
+def _metrics(reader: Reader, section: Mapping[str, Any]) -> tuple[MetricSpec, ...]:
+    """Business metrics that guard: `{orders: {direction: higher, margin: 10%}}`."""
+    value = section.get("metrics", {})
+    if not isinstance(value, Mapping):
+        reader.blame("rollout.metrics", "must be a mapping of names", METRIC_HINT)
+        return ()
+    return tuple(_metric(reader, str(name), one) for name, one in value.items())
+
+
+def _metric(reader: Reader, name: str, value: Any) -> MetricSpec:
+    path = f"rollout.metrics.{name}"
+    section = reader.section(value, path, ("direction", "margin"))
+    direction = section.get("direction")
+    if direction not in {"higher", "lower"}:
+        reader.blame(f"{path}.direction", "must be `higher` or `lower`: which is better", METRIC_HINT)
+    if name in KNOWN:
+        reader.blame(path, "is the name of a guard", "choose another name here and under control.metrics")
+    margin = reader.quantity(section, f"{path}.margin", "10%", parse_share)
+    if margin > MOST_MARGIN:
+        reader.blame(f"{path}.margin", f"must be at most {MOST_MARGIN:.0%}, is {margin:.0%}", METRIC_HINT)
+    return MetricSpec(name, direction == "higher", min(margin, MOST_MARGIN))
 
 
 def _alpha(reader: Reader, section: Mapping[str, Any]) -> float:

@@ -133,6 +133,7 @@ class Deployment:
             ConflictError,
             self,
             self.flags,
+            self,
             self.clock,
         )
 
@@ -226,6 +227,13 @@ class Deployment:
         if self.gateway.now < DAY_S:  # the trace is taken to have run the week before, too
             return replace(frozen, peak_per_s=self.gateway.demand.busiest_quarter_per_s)
         return replace(frozen, peak_per_s=max(passed) / QUARTER_S)
+
+    # MetricsPort
+    def unread(self, spec: MigrationSpec) -> str | None:
+        """See `MetricsPort`: a rehearsal has no business."""
+        if spec.rollout.metrics:
+            raise ValueError(f"{spec.name} is rehearsed without its business metrics")
+        return None
 
     # BundlePort
     async def write(self, migration: str, files: dict[str, str]) -> dict[str, str]:
