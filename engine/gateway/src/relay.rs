@@ -10,7 +10,9 @@ use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::domain::snapshot::Hold;
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::wire::openai_responses::Identity;
-use crossfade_core::wire::translate::{Said, StreamWriter, answer_id, encode_answer, encode_error_event};
+use crossfade_core::wire::translate::{
+    Said, StreamWriter, answer_id, encode_answer, encode_error_event, untold_citations,
+};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::{Bytes, Frame};
@@ -97,6 +99,9 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
         };
         match committed {
             Ok((held, voice)) => {
+                if attempt.is_over() && !attempt.passthrough {
+                    attempt.warnings.extend(untold_citations(job.request.dialect, &attempt.answer));
+                }
                 let mut headers = HeaderMap::with_capacity(HEADERS);
                 truth::tell(&job, &attempt, overhead, &mut headers);
                 return commit(&job, Commit { attempt, held, voice }, headers);

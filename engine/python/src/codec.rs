@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use crossfade_core::domain::answer::{Answer, Block};
 use crossfade_core::domain::snapshot::{CapacityClass, Dialect, ProviderKind};
-use crossfade_core::domain::stream::StreamEvent;
+use crossfade_core::domain::stream::{Citation, Cited, StreamEvent};
 use crossfade_core::providers;
 use crossfade_core::wire::prompt::size_of;
 use crossfade_core::wire::shape::Limits;
@@ -66,6 +66,7 @@ pub(crate) fn decode_answer(dialect: &str, frames: &str, body: &[u8], cut: usize
         "stop": answer.stop.as_ref().map(|(reason, raw)| json!({"reason": format!("{reason:?}"), "raw": raw})),
         "usage": answer.usage, "served_tier": tier, "frames": decoder.frames(), "skipped": skipped,
         "unknown": decoder.oddities().unknown,
+        "citations": answer.citations.iter().map(citation).collect::<Vec<_>>(),
         "hidden_reasoning": answer.blocks.iter().any(is_hidden),
         "error": error,
     });
@@ -79,6 +80,21 @@ fn call(block: &Block) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+fn citation(citation: &Citation) -> Value {
+    let (kind, name, place) = match &citation.source {
+        Cited::Page(url) => ("page", url.clone(), None),
+        Cited::SearchResult { source, place, .. } => ("search_result", source.clone(), Some(place)),
+        Cited::Document { index, place, .. } => ("document", index.to_string(), Some(place)),
+        Cited::Named(id) => ("named", id.clone(), None),
+        Cited::Result(id) => ("result", id.clone(), None),
+    };
+    json!({
+        "kind": kind, "source": name, "title": citation.title, "quote": citation.quote,
+        "span": citation.span.as_ref().map(|span| [span.start, span.end]),
+        "place": place.map(|place| [place.start, place.end]),
+    })
 }
 
 fn is_hidden(block: &Block) -> bool {

@@ -1,7 +1,7 @@
 //! An answer collected from its events, in the order its parts came.
 
 use super::request::Usage;
-use super::stream::{StopReason, StreamEvent};
+use super::stream::{Citation, StopReason, StreamEvent};
 
 /// One part of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub struct Answer {
     pub id: Option<String>,
     pub model: Option<String>,
     pub blocks: Vec<Block>,
+    pub citations: Vec<Citation>,
     /// A JSON list, where embeddings were asked for.
     pub vectors: Option<String>,
     pub stop: Option<(StopReason, String)>,
@@ -80,6 +81,7 @@ impl Answer {
                     *held = Some(signature.clone());
                 }
             }
+            StreamEvent::Citation(citation) => self.citations.push((**citation).clone()),
             StreamEvent::Stop { reason, raw } => self.stop = Some((*reason, raw.clone())),
             StreamEvent::Vectors(list) => self.vectors = Some(list.clone()),
             StreamEvent::Usage(usage) => self.usage = Some(*usage),

@@ -33,6 +33,8 @@ pub struct Settings {
     pub user: Option<String>,
     pub format: Option<Format>,
     pub reasoning: Option<Reasoning>,
+    /// The answer is to say where in the documents its statements come from.
+    pub citations: bool,
     pub uncarried: Vec<String>,
 }
 
@@ -182,6 +184,7 @@ impl Settings {
         take(&mut self.user, over.user);
         take(&mut self.format, over.format);
         take(&mut self.reasoning, over.reasoning);
+        self.citations |= over.citations;
         if !over.stop.is_empty() {
             self.stop = over.stop;
         }

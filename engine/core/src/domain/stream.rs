@@ -1,5 +1,7 @@
 //! What a provider says while it answers, in one form over all dialects.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::outcome::UpstreamError;
@@ -16,6 +18,60 @@ pub enum StopReason {
     Paused,
     Malformed,
     Unknown,
+}
+
+/// Where a statement of an answer comes from. `span`: the part of the answer's whole text that it
+/// stands behind, in characters from its start; without one, no part in particular.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Citation {
+    pub span: Option<Range<u64>>,
+    pub source: Cited,
+    pub title: Option<String>,
+    /// The source's own words.
+    pub quote: Option<String>,
+}
+
+/// What is cited. `index` counts from zero in the order of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cited {
+    /// An address.
+    Page(String),
+    /// A document of the request, and where in it.
+    Document { index: u64, unit: CitedUnit, place: Range<u64> },
+    /// A search result of the request, by its own name of its source; `place`: blocks of it.
+    SearchResult { index: u64, source: String, place: Range<u64> },
+    /// A document or file that the provider knows by this name.
+    Named(String),
+    /// What a tool answered, by the id of the call.
+    Result(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CitedUnit {
+    Characters,
+    Pages,
+    Blocks,
+}
+
+impl Cited {
+    /// Its address on the web, if it has one.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        let (Self::Page(name) | Self::SearchResult { source: name, .. }) = self else {
+            return None;
+        };
+        is_url(name).then_some(name.as_str())
+    }
+
+    /// A source by the only name it has: an address, or what the provider calls it.
+    #[must_use]
+    pub fn by_name(name: &str) -> Self {
+        if is_url(name) { Self::Page(name.to_owned()) } else { Self::Named(name.to_owned()) }
+    }
+}
+
+fn is_url(name: &str) -> bool {
+    name.starts_with("https://") || name.starts_with("http://")
 }
 
 /// One step of an answer. `Terminal` is the provider's own closing event: without it an answer
@@ -47,6 +103,8 @@ pub enum StreamEvent {
         index: u32,
         signature: String,
     },
+    /// Of text said before.
+    Citation(Box<Citation>),
     /// Embeddings: the list as OpenAI's callers read it, as JSON text.
     Vectors(String),
     /// `raw`: the provider's own word.
@@ -87,6 +145,7 @@ impl StreamEvent {
                 Self::Reasoning(_)
                     | Self::ReasoningSignature(_)
                     | Self::RedactedReasoning(_)
+                    | Self::Citation(_)
                     | Self::Extra(_)
                     | Self::Stop { .. }
                     | Self::Terminal

@@ -30,6 +30,8 @@ pub(crate) struct Closing {
     said: bool,
     stop: Option<StopReason>,
     usage: Option<Usage>,
+    /// Characters of text so far.
+    position: u64,
     malformed_in_a_row: u32,
     odd: Oddities,
     ended: bool,
@@ -80,6 +82,10 @@ impl Closing {
                 if text.is_empty() =>
             {
                 return;
+            }
+            StreamEvent::Text(text) => {
+                self.position += text.chars().count() as u64;
+                self.said = true;
             }
             StreamEvent::Reasoning(_) => self.said = true,
             StreamEvent::Extra(_) => self.said = true,
@@ -166,6 +172,11 @@ impl Sink<'_> {
     pub(crate) fn unknown(&mut self) {
         self.closing.odd.unknown += 1;
         self.say(StreamEvent::Ping);
+    }
+
+    /// Where in the answer's text what is said next will begin, in characters.
+    pub(crate) fn position(&self) -> u64 {
+        self.closing.position
     }
 
     pub(crate) fn fail(&mut self, kind: ErrorKind, detail: &str) {

@@ -8,7 +8,7 @@ use crate::domain::chat::{
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::loose::{items, text, text_in};
-use crate::wire::translate::{refused, unseal};
+use crate::wire::translate::{EARLIER_CITATIONS, inline_text, refused, unseal};
 
 /// Fields that are carried, that routing has used up, or that change nothing about an answer.
 const KNOWN: [&str; 17] = [
@@ -39,6 +39,12 @@ pub fn decode_chat(body: &Map<String, Value>) -> Result<Chat, UpstreamError> {
     let mut chat = Chat { settings: settings(body), ..Chat::default() };
     chat.system = parts(body.get("system"))?;
     for message in body.get("messages").and_then(Value::as_array).into_iter().flatten() {
+        for block in items(message, "content") {
+            chat.settings.citations |= wants_citations(block);
+            if items(block, "citations").next().is_some() {
+                chat.settings.uncarried.push(EARLIER_CITATIONS.to_owned());
+            }
+        }
         let said = parts(message.get("content"))?;
         match text_in(message, "role").unwrap_or("") {
             "user" => chat.speak(Speaker::User, said),
@@ -117,6 +123,11 @@ fn tool(tool: &Value) -> Result<Tool, UpstreamError> {
     })
 }
 
+/// Whether statements about a document are to name their place in it: said of all or of none.
+fn wants_citations(block: &Value) -> bool {
+    block.pointer("/citations/enabled").and_then(Value::as_bool) == Some(true)
+}
+
 fn is_cached(holder: &Value) -> bool {
     holder.get("cache_control").is_some_and(|marker| !marker.is_null())
 }
@@ -171,6 +182,8 @@ fn media(kind: MediaKind, block: &Value) -> Result<Content, UpstreamError> {
     let source = match text_in(source, "type").unwrap_or("") {
         "base64" => Source::Inline { media_type: text(source, "media_type"), data: text(source, "data") },
         "url" => Source::Url(text(source, "url")),
+        // A document that is to be cited stays one.
+        "text" if wants_citations(block) => inline_text(&text(source, "data")),
         "text" => return Ok(Content::Text(text(source, "data"))),
         "content" => {
             let words: String = items(source, "content").filter_map(|piece| text_in(piece, "text")).collect();

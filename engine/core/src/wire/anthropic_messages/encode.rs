@@ -11,6 +11,8 @@ use crate::domain::snapshot::Dialect;
 use crate::domain::stream::{StopReason, StreamEvent};
 use crate::wire::translate::seal;
 
+use super::citations::{cited, text_blocks};
+
 /// What the open block of a stream holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Open {
@@ -36,6 +38,8 @@ pub struct StreamEncoder {
     started: bool,
     index: u32,
     open: Option<Open>,
+    /// Whether the open block's text is cited: what follows is a block of its own.
+    is_cited: bool,
     /// Arguments of the open call so far.
     heard: String,
     /// Calls that began before the open one was whole: blocks cannot be reopened here.
@@ -54,6 +58,7 @@ impl StreamEncoder {
             started: false,
             index: 0,
             open: None,
+            is_cited: false,
             heard: String::new(),
             waiting: VecDeque::new(),
             stop: None,
@@ -65,8 +70,18 @@ impl StreamEncoder {
     pub fn encode(&mut self, event: &StreamEvent, out: &mut Vec<u8>) {
         match event {
             StreamEvent::Text(text) | StreamEvent::Refusal(text) => {
+                if self.is_cited {
+                    self.close(out);
+                }
                 self.enter(Open::Text, || json!({"type": "text", "text": ""}), out);
                 self.delta(json!({"type": "text_delta", "text": text}), out);
+            }
+            StreamEvent::Citation(citation) => {
+                if let Some(cited) = cited(citation) {
+                    self.enter(Open::Text, || json!({"type": "text", "text": ""}), out);
+                    self.delta(json!({"type": "citations_delta", "citation": cited}), out);
+                    self.is_cited = true;
+                }
             }
             StreamEvent::Reasoning(text) => {
                 self.think(out);
@@ -185,6 +200,7 @@ impl StreamEncoder {
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
+        self.is_cited = false;
         if self.open.take().is_some() {
             event_bytes(
                 "content_block_stop",
@@ -240,7 +256,29 @@ fn stop_word(reason: Option<StopReason>) -> &'static str {
 /// A collected answer as a document.
 #[must_use]
 pub fn encode_answer(answer: &Answer, id: &str, model: &str, origin: Dialect) -> Vec<u8> {
-    let block = |block: &Block| match block {
+    let last = answer.blocks.iter().rposition(|block| matches!(block, Block::Text(_)));
+    let mut start = 0;
+    let mut content: Vec<Value> = Vec::new();
+    for (at, block) in answer.blocks.iter().enumerate() {
+        if let Block::Text(text) = block {
+            content.extend(text_blocks(text, start, &answer.citations, last == Some(at)));
+            start += text.chars().count() as u64;
+        } else {
+            content.push(other_block(block, origin));
+        }
+    }
+    json!({
+        "id": id, "type": "message", "role": "assistant", "model": model, "content": content,
+        "stop_reason": stop_word(answer.stop.as_ref().map(|(reason, _)| *reason)), "stop_sequence": null,
+        "usage": usage_json(answer.usage.as_ref()),
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// A block that is not text.
+fn other_block(block: &Block, origin: Dialect) -> Value {
+    match block {
         Block::Text(text) | Block::Refusal(text) => json!({"type": "text", "text": text}),
         Block::Reasoning { text, signature } => {
             let signature = signature.as_ref().map(|signature| seal(origin, signature)).unwrap_or_default();
@@ -251,15 +289,7 @@ pub fn encode_answer(answer: &Answer, id: &str, model: &str, origin: Dialect) ->
             let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
             json!({"type": "tool_use", "id": super::safe_id(id), "name": name, "input": input})
         }
-    };
-    let content: Vec<Value> = answer.blocks.iter().map(block).collect();
-    json!({
-        "id": id, "type": "message", "role": "assistant", "model": model, "content": content,
-        "stop_reason": stop_word(answer.stop.as_ref().map(|(reason, _)| *reason)), "stop_sequence": null,
-        "usage": usage_json(answer.usage.as_ref()),
-    })
-    .to_string()
-    .into_bytes()
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::domain::chat::{
 };
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, budget_of, profile, put, refused};
+use crate::wire::translate::{Encoded, Gate, budget_of, profile, put, refused, words_of};
 
 /// The dialect requires a limit; this is sent where neither the caller nor the feature set one.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
@@ -24,7 +24,11 @@ fn fields(mut chat: Chat, model: &str) -> Result<(Map<String, Value>, Vec<String
     drop_unsigned(&mut chat, &mut gate);
     let mut body = Map::new();
     let settings = &chat.settings;
-    put(&mut body, "messages", Some(messages(&chat)?));
+    let mut said = messages(&chat)?;
+    if settings.citations {
+        said.iter_mut().for_each(cite_documents);
+    }
+    put(&mut body, "messages", Some(said));
     if !chat.system.is_empty() {
         put(&mut body, "system", Some(blocks(&chat.system)?));
     }
@@ -155,6 +159,14 @@ fn messages(chat: &Chat) -> Result<Vec<Value>, UpstreamError> {
     chat.turns.iter().map(message).collect()
 }
 
+/// Asks for the places in the documents of a message.
+fn cite_documents(message: &mut Value) {
+    let blocks = message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten();
+    for block in blocks.filter(|block| block["type"] == "document") {
+        block["citations"] = json!({"enabled": true});
+    }
+}
+
 /// Blank text is refused by the service, so it is left out.
 fn blocks(parts: &[Part]) -> Result<Vec<Value>, UpstreamError> {
     let mut all = Vec::new();
@@ -210,6 +222,9 @@ fn block(content: &Content) -> Result<Option<Value>, UpstreamError> {
 }
 
 fn from(source: &Source) -> Value {
+    if let Some(words) = words_of(source) {
+        return json!({"type": "text", "media_type": "text/plain", "data": words});
+    }
     match source {
         Source::Inline { media_type, data } => {
             json!({"type": "base64", "media_type": media_type, "data": data})

@@ -1,11 +1,13 @@
 //! Anthropic Messages.
 
+mod citations;
 mod decode;
 mod encode;
 mod errors;
 mod from_chat;
 mod read;
 
+pub use citations::cited;
 pub use decode::decode_chat;
 pub use encode::{StreamEncoder, encode_answer};
 pub use errors::{error_body, error_in};

@@ -6,16 +6,18 @@
 use serde_json::Value;
 
 use crate::domain::request::{Usage, UsageSource};
-use crate::domain::stream::StreamEvent;
+use crate::domain::stream::{Citation, StreamEvent};
 use crate::wire::closing::Sink;
 use crate::wire::loose::{as_count, count_at, index, items, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
+use super::citations::citation;
 use super::errors::error_in;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
-    Text,
+    /// Where in the answer's text it begins.
+    Text(u64),
     Thinking,
     /// Whether its arguments have begun.
     Tool(bool),
@@ -26,6 +28,8 @@ enum Block {
 #[derive(Debug, Default)]
 pub(crate) struct MessagesReader {
     blocks: Vec<(u32, Block)>,
+    /// Citations of open blocks: what they stand behind is known at the block's end.
+    cited: Vec<(u32, Value)>,
     usage: Option<Usage>,
     rewritten: Option<Vec<u8>>,
 }
@@ -91,7 +95,13 @@ impl MessagesReader {
         sink.say(StreamEvent::Text(text(answer, "content"))); // of servers that know no blocks
         for (index, block) in (0u32..).zip(items(answer, "content")) {
             match text_in(block, "type").unwrap_or("") {
-                "text" => sink.say(StreamEvent::Text(text(block, "text"))),
+                "text" => {
+                    let start = sink.position();
+                    sink.say(StreamEvent::Text(text(block, "text")));
+                    for one in items(block, "citations") {
+                        cite(citation(one, start..sink.position()), sink);
+                    }
+                }
                 "thinking" => {
                     sink.say(StreamEvent::Reasoning(text(block, "thinking")));
                     signature(block, sink);
@@ -119,8 +129,10 @@ impl MessagesReader {
         let block = event.get("content_block").unwrap_or(&Value::Null);
         let kind = match text_in(block, "type").unwrap_or("") {
             "text" => {
+                let start = sink.position();
                 sink.say(StreamEvent::Text(text(block, "text")));
-                Block::Text
+                self.cited.extend(items(block, "citations").map(|one| (at, one.clone())));
+                Block::Text(start)
             }
             "thinking" => {
                 sink.say(StreamEvent::Reasoning(text(block, "thinking")));
@@ -156,6 +168,10 @@ impl MessagesReader {
     fn delta(&mut self, at: u32, delta: &Value, sink: &mut Sink<'_>) {
         let block = self.blocks.iter_mut().find(|(known, _)| *known == at).map(|(_, block)| block);
         match text_in(delta, "type").unwrap_or("") {
+            "citations_delta" => {
+                self.cited.extend(delta.get("citation").map(|one| (at, one.clone())));
+                sink.say(StreamEvent::Ping);
+            }
             "text_delta" => sink.say(StreamEvent::Text(text(delta, "text"))),
             "thinking_delta" => sink.say(StreamEvent::Reasoning(text(delta, "thinking"))),
             "signature_delta" => signature(delta, sink),
@@ -175,10 +191,19 @@ impl MessagesReader {
 
     fn close(&mut self, at: u32, sink: &mut Sink<'_>) {
         let open = self.blocks.iter_mut().find(|(known, _)| *known == at);
-        // A call without arguments comes without a fragment.
-        if let Some((_, Block::Tool(begun @ false))) = open {
-            *begun = true;
-            sink.say(StreamEvent::ToolArguments { index: at, fragment: "{}".to_owned() });
+        match open {
+            // A call without arguments comes without a fragment.
+            Some((_, Block::Tool(begun @ false))) => {
+                *begun = true;
+                sink.say(StreamEvent::ToolArguments { index: at, fragment: "{}".to_owned() });
+            }
+            Some((_, Block::Text(start))) => {
+                let span = *start..sink.position();
+                for (_, one) in self.cited.extract_if(.., |(block, _)| *block == at) {
+                    cite(citation(&one, span.clone()), sink);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -213,6 +238,14 @@ impl MessagesReader {
         {
             sink.say(StreamEvent::Usage(usage));
         }
+    }
+}
+
+/// Says a citation; one of a kind that is not known is counted.
+fn cite(citation: Option<Citation>, sink: &mut Sink<'_>) {
+    match citation {
+        Some(citation) => sink.say(StreamEvent::Citation(Box::new(citation))),
+        None => sink.unknown(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bedrock Converse and ConverseStream.
 
+mod citations;
 mod read;
 mod request;
 

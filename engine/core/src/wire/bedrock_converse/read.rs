@@ -10,13 +10,18 @@ use crate::domain::request::{Usage, UsageSource};
 use crate::domain::stream::{StopReason, StreamEvent};
 use crate::wire::aws_errors::error_kind;
 use crate::wire::closing::Sink;
-use crate::wire::loose::{count_at, index, json_or_empty, text, text_in};
+use crate::wire::loose::{count_at, index, items, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
-/// Reads one answer. `calls`: their blocks, and whether arguments have come.
+use super::citations::citation;
+
+/// Reads one answer. `calls`: their blocks, and whether arguments have come. `start`: where in the
+/// answer's text the open block begins; `cited`: its citations, whose end is known with its own.
 #[derive(Debug, Default)]
 pub(crate) struct ConverseReader {
     calls: Vec<(u32, bool)>,
+    start: u64,
+    cited: Vec<Value>,
 }
 
 impl Reader for ConverseReader {
@@ -58,10 +63,13 @@ impl ConverseReader {
             if let Some(words) = text_in(block, "text") {
                 sink.say(StreamEvent::Text(words.to_owned()));
             }
-            for cited in
-                crate::wire::loose::items(block.get("citationsContent").unwrap_or(&Value::Null), "content")
-            {
-                sink.say(StreamEvent::Text(text(cited, "text")));
+            if let Some(cited) = block.get("citationsContent") {
+                let start = sink.position();
+                items(cited, "content").for_each(|part| sink.say(StreamEvent::Text(text(part, "text"))));
+                for one in items(cited, "citations") {
+                    let citation = citation(one, start..sink.position());
+                    sink.say(StreamEvent::Citation(Box::new(citation)));
+                }
             }
             if let Some(tool) = block.get("toolUse").filter(|tool| tool.is_object()) {
                 if is_servers_own(tool) {
@@ -101,8 +109,12 @@ impl ConverseReader {
                     *begun = true;
                     sink.say(StreamEvent::ToolArguments { index: block, fragment: "{}".to_owned() });
                 }
+                self.cite(sink);
             }
-            "messageStop" => stop(payload, sink),
+            "messageStop" => {
+                self.cite(sink);
+                stop(payload, sink);
+            }
             "metadata" => {
                 metadata(payload, sink);
                 sink.end_if_stopped();
@@ -128,6 +140,17 @@ impl ConverseReader {
             }
         } else if let Some(reasoning) = delta.get("reasoningContent") {
             Self::reasoning(reasoning, sink);
+        } else if let Some(cited) = delta.get("citation") {
+            self.cited.push(cited.clone());
+            sink.say(StreamEvent::Ping);
+        }
+    }
+
+    /// A block has ended: its citations stand behind all of its text.
+    fn cite(&mut self, sink: &mut Sink<'_>) {
+        let span = std::mem::replace(&mut self.start, sink.position())..sink.position();
+        for one in self.cited.drain(..) {
+            sink.say(StreamEvent::Citation(Box::new(citation(&one, span.clone()))));
         }
     }
 

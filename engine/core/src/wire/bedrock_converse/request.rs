@@ -27,7 +27,11 @@ pub fn encode_chat(mut chat: Chat, model: &str) -> Result<Encoded, UpstreamError
     }
     let claude = model.contains("anthropic") || model.contains("claude");
     let mut body = Map::new();
-    put(&mut body, "messages", Some(messages(&chat)?));
+    let mut said = messages(&chat)?;
+    if chat.settings.citations {
+        said.iter_mut().for_each(cite_documents);
+    }
+    put(&mut body, "messages", Some(said));
     put(&mut body, "system", Some(blocks(&chat.system)?).filter(|system| !system.is_empty()));
     extras(&mut chat, claude, model, &mut gate, &mut body);
     let config = inference(&chat);
@@ -44,6 +48,14 @@ pub fn encode_chat(mut chat: Chat, model: &str) -> Result<Encoded, UpstreamError
         put(&mut body, "toolConfig", Some(tools(&chat, &mut gate)));
     }
     Ok(Encoded { body: Value::Object(body).to_string().into_bytes(), warnings: gate.warnings })
+}
+
+/// Asks for the places in the documents of a message.
+fn cite_documents(message: &mut Value) {
+    let blocks = message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten();
+    for document in blocks.filter_map(|block| block.get_mut("document")) {
+        document["citations"] = json!({"enabled": true});
+    }
 }
 
 /// What only a model family knows travels beside the common fields.

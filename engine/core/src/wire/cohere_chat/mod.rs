@@ -1,5 +1,6 @@
 //! Cohere chat, version 2.
 
+mod citations;
 mod from_chat;
 mod read;
 

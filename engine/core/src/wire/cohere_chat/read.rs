@@ -12,10 +12,14 @@ use crate::wire::loose::{count_at, index, items, text, text_in};
 use crate::wire::openai_chat::error_in;
 use crate::wire::reader::{Reader, Shown};
 
-/// Reads one answer. `begun`: calls whose arguments have begun; `former`: reads the version before.
+use super::citations::citations;
+
+/// Reads one answer. `begun`: calls whose arguments have begun; `parts`: where in the answer's text each
+/// part of its content begins; `former`: reads the version before.
 #[derive(Debug, Default)]
 pub(crate) struct CohereReader {
     begun: Vec<u32>,
+    parts: Vec<(u32, u64)>,
     former: Option<PlainReader>,
 }
 
@@ -36,12 +40,14 @@ impl Reader for CohereReader {
         start(&answer, sink);
         sink.say(StreamEvent::Reasoning(text(message, "tool_plan")));
         sink.say(StreamEvent::Text(text(message, "content"))); // some hosts send it plain
-        for part in items(message, "content") {
+        for (at, part) in (0u32..).zip(items(message, "content")) {
+            self.parts.push((at, sink.position()));
             match text_in(part, "type") {
                 Some("thinking") => sink.say(StreamEvent::Reasoning(text(part, "thinking"))),
                 _ => sink.say(StreamEvent::Text(text(part, "text"))),
             }
         }
+        items(message, "citations").for_each(|cited| self.cite(cited, sink));
         for (index, call) in (0u32..).zip(items(message, "tool_calls")) {
             self.call(index, call, sink);
             self.close(index, sink);
@@ -65,6 +71,9 @@ impl Reader for CohereReader {
         match kind {
             "message-start" => start(&event, sink),
             "content-start" | "content-delta" => {
+                if kind == "content-start" {
+                    self.parts.push((at, sink.position()));
+                }
                 let content = message.get("content").unwrap_or(&Value::Null);
                 sink.say(StreamEvent::Reasoning(text(content, "thinking")));
                 sink.say(StreamEvent::Text(text(content, "text")));
@@ -84,7 +93,8 @@ impl Reader for CohereReader {
                 sink.error(error_in(200, data));
                 return Shown::Unusable;
             }
-            "content-end" | "citation-start" | "citation-end" | "debug" => sink.say(StreamEvent::Ping),
+            "citation-start" => self.cite(message.get("citations").unwrap_or(&Value::Null), sink),
+            "content-end" | "citation-end" | "debug" => sink.say(StreamEvent::Ping),
             _ => sink.unknown(),
         }
         Shown::Yes
@@ -100,6 +110,14 @@ impl CohereReader {
             reader.finish(sink);
         }
         Shown::Yes
+    }
+
+    fn cite(&self, cited: &Value, sink: &mut Sink<'_>) {
+        let part = index(cited, "content_index");
+        let start = self.parts.iter().rfind(|(known, _)| *known == part).map_or(0, |(_, start)| *start);
+        for citation in citations(cited, start) {
+            sink.say(StreamEvent::Citation(Box::new(citation)));
+        }
     }
 
     fn call(&mut self, at: u32, call: &Value, sink: &mut Sink<'_>) {

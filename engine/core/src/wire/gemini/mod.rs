@@ -1,5 +1,6 @@
 //! Google's generateContent and streamGenerateContent.
 
+mod citations;
 mod errors;
 mod from_chat;
 mod read;

@@ -7,11 +7,12 @@
 use serde_json::Value;
 
 use crate::domain::request::Usage;
-use crate::domain::stream::StreamEvent;
+use crate::domain::stream::{Citation, StreamEvent};
 use crate::wire::closing::Sink;
 use crate::wire::loose::{call_id, count_at, items, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
+use super::citations::citations;
 use super::errors::error_in;
 
 /// Reads one answer. `calls`: how many the model made so far; they have no index of their own.
@@ -21,6 +22,9 @@ pub(crate) struct GeminiReader {
     /// What the answer calls itself, once it did.
     id: Option<String>,
     started: bool,
+    /// The text so far: what it is grounded on is told by places in it, and told again.
+    words: String,
+    cited: Vec<Citation>,
     /// The finish reason, held until the stream ends: calls may still follow it.
     stop: Option<(String, bool)>,
 }
@@ -78,6 +82,12 @@ impl GeminiReader {
             for part in items(candidate.get("content").unwrap_or(&Value::Null), "parts") {
                 self.part(part, sink);
             }
+            for citation in citations(candidate, &self.words) {
+                if !self.cited.contains(&citation) {
+                    self.cited.push(citation.clone());
+                    sink.say(StreamEvent::Citation(Box::new(citation)));
+                }
+            }
             // Older models say one in every chunk: the last is the answer's.
             if let Some(raw) = text_in(candidate, "finishReason").filter(|raw| !raw.ends_with("UNSPECIFIED"))
                 && !self.stop.as_ref().is_some_and(|(_, blocked)| *blocked)
@@ -109,7 +119,10 @@ impl GeminiReader {
             Some(words) if part.get("thought").and_then(Value::as_bool) == Some(true) => {
                 sink.say(StreamEvent::Reasoning(words.to_owned()));
             }
-            Some(words) => sink.say(StreamEvent::Text(words.to_owned())),
+            Some(words) => {
+                self.words.push_str(words);
+                sink.say(StreamEvent::Text(words.to_owned()));
+            }
             None if signature.is_some() && part.as_object().is_some_and(|fields| fields.len() == 1) => {}
             None => sink.say(StreamEvent::Extra(part.clone())),
         }

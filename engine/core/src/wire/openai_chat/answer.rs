@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::answer::{Answer, Block};
 
+use super::citations::annotation;
 use super::encode::{call_extra, usage_json};
 use super::finish_reason;
 
@@ -17,6 +18,10 @@ pub fn encode_answer(answer: &Answer, id: &str, created: u64, model: &str) -> Ve
     let mut message = json!({"role": "assistant", "content": text, "refusal": or_null(&answer.refusal())});
     if !reasoning.is_empty() {
         message["reasoning_content"] = json!(reasoning);
+    }
+    let cited: Vec<Value> = answer.citations.iter().filter_map(annotation).collect();
+    if !cited.is_empty() {
+        message["annotations"] = Value::Array(cited);
     }
     let calls: Vec<Value> = answer.blocks.iter().filter_map(call).collect();
     if !calls.is_empty() {

@@ -8,7 +8,7 @@ use crate::domain::chat::{
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::loose::{items, text, text_in};
-use crate::wire::translate::{arguments, data_url, refused};
+use crate::wire::translate::{EARLIER_CITATIONS, arguments, data_url, refused};
 
 /// Fields that are carried, that routing has used up, or that change nothing about an answer.
 const KNOWN: [&str; 33] = [
@@ -69,7 +69,12 @@ pub fn decode_chat(body: &Map<String, Value>) -> Result<Chat, UpstreamError> {
         match text_in(message, "role").unwrap_or("") {
             "system" | "developer" => chat.system.extend(parts(content)?),
             "user" => chat.speak(Speaker::User, parts(content)?),
-            "assistant" => chat.speak(Speaker::Assistant, assistant(message)?),
+            "assistant" => {
+                if items(message, "annotations").next().is_some() {
+                    chat.settings.uncarried.push(EARLIER_CITATIONS.to_owned());
+                }
+                chat.speak(Speaker::Assistant, assistant(message)?);
+            }
             "tool" => {
                 let result = Content::Result {
                     id: text(message, "tool_call_id"),
@@ -127,6 +132,7 @@ pub fn settings(body: &Map<String, Value>) -> Settings {
         format,
         reasoning: field("reasoning_effort").and_then(Value::as_str).map(|e| Reasoning::Effort(e.to_owned())),
         uncarried: uncarried.map(|(name, _)| name.clone()).collect(),
+        citations: false,
     }
 }
 

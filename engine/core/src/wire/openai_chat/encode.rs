@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::domain::request::Usage;
 use crate::domain::stream::StreamEvent;
 
+use super::citations::annotation;
 use super::finish_reason;
 
 /// Writes one stream.
@@ -48,6 +49,11 @@ impl StreamEncoder {
             StreamEvent::ToolSignature { index, signature } => {
                 let call = json!({"index": index, "extra_content": call_extra(signature)});
                 self.delta(&json!({"tool_calls": [call]}), out);
+            }
+            StreamEvent::Citation(citation) => {
+                if let Some(cited) = annotation(citation) {
+                    self.delta(&json!({"annotations": [cited]}), out);
+                }
             }
             StreamEvent::Stop { reason, .. } => self.chunk(&json!({}), json!(finish_reason(*reason)), out),
             StreamEvent::Usage(usage) => self.usage = Some(*usage),

@@ -23,6 +23,9 @@ pub(super) struct Chunk<'a> {
     pub(super) error: Option<&'a serde_json::value::RawValue>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) object: Option<String>,
+    /// Addresses only, where a server that searches puts them.
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) citations: Option<Vec<String>>,
 }
 
 /// A place where a server puts its usage although the standard one is free.
@@ -65,6 +68,8 @@ pub(super) struct Delta {
     pub(super) reasoning: Option<String>,
     #[serde(default, deserialize_with = "loose::fitting")]
     pub(super) tool_calls: Option<Vec<ToolCall>>,
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) annotations: Option<Vec<serde_json::Value>>,
     #[serde(default)]
     pub(super) audio: Option<serde_json::Value>,
     #[serde(default)]

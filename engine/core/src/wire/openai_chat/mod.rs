@@ -2,6 +2,7 @@
 
 mod answer;
 mod check;
+mod citations;
 mod decode;
 mod encode;
 mod errors;
@@ -13,6 +14,7 @@ mod request;
 mod standard;
 
 pub use answer::encode_answer;
+pub use citations::annotation;
 pub use decode::{decode_chat, settings};
 pub use encode::StreamEncoder;
 pub use errors::{by_status, encode_error, encode_error_event, error_in};

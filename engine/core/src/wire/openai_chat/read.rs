@@ -6,11 +6,12 @@
 
 use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
-use crate::domain::stream::StreamEvent;
+use crate::domain::stream::{Citation, Cited, StreamEvent};
 use crate::wire::closing::Sink;
 use crate::wire::loose::{self, call_id};
 use crate::wire::reader::{Reader, Shown};
 
+use super::citations::citation;
 use super::errors::error_in;
 use super::extent::Extent;
 use super::form::{Choice, Chunk, RawUsage, ToolCall};
@@ -33,6 +34,8 @@ pub(crate) struct ChatReader {
     odd: bool,
     /// Our index and id of each call of the piece just read.
     named: Vec<Named>,
+    /// Addresses the server has named, in every chunk anew.
+    addresses: Vec<String>,
     /// What the answer calls itself.
     id: Option<String>,
     rewritten: Option<Vec<u8>>,
@@ -113,6 +116,9 @@ impl ChatReader {
         for choice in choices {
             self.choice(choice, sink);
         }
+        for url in chunk.citations.unwrap_or_default() {
+            self.address(url, sink);
+        }
         if let Some(tier) = chunk.service_tier {
             sink.say(StreamEvent::ServedTier(tier));
         }
@@ -138,6 +144,9 @@ impl ChatReader {
         sink.say(StreamEvent::Text(words.text));
         sink.say(StreamEvent::Text(choice.text.unwrap_or_default()));
         sink.say(StreamEvent::Refusal(delta.refusal.unwrap_or_default()));
+        for cited in delta.annotations.unwrap_or_default().iter().filter_map(citation) {
+            sink.say(StreamEvent::Citation(Box::new(cited)));
+        }
         for (position, call) in (0u64..).zip(delta.tool_calls.unwrap_or_default()) {
             self.call(position, call, sink);
         }
@@ -171,6 +180,16 @@ impl ChatReader {
                 reason => reason,
             };
             sink.say(StreamEvent::Stop { reason, raw });
+        }
+    }
+
+    /// A source of the whole answer.
+    fn address(&mut self, url: String, sink: &mut Sink<'_>) {
+        if !self.addresses.contains(&url) {
+            let source = Cited::by_name(&url);
+            self.addresses.push(url);
+            let citation = Citation { span: None, source, title: None, quote: None };
+            sink.say(StreamEvent::Citation(Box::new(citation)));
         }
     }
 

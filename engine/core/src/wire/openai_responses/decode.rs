@@ -9,7 +9,7 @@ use crate::domain::chat::{
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::loose::{items, text, text_in};
-use crate::wire::translate::{arguments, data_url, refused, unseal};
+use crate::wire::translate::{EARLIER_CITATIONS, arguments, data_url, refused, unseal};
 
 /// Fields that are carried, that routing has used up, or that change nothing about an answer.
 const KNOWN: [&str; 22] = [
@@ -114,6 +114,9 @@ fn item_of(item: &Value, chat: &mut Chat) -> Result<(), UpstreamError> {
     match text_in(item, "type").unwrap_or("message") {
         "message" => {
             let said = parts(item.get("content"))?;
+            if items(item, "content").any(|part| items(part, "annotations").next().is_some()) {
+                chat.settings.uncarried.push(EARLIER_CITATIONS.to_owned());
+            }
             match text_in(item, "role").unwrap_or("user") {
                 "system" | "developer" => chat.system.extend(said),
                 "assistant" => chat.speak(Speaker::Assistant, said),

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::domain::answer::{Answer, Block};
 use crate::domain::request::Usage;
 use crate::domain::snapshot::Dialect;
-use crate::domain::stream::{StopReason, StreamEvent};
+use crate::domain::stream::{Citation, StopReason, StreamEvent};
 use crate::wire::translate::seal;
+
+use super::citations::{annotation, annotations, home};
 
 /// What identifies an answer to its caller. `origin`: the upstream's dialect.
 #[derive(Debug, Clone)]
@@ -69,8 +71,22 @@ impl StreamEncoder {
                     self.write("response.function_call_arguments.delta", fields, out);
                 }
             }
+            StreamEvent::Citation(citation) => self.cite(citation, out),
             StreamEvent::Terminal => self.end(out),
             _ => {}
+        }
+    }
+
+    fn cite(&mut self, citation: &Citation, out: &mut Vec<u8>) {
+        if let Some((at, start)) = home(&self.answer, citation)
+            && let Some(annotation) = annotation(citation, start)
+        {
+            let before = annotations(&self.answer, at).len() - 1;
+            let fields = json!({
+                "item_id": item_id(&self.identity.id, at), "output_index": at, "content_index": 0,
+                "annotation_index": before, "annotation": annotation,
+            });
+            self.write("response.output_text.annotation.added", fields, out);
         }
     }
 
@@ -123,7 +139,7 @@ impl StreamEncoder {
                 return;
             };
             let name = item_id(&self.identity.id, at);
-            let item = item(&block, at, &self.identity);
+            let item = item(&self.answer, at, &self.identity);
             let place = json!({"item_id": name, "output_index": at});
             match &block {
                 Block::Text(text) => {
@@ -202,13 +218,13 @@ fn call(id: &str, call_id: &str, name: &str, arguments: &str, status: &str) -> V
     json!({"id": id, "type": "function_call", "status": status, "call_id": call_id, "name": name, "arguments": arguments})
 }
 
-fn item(block: &Block, at: usize, identity: &Identity) -> Value {
+fn item(answer: &Answer, at: usize, identity: &Identity) -> Value {
     let id = item_id(&identity.id, at);
-    match block {
+    match &answer.blocks[at] {
         Block::Text(text) => message(
             &id,
             "completed",
-            json!([{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]),
+            json!([{"type": "output_text", "text": text, "annotations": annotations(answer, at), "logprobs": []}]),
         ),
         Block::Refusal(text) => message(&id, "completed", json!([{"type": "refusal", "refusal": text}])),
         Block::Reasoning { text, signature } => {
@@ -258,8 +274,7 @@ fn usage_json(usage: &Usage) -> Value {
 }
 
 fn document(answer: &Answer, identity: &Identity, status: &str) -> Value {
-    let output: Vec<Value> =
-        answer.blocks.iter().enumerate().map(|(at, block)| item(block, at, identity)).collect();
+    let output: Vec<Value> = (0..answer.blocks.len()).map(|at| item(answer, at, identity)).collect();
     let incomplete = match answer.stop.as_ref().map(|(reason, _)| *reason) {
         Some(StopReason::ContentFilter) => json!({"reason": "content_filter"}),
         Some(_) if status == "incomplete" => json!({"reason": "max_output_tokens"}),

@@ -1,10 +1,12 @@
 //! OpenAI Responses.
 
+mod citations;
 mod decode;
 mod encode;
 mod from_chat;
 mod read;
 
+pub use citations::annotation;
 pub use decode::decode_chat;
 pub use encode::{Identity, StreamEncoder, encode_answer};
 pub use from_chat::encode_chat;

@@ -13,6 +13,8 @@ use crate::wire::loose::{count_at, index, items, text, text_in};
 use crate::wire::openai_chat::error_in;
 use crate::wire::reader::{Reader, Shown};
 
+use super::citations::citation;
+
 /// What of one output item has been said.
 #[derive(Debug, Default)]
 struct Item {
@@ -22,6 +24,10 @@ struct Item {
     call: bool,
     arguments: bool,
     done: bool,
+    /// Where in the answer's text each part of it begins, by the part's index.
+    parts: Vec<(u32, u64)>,
+    /// Annotations read so far.
+    cited: usize,
 }
 
 /// Reads one answer.
@@ -54,7 +60,13 @@ impl Reader for ResponsesReader {
         let kind = text_in(&event, "type").or_else(|| std::str::from_utf8(name).ok()).unwrap_or("");
         match kind {
             "response.created" => start(event.get("response").unwrap_or(&Value::Null), sink),
-            "response.output_text.delta" => self.words(at, text(&event, "delta"), sink),
+            "response.output_text.delta" => {
+                self.words(at, index(&event, "content_index"), text(&event, "delta"), sink);
+            }
+            "response.output_text.annotation.added" => {
+                let part = index(&event, "content_index");
+                self.annotation(at, part, event.get("annotation").unwrap_or(&Value::Null), sink);
+            }
             "response.refusal.delta" => {
                 self.item(at).words = true;
                 sink.say(StreamEvent::Refusal(text(&event, "delta")));
@@ -104,9 +116,23 @@ impl ResponsesReader {
         &mut self.items[position]
     }
 
-    fn words(&mut self, at: u32, words: String, sink: &mut Sink<'_>) {
-        self.item(at).words = true;
+    fn words(&mut self, at: u32, part: u32, words: String, sink: &mut Sink<'_>) {
+        let item = self.item(at);
+        item.words = true;
+        if !item.parts.iter().any(|(known, _)| *known == part) {
+            item.parts.push((part, sink.position()));
+        }
         sink.say(StreamEvent::Text(words));
+    }
+
+    fn annotation(&mut self, at: u32, part: u32, said: &Value, sink: &mut Sink<'_>) {
+        let item = self.item(at);
+        item.cited += 1;
+        let start = item.parts.iter().find(|(known, _)| *known == part).map(|(_, start)| *start);
+        match citation(said, start.unwrap_or_else(|| sink.position())) {
+            Some(citation) => sink.say(StreamEvent::Citation(Box::new(citation))),
+            None => sink.say(StreamEvent::Ping), // a file that was made, not a source
+        }
     }
 
     fn arguments(&mut self, at: u32, fragment: String, sink: &mut Sink<'_>) {
@@ -141,15 +167,7 @@ impl ResponsesReader {
             return;
         }
         match text_in(item, "type").unwrap_or("") {
-            "message" if !self.item(at).words => {
-                for part in items(item, "content") {
-                    match text_in(part, "type") {
-                        Some("refusal") => sink.say(StreamEvent::Refusal(text(part, "refusal"))),
-                        _ => sink.say(StreamEvent::Text(text(part, "text"))),
-                    }
-                }
-            }
-            "message" => {}
+            "message" => self.message(at, item, sink),
             "reasoning" => {
                 if !self.item(at).reasoning {
                     let parts = items(item, "summary").chain(items(item, "content"));
@@ -171,6 +189,24 @@ impl ResponsesReader {
                 }
             }
             _ => sink.say(StreamEvent::Extra(item.clone())),
+        }
+    }
+
+    fn message(&mut self, at: u32, item: &Value, sink: &mut Sink<'_>) {
+        let (said, mut cited) = (self.item(at).words, self.item(at).cited);
+        for (part_index, part) in (0u32..).zip(items(item, "content")) {
+            match text_in(part, "type") {
+                _ if said => {}
+                Some("refusal") => sink.say(StreamEvent::Refusal(text(part, "refusal"))),
+                _ => self.words(at, part_index, text(part, "text"), sink),
+            }
+            for annotation in items(part, "annotations") {
+                if cited > 0 {
+                    cited -= 1; // said by an event of its own
+                } else {
+                    self.annotation(at, part_index, annotation, sink);
+                }
+            }
         }
     }
 

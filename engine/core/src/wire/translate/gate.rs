@@ -1,12 +1,12 @@
 //! The gate a canonical conversation passes on its way into a dialect: what the model or the
 //! dialect refuses is taken out here, visibly, so that every encoder drops things in one way.
 
-use crate::domain::chat::{Chat, Content, Format, Part, Reasoning, Speaker, Tool};
+use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Reasoning, Speaker, Tool};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 
 use super::profile::profile;
-use super::refused;
+use super::{refused, words_of};
 
 /// Collects what could not be carried to `dialect`.
 #[derive(Debug)]
@@ -34,6 +34,11 @@ impl Gate {
         let takes = profile(model);
         for name in std::mem::take(&mut chat.settings.uncarried) {
             self.left_out(&name);
+        }
+        if chat.settings.citations && family(self.dialect) != Dialect::AnthropicMessages {
+            self.left_out("citations of documents");
+            chat.settings.citations = false;
+            chat.turns.iter_mut().flat_map(|turn| &mut turn.parts).for_each(plain_again);
         }
         let last = chat.turns.last();
         if !takes.prefill && last.is_some_and(|turn| turn.speaker == Speaker::Assistant) {
@@ -129,8 +134,17 @@ impl Gate {
     }
 }
 
+/// A document that was only kept as one to be cited, as the text it is.
+fn plain_again(part: &mut Part) {
+    if let Content::Media { kind: MediaKind::Document, source, .. } = &part.content
+        && let Some(words) = words_of(source)
+    {
+        part.content = Content::Text(words);
+    }
+}
+
 fn holds_image(part: &Part) -> bool {
-    use crate::domain::chat::MediaKind::Image;
+    use MediaKind::Image;
     match &part.content {
         Content::Media { kind: Image, .. } => true,
         Content::Result { parts, .. } => parts.iter().any(holds_image),

@@ -7,9 +7,18 @@ use crate::domain::stream::StreamEvent;
 use crate::wire::openai_responses::Identity;
 use crate::wire::{anthropic_messages, embeddings, openai_chat, openai_responses};
 
-/// Writes one stream for a caller.
+use super::citations::{has_form, left_out};
+
+/// Writes one stream for a caller. `untold`: citations its dialect has no form for.
 #[derive(Debug)]
-pub enum StreamWriter {
+pub struct StreamWriter {
+    dialect: Dialect,
+    untold: usize,
+    writer: Writer,
+}
+
+#[derive(Debug)]
+enum Writer {
     Chat(openai_chat::StreamEncoder),
     Responses(Box<openai_responses::StreamEncoder>),
     Messages(anthropic_messages::StreamEncoder),
@@ -20,23 +29,36 @@ impl StreamWriter {
     #[must_use]
     pub fn new(dialect: Dialect, identity: &Identity, include_usage: bool) -> Self {
         let (id, model) = (identity.id.as_str(), identity.model.as_str());
-        match dialect {
+        let writer = match dialect {
             Dialect::OpenaiResponses => {
-                Self::Responses(Box::new(openai_responses::StreamEncoder::new(identity.clone())))
+                Writer::Responses(Box::new(openai_responses::StreamEncoder::new(identity.clone())))
             }
             Dialect::AnthropicMessages => {
-                Self::Messages(anthropic_messages::StreamEncoder::new(id, model, identity.origin))
+                Writer::Messages(anthropic_messages::StreamEncoder::new(id, model, identity.origin))
             }
-            _ => Self::Chat(openai_chat::StreamEncoder::new(id, identity.created, model, include_usage)),
-        }
+            _ => Writer::Chat(openai_chat::StreamEncoder::new(id, identity.created, model, include_usage)),
+        };
+        Self { dialect, untold: 0, writer }
     }
 
     /// Appends the event's bytes to `out`. An error writes nothing: it is the relay's to report.
     pub fn encode(&mut self, event: &StreamEvent, out: &mut Vec<u8>) {
-        match self {
-            Self::Chat(writer) => writer.encode(event, out),
-            Self::Responses(writer) => writer.encode(event, out),
-            Self::Messages(writer) => writer.encode(event, out),
+        match event {
+            StreamEvent::Citation(citation) if !has_form(self.dialect, citation) => {
+                self.untold += 1;
+                return;
+            }
+            // The head has long been sent: a comment is what is left to say it in.
+            StreamEvent::Terminal if self.untold > 0 => {
+                let said = format!(": x-crossfade-warnings: {}\n\n", left_out(self.untold));
+                out.extend_from_slice(said.as_bytes());
+            }
+            _ => {}
+        }
+        match &mut self.writer {
+            Writer::Chat(writer) => writer.encode(event, out),
+            Writer::Responses(writer) => writer.encode(event, out),
+            Writer::Messages(writer) => writer.encode(event, out),
         }
     }
 }

@@ -3,12 +3,14 @@
 //! warnings, which the caller sees.
 
 mod allowance;
+mod citations;
 mod gate;
 mod inbound;
 mod outbound;
 mod profile;
 
 pub use allowance::allowance_fields;
+pub use citations::{EARLIER_CITATIONS, untold_citations};
 pub use gate::{Gate, budget_of, effort_of};
 pub use inbound::{
     Said, StreamWriter, answer_id, dialect_of_route, encode_answer, encode_error, encode_error_event,
@@ -60,6 +62,24 @@ pub fn data_url(url: &str) -> Source {
         }
         None => Source::Url(url.to_owned()),
     }
+}
+
+/// A plain text as a document.
+#[must_use]
+pub fn inline_text(words: &str) -> Source {
+    let data = base64_simd::STANDARD.encode_to_string(words.as_bytes());
+    Source::Inline { media_type: "text/plain".to_owned(), data }
+}
+
+/// The words of a document of plain text, which not every dialect takes as a document.
+#[must_use]
+pub fn words_of(source: &Source) -> Option<String> {
+    let Source::Inline { media_type, data } = source else {
+        return None;
+    };
+    let bytes =
+        media_type.starts_with("text/plain").then(|| base64_simd::STANDARD.decode_to_vec(data.as_bytes()))?;
+    String::from_utf8(bytes.ok()?).ok()
 }
 
 /// The address of a source, with inline data as a `data:` URL.
