@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench matrix replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser
+.PHONY: help demo test lint bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ replay: setup ## Recorded answers as upstream, official SDKs as callers: the sco
 
 cut-streams: setup ## Ten thousand recorded streams cut at a random byte: none may look finished (minutes)
 	$(PY) tests/e2e/recorded/cut.py ../shared/data/provider-exchanges/exchanges.jsonl $(ARGS)
+
+measure-rollback: setup ## Three gateways under load: seconds to share zero, decision delay, the loop's cost (minutes)
+	$(PY) bench/rollback.py $(ARGS)
 
 simulate-guards: setup ## Reproduce the guards' sample-size tables (a minute)
 	$(PY) -m crossfade.sim.canary.report tables $(ARGS)

@@ -18,7 +18,7 @@ from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.flags import FlagBook
 from crossfade.control.ledger.prices import PriceBook, TokenPrice
 from crossfade.control.ledger.units import UnitsBook
-from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
+from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles, LookedUp
 from crossfade.control.migration.collectors import CollectorParts, RealCollectors
 from crossfade.control.migration.drill import DrillParts
 from crossfade.control.migration.guard.samples import SampleBoard
@@ -30,6 +30,7 @@ from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.eventlog import ConflictError, EventLog
+from crossfade.control.store.journal import Journal
 from crossfade.control.store.state_dir import StateDir
 from crossfade.domain.attempt import AttemptRecord
 from crossfade.domain.snapshot import CapacityClass
@@ -87,11 +88,12 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         ),
         clock=time.time,
     )
+    journal = Journal(parts.log)
     ports = Ports(
-        log=parts.log,
+        log=journal,
         publisher=parts.publisher,
         counters=counters,
-        evidence=store,
+        evidence=LookedUp(store, journal, time.monotonic),
         candidate=ConfigCandidate(parts.publisher, fingerprint),
         collectors=RealCollectors(collector_parts),
         people=RealPeople(collector_parts),

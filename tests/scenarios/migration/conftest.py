@@ -173,6 +173,9 @@ class Clouds:
     def samples(self, cursor):
         return len(self.sampled), self.sampled[cursor:] if cursor >= 0 else []
 
+    def failures(self, features):
+        return sum(count.first_hard + count.caller_errors for count in self.counts)
+
     def incident(self, features, errors_at_most):
         return self.trouble
 

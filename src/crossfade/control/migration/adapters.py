@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crossfade.config.features import Config
+from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.migration.guard.incident import ordinary_of
 from crossfade.control.migration.guard.samples import Sample, SampleBoard
 from crossfade.control.migration.ports import Candidate, Clock
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
+from crossfade.control.store.journal import Journal
 from crossfade.domain.attempt import ArmCount
+from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import ArmHealth, Frozen, GatewayView
 from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.domain.snapshot import Target
 
 BURN_OVER_S = 300.0
 BURN_LEAST = 200  # requests: of fewer, one error is already half a per cent
+VERIFIED_EVERY_S = 60.0
 FORGOTTEN_S = 120.0  # while others report, a gateway silent for longer was taken away, not lost
 
 
@@ -54,6 +58,10 @@ class BoardCounters:
     def samples(self, cursor: int) -> tuple[int, list[Sample]]:
         """See `CountersPort`."""
         return self.board_of_samples.since(cursor)
+
+    def failures(self, features: tuple[str, ...]) -> int:
+        """See `CountersPort`."""
+        return sum(self.board.failures(name) + self.board_of_samples.failures(name) for name in features)
 
     def incident(self, features: tuple[str, ...], errors_at_most: float) -> str | None:
         """See `CountersPort`: an error budget that burns."""
@@ -88,10 +96,19 @@ class ConfigCandidate:
 
     publisher: Publisher
     fingerprint_of: Callable[[Config, Target, tuple[str, ...]], str]
+    found: dict[str, tuple[Config, MigrationSpec, Candidate]] = field(default_factory=dict)
 
     async def look(self, spec: MigrationSpec) -> Candidate:
-        """See `CandidatePort`."""
+        """See `CandidatePort`. A config never changes, it is replaced: what it said once it says still."""
         config = self.publisher.config
+        known = self.found.get(spec.name)
+        if known is not None and known[0] is config and known[1] is spec:
+            return known[2]
+        candidate = self._look(config, spec)
+        self.found[spec.name] = (config, spec, candidate)
+        return candidate
+
+    def _look(self, config: Config, spec: MigrationSpec) -> Candidate:
         for pool in (spec.incumbent, spec.candidate):
             if pool not in config.pools:
                 raise LookupError(f"pool {pool!r} is not in the config (hint: define it under pools)")
@@ -136,6 +153,29 @@ def _units(config: Config, pool: str) -> float | None:
     units = [config.endpoints[name].capacity.units for name in config.pools[pool].endpoints]
     bought = [unit[0] for unit in units if unit is not None]
     return float(sum(bought)) if bought else None
+
+
+@dataclass(slots=True)
+class LookedUp:
+    """`ports.EvidencePort` over the store: read and verified anew after a new line, and every minute.
+
+    So often a row that was changed is noticed; twice a second for twenty migrations would cost more than
+    all else the controller does.
+    """
+
+    store: EvidenceStore
+    journal: Journal
+    steady: Clock
+    found: dict[str, tuple[int, float, tuple[SignedEvidence, ...]]] = field(default_factory=dict)
+
+    async def of(self, migration: str) -> tuple[SignedEvidence, ...]:
+        """See `EvidencePort`."""
+        count, now = self.journal.count(f"evidence/{migration}"), self.steady()
+        known = self.found.get(migration)
+        if known is None or known[0] != count or now >= known[1] + VERIFIED_EVERY_S:
+            known = (count, now, await self.store.of(migration))
+            self.found[migration] = known
+        return known[2]
 
 
 @dataclass(frozen=True, slots=True)

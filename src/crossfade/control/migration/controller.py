@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from crossfade.control.migration import history, playbook, rollout
-from crossfade.control.migration.clock import Watch
 from crossfade.control.migration.effects import (
     Look,
     Progress,
@@ -27,6 +26,7 @@ from crossfade.control.migration.effects import (
 from crossfade.control.migration.guard.incident import BLOCK_S, WINDOWS_S, Beside, Trouble, decide_trouble
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards
+from crossfade.control.migration.guard.watch import Watch
 from crossfade.control.migration.history import Kind
 from crossfade.control.migration.ports import Candidate, LoggedLine, Ports, Published, Task
 from crossfade.domain.evidence import SignedEvidence
@@ -60,6 +60,7 @@ class Controller:
     look: Look | None = None
     lines: list[LoggedLine] = field(default_factory=list)
     folded: MigrationState | None = None
+    decided: playbook.Decided | None = None
     counted_unix_s: float = 0.0
     beside: tuple[int, Beside] = field(default_factory=lambda: (0, Beside()))  # epoch, attempts compared
     compared_unix_s: float = 0.0
@@ -88,17 +89,17 @@ class Controller:
         state = replace(state, counts=self.tally.counts)
         evidence = await self.ports.evidence.of(self.name)
         seen = self._observe(state, facts, now)
-        action = playbook.next_action(state, evidence, seen, now)
+        self.decided = decided = playbook.decide(state, evidence, seen, now, self.decided)
+        action = decided.action
         is_news = history.is_news(state, action)
         is_turning = is_news and isinstance(action, RollBack | Advance | Promote)
         state = await self._log_counts(state, now, is_due=is_turning)
         if is_news:
             state = await self._log_action(state, action, seen, evidence, now)
         await self._act(state, facts, action.reason)
-        given = playbook.gate_input(state, evidence, seen, now)
-        standing = playbook.decide_standing(state, given)
+        standing = playbook.decide_standing(state, decided.given) if is_news else decided.standing
         progress = self.running.progress.text if self.running is not None else None
-        self.look = Look(state, action, standing.verdicts, standing.step.value, given, progress)
+        self.look = Look(state, action, standing.verdicts, standing.step.value, decided.given, progress)
         return self.look
 
     async def stop(self) -> None:

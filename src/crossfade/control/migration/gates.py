@@ -21,6 +21,7 @@ WIDE_MARGINS = "wide_margins"
 WAIVABLE = ("capacity_mapping", "shadow_confirmation", "quality_parity", "latency_parity", WIDE_MARGINS)
 WAIVER_DAYS = 7
 TWO_WAIVERS = "two waivers"
+SKEW_S = 300.0  # of the clocks of those that collect
 DRILL_FRESH_S = 7 * 86400.0  # a week: the longest a team goes without a change to its gateways
 
 
@@ -86,11 +87,21 @@ def why_not(signed: SignedEvidence, seen: GateInput) -> str:
         return "it is bound to another fingerprint of the candidate"
     if record.expires_unix_s <= seen.now_unix_s:
         return "it has expired"
-    if record.collected_unix_s > seen.now_unix_s + 300.0:  # tolerated clock skew
+    if record.collected_unix_s > seen.now_unix_s + SKEW_S:
         return "it was collected in the future"
     if record.verdict is Verdict.FAIL and record.collected_unix_s <= seen.resumed_unix_s:
         return "it failed before the migration was resumed"
     return ""
+
+
+def next_change(seen: GateInput) -> float:
+    """When time alone may next change a verdict: a record expires, or one of the future begins to count."""
+    moments = [
+        moment
+        for signed in seen.evidence
+        for moment in (signed.evidence.expires_unix_s, signed.evidence.collected_unix_s - SKEW_S)
+    ]
+    return min((moment for moment in moments if moment > seen.now_unix_s), default=float("inf"))
 
 
 def decide_compliance(seen: GateInput) -> GateVerdict:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from crossfade.control.migration import gates, rollout
+from crossfade.control.migration.asking import collect_unless_tried, open_gate, renew
 from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.guard.incident import decide_beside, decide_calm
 from crossfade.control.migration.guard.verdict import decide_guards
@@ -18,11 +19,9 @@ from crossfade.domain.evidence import EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
     Action,
     Advance,
-    Ask,
     Close,
     Collect,
     Exposure,
-    Failure,
     GateVerdict,
     Hold,
     Lull,
@@ -38,9 +37,6 @@ SILENT_S = 5.0  # reports come every second: five missing are not jitter
 BLIND_S = 60.0  # as long as one may not see what one does to callers
 SURELY = 20.0  # expected requests: none by chance once in e^20
 SKEW_S = 60.0  # clocks of one house differ by less, and a bake is longer
-RENEW_S, RENEW_LATE_S = 86400.0, 60 * 3600.0  # machine checks expire after 72 hours
-BACKOFF_S = 2.0  # after the first failed collection, doubled each time
-BACKOFF_CAP_S = 300.0
 STEPS = (Step.COMPLIANCE, Step.CAPACITY, Step.CAPACITY, Step.QUALITY, Step.QUALITY, Step.DRILL)
 
 
@@ -52,28 +48,66 @@ class Standing:
     step: Step
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An action, with what the gates were given and said. Time alone changes none before `until_unix_s`."""
+
+    action: Action
+    given: GateInput
+    standing: Standing
+    until_unix_s: float
+
+
 def next_action(
     state: MigrationState, evidence: tuple[SignedEvidence, ...], seen: Observations, now_unix_s: float
 ) -> Action:
     """What to do now, with a reason a person understands."""
-    if state.closed_unix_s is not None:
-        return Hold("closed")
+    return decide(state, evidence, seen, now_unix_s).action
+
+
+def decide(
+    state: MigrationState,
+    evidence: tuple[SignedEvidence, ...],
+    seen: Observations,
+    now_unix_s: float,
+    before: Decided | None = None,
+) -> Decided:
+    """What to do now, and how the gates stand: as they stood before, where nothing they look at changed."""
     given = gate_input(state, evidence, seen, now_unix_s)
-    protection = _protect(state, given, seen, now_unix_s)
+    if before is not None and _holds(before, state, given):
+        standing, until_unix_s = before.standing, before.until_unix_s
+    else:
+        standing, until_unix_s = decide_standing(state, given), gates.next_change(given)
+    if state.closed_unix_s is not None:
+        return Decided(Hold("closed"), given, standing, until_unix_s)
+    return Decided(_next(state, given, standing, seen), given, standing, until_unix_s)
+
+
+def _holds(before: Decided, state: MigrationState, given: GateInput) -> bool:
+    """Whether nothing the gates look at has changed. Only a rollout under way stands still for long."""
+    is_rollout = state.stage > 0 and before.standing.step is Step.ROLLOUT and state.promoted_unix_s is None
+    if not is_rollout or state.closed_unix_s is not None:
+        return False
+    if not before.given.now_unix_s <= given.now_unix_s < before.until_unix_s:
+        return False
+    return replace(before.given, now_unix_s=given.now_unix_s) == given
+
+
+def _next(state: MigrationState, given: GateInput, standing: Standing, seen: Observations) -> Action:
+    protection = _protect(state, given, standing, seen)
     if protection is not None:
         return protection
-    renewal = _renew(state, given)
+    renewal = renew(state, given)
     if renewal is not None:
         return renewal
     if state.held is not None:
         return Hold(f"held by an operator: {state.held}")
     if state.promoted_unix_s is not None:
-        return _after_promotion(state, state.promoted_unix_s, now_unix_s)
-    standing = decide_standing(state, given)
+        return _after_promotion(state, state.promoted_unix_s, given.now_unix_s)
     blocked = next((verdict for verdict in standing.verdicts if verdict.verdict is not Verdict.PASS), None)
     if blocked is not None:
-        return _open_gate(state, given, blocked)
-    return _climb(state, given, seen, now_unix_s)
+        return open_gate(state, given, blocked)
+    return _climb(state, given, seen, given.now_unix_s)
 
 
 def gate_input(
@@ -105,12 +139,14 @@ def decide_standing(state: MigrationState, given: GateInput) -> Standing:
     return Standing(verdicts, Step.ROLLOUT)
 
 
-def _protect(state: MigrationState, given: GateInput, seen: Observations, now_unix_s: float) -> Action | None:
+def _protect(
+    state: MigrationState, given: GateInput, standing: Standing, seen: Observations
+) -> Action | None:
     """What must happen whatever else is wanted; null if callers are safe."""
     going_back = state.pending if isinstance(state.pending, RollBack) else None
     if going_back is not None and going_back.withdraw:
         return going_back
-    compliance = gates.decide_compliance(given)
+    compliance = standing.verdicts[0]
     is_exposed = state.exposure is not Exposure.NONE or _is_live(state)
     is_void = compliance.verdict is not Verdict.PASS and not _is_by_clock(state, given)
     if is_exposed and is_void:
@@ -131,7 +167,7 @@ def _protect(state: MigrationState, given: GateInput, seen: Observations, now_un
         return lowered
     if going_back is not None:
         return going_back
-    return None if state.promoted_unix_s is not None else _blind(state, seen, now_unix_s)
+    return None if state.promoted_unix_s is not None else _blind(state, seen, given.now_unix_s)
 
 
 def _unread(state: MigrationState, seen: Observations) -> Hold | None:
@@ -233,104 +269,6 @@ def _after_promotion(state: MigrationState, promoted_unix_s: float, now_unix_s: 
     return Hold("promoted, the incumbent stays as backup", f"until {until:.0f} or `close`")
 
 
-def _open_gate(state: MigrationState, given: GateInput, blocked: GateVerdict) -> Action:
-    """What would make the first closed gate pass."""
-    if blocked.verdict is Verdict.FAIL:
-        return Hold(f"{blocked.gate} fails: {blocked.reason}", "`resume` after the mend measures again")
-    if blocked.needs == gates.TWO_WAIVERS:
-        return Hold(blocked.reason, "two people must answer for it")
-    if blocked.gate == "compliance":
-        return _ask_or_check(state, given)
-    kind = EvidenceKind(blocked.gate)
-    if kind is EvidenceKind.CAPACITY_MAPPING:
-        subject, exposure = state.spec.candidate, Exposure.ELIGIBLE
-        if gates.find(given, kind, subject).record is not None and blocked.has == "unknown":
-            return Hold(blocked.reason, blocked.needs)
-    elif kind is EvidenceKind.DRILL:
-        if state.stage:
-            return Hold(blocked.reason, "a drill needs share 0: `rollback`, then `resume`")
-        subject, exposure = state.spec.name, Exposure.ELIGIBLE
-    else:
-        subject, exposure = _first_open(given, kind), Exposure.SHADOW
-    return _collect(state, given, Collect(kind, subject, exposure, blocked.reason))
-
-
-def _ask_or_check(state: MigrationState, given: GateInput) -> Action:
-    missing = gates.missing_roles(given)
-    posture = gates.find(given, EvidenceKind.POSTURE, None)
-    if posture.record is None or posture.record.verdict is Verdict.INCONCLUSIVE:
-        action = _collect(state, given, _machine_checks(state, "machine checks of the candidate"))
-        if isinstance(action, Collect) or not missing:
-            return action
-    roles = tuple(role for role, _ in missing)
-    return Ask(roles, EvidenceKind.SIGNOFF, f"compliance needs the sign-off of {', '.join(roles)}")
-
-
-def _machine_checks(state: MigrationState, reason: str) -> Collect:
-    """Asked of config and clouds; what reaches the candidate meanwhile does not change."""
-    return Collect(EvidenceKind.POSTURE, state.spec.candidate, state.exposure, reason)
-
-
-def _renew(state: MigrationState, given: GateInput) -> Collect | None:
-    """The machine checks are made anew every day: they hold for three, and a rollout may last for weeks.
-
-    One that cannot be made holds nothing up while the last one is valid. Another collection is not broken
-    off for it before it is late.
-    """
-    found = gates.find(given, EvidenceKind.POSTURE, None).record
-    running = state.pending
-    is_free = running is None or (isinstance(running, Collect) and running.kind is EvidenceKind.POSTURE)
-    if found is None or found.verdict is not Verdict.PASS or not (is_free or isinstance(running, Collect)):
-        return None
-    if given.now_unix_s < found.collected_unix_s + (RENEW_S if is_free else RENEW_LATE_S):
-        return None
-    action = _collect(state, given, _machine_checks(state, "machine checks are made daily"))
-    return action if isinstance(action, Collect) else None
-
-
-def _first_open(given: GateInput, kind: EvidenceKind) -> str:
-    """The first feature without a passing record of `kind`."""
-    for feature in given.spec.features:
-        record = gates.find(given, kind, feature).record
-        if record is None or record.verdict is not Verdict.PASS:
-            return feature
-    return given.spec.features[0]
-
-
-def _collect(state: MigrationState, given: GateInput, collect: Collect) -> Action:
-    """`collect`, unless it was just tried.
-
-    After a failure the pause doubles, so that a broken part is not hammered. After an inconclusive
-    record it is a tenth of the time already spent: waiting weeks for labels must not fill the log.
-    """
-    now_unix_s, subject = given.now_unix_s, collect.subject
-    running = state.pending
-    if isinstance(running, Collect) and (running.kind, running.subject) == (collect.kind, subject):
-        return collect
-    failure = failure_of(state, collect.kind, subject)
-    if failure is not None:
-        pause_s = min(BACKOFF_CAP_S, BACKOFF_S * 2.0 ** (failure.count - 1))
-        if now_unix_s < failure.unix_s + pause_s:
-            reason = f"{collect.kind.value} of {subject} could not be collected: {failure.error}"
-            return Hold(reason, "tried again soon")
-    latest = gates.find(given, collect.kind, subject).record
-    if latest is not None and latest.verdict is Verdict.INCONCLUSIVE:
-        first_unix_s = min(
-            signed.evidence.collected_unix_s
-            for signed in given.evidence
-            if signed.evidence.kind is collect.kind and signed.evidence.subject == subject
-        )
-        pause_s = min(BACKOFF_CAP_S, max(BACKOFF_S, 0.1 * (now_unix_s - first_unix_s)))
-        if now_unix_s < latest.collected_unix_s + pause_s:
-            return Hold(f"{collect.kind.value} of {subject} is inconclusive", collect.reason)
-    return collect
-
-
-def failure_of(state: MigrationState, kind: EvidenceKind, subject: str) -> Failure | None:
-    """The standing failure to collect `kind` about `subject`, if the last try failed."""
-    return next((f for f in state.failures if f.kind is kind and f.subject == subject), None)
-
-
 def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix_s: float) -> Action:
     """All gates pass: the next stage, or why not yet."""
     if isinstance(state.pending, Advance | Promote):
@@ -342,7 +280,7 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
     wanted = state.approvals.drill_unix_s
     if not state.stage and wanted is not None and drilled is not None and drilled.collected_unix_s < wanted:
         collect = Collect(EvidenceKind.DRILL, state.spec.name, Exposure.ELIGIBLE, "asked for by an operator")
-        return _collect(state, given, collect)
+        return collect_unless_tried(state, given, collect)
     frozen = rollout.decide_freeze(state.spec, now_unix_s) or seen.incident or decide_calm(state, now_unix_s)
     if not state.stage:
         if frozen:

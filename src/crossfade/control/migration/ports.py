@@ -115,6 +115,10 @@ class CountersPort(Protocol):
         """Single requests' numbers that came after `cursor`, and the new cursor. -1 = from now on."""
         ...
 
+    def failures(self, features: tuple[str, ...]) -> int:
+        """Bad events of any kind so far; what has not moved wants no hurry."""
+        ...
+
     def incident(self, features: tuple[str, ...], errors_at_most: float) -> str | None:
         """Why no share may be raised now although the candidate is not to blame."""
         ...

@@ -28,7 +28,7 @@ from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import MigrationState, RollBack
 
 LEASE, LEASE_S = "migrations", 5.0  # ten turns: a dead holder is replaced before anyone notices
-TURN_S = 0.5
+TURN_S, CALM_TURN_S = 0.5, 0.95  # seconds; counters come every second
 
 log = logging.getLogger(__name__)
 
@@ -46,22 +46,36 @@ class Migrations:
         self._pause = pause
         self._controllers: dict[str, Controller] = {}
         self._seq = 0
+        self._leased_until_s = 0.0
+        self._logged: dict[str, int] = {}  # the newest line about each migration, evidence and labels too
+        self._turned: dict[str, tuple[tuple[int, int] | None, float]] = {}
 
     async def run(self) -> None:
-        """Take a turn of every open migration twice a second, for ever, while the lease is held."""
+        """Look twice a second, for ever, while the lease is held, and take the turns that are due."""
         try:
             while True:
-                if await self._ports.log.acquire_lease(LEASE, self._holder, LEASE_S):
-                    await self.turn_all()
+                if await self._is_driver():
+                    await self.turn_all(only_due=True)
                 else:
                     await self._stop_collections()
                 await self._pause(TURN_S)
         finally:
             await self._stop_collections()
 
-    async def turn_all(self) -> None:
+    async def _is_driver(self) -> bool:
+        """Whether this process holds the lease, which is renewed when half of it is over."""
+        now = self._ports.steady()
+        if now < self._leased_until_s - LEASE_S / 2:
+            return True
+        is_held = await self._ports.log.acquire_lease(LEASE, self._holder, LEASE_S)
+        self._leased_until_s = now + LEASE_S if is_held else 0.0
+        return is_held
+
+    async def turn_all(self, *, only_due: bool = False) -> None:
         """One turn of every open migration; one that fails does not stop the others."""
         controllers = [c for c in await self._all() if c.folded is None or c.folded.closed_unix_s is None]
+        if only_due:
+            controllers = [controller for controller in controllers if self._is_due(controller)]
         turns = (controller.turn() for controller in controllers)
         results = await asyncio.gather(*turns, return_exceptions=True)
         for controller, result in zip(controllers, results, strict=True):
@@ -71,6 +85,19 @@ class Migrations:
                 log.error("migration %s: turn failed, deciding again", controller.name, exc_info=result)
             elif isinstance(result, BaseException):
                 raise result
+
+    def _is_due(self, controller: Controller) -> bool:
+        """At once where something moved: the log, a bad event, a step under way. Else every second."""
+        state, now = controller.folded, self._ports.steady()
+        if state is None:
+            return True
+        moved = (self._logged.get(controller.name, 0), self._ports.counters.failures(state.spec.features))
+        before, turned_s = self._turned.get(controller.name, (None, 0.0))
+        is_under_way = state.pending is not None or controller.running is not None
+        if moved == before and not is_under_way and now < turned_s + CALM_TURN_S:
+            return False
+        self._turned[controller.name] = (moved, now)
+        return True
 
     async def start(self, document: Mapping[str, Any], *, actor: str) -> dict[str, Any]:
         """Check a migration's document against the running config and start it.
@@ -211,6 +238,8 @@ class Migrations:
             if line.stream.startswith(prefix):
                 name = line.stream.removeprefix(prefix)
                 self._controllers.setdefault(name, Controller(name, self._ports, self._write_bundle))
+            about = line.stream.partition("/")[2]
+            self._logged[about] = line.seq
         return list(self._controllers.values())
 
     async def _one(self, name: str) -> tuple[Controller, MigrationState]:

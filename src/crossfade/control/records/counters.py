@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crossfade.domain.attempt import Ack, ArmCount, Counters, EndpointHealth, FeatureEffect
 
@@ -28,6 +29,31 @@ class GatewayState:
     in_flight: int
 
 
+@dataclass(slots=True)
+class Ended:
+    """A feature's totals after each report: requests and caller-visible errors, as running sums."""
+
+    at_s: list[float] = field(default_factory=list)
+    totals: list[tuple[int, int]] = field(default_factory=list)
+    before: tuple[int, int] = (0, 0)  # what was trimmed
+
+    def add(self, now: float, requests: int, errors: int) -> None:
+        """The totals now."""
+        self.at_s.append(now)
+        self.totals.append((requests, errors))
+        if len(self.at_s) > 2 * KEPT_RECENT:
+            self.before = self.totals[KEPT_RECENT - 1]
+            del self.at_s[:KEPT_RECENT], self.totals[:KEPT_RECENT]
+
+    def since(self, since_s: float) -> tuple[int, int]:
+        """What came since then, as far back as it is kept."""
+        if not self.totals:
+            return 0, 0
+        first = bisect_left(self.at_s, since_s)
+        before = self.totals[first - 1] if first else self.before
+        return self.totals[-1][0] - before[0], self.totals[-1][1] - before[1]
+
+
 class CounterBoard:
     """Holds what gateways report. All in memory: a restart hears everything again in a second."""
 
@@ -38,6 +64,8 @@ class CounterBoard:
         self._cursor = 0
         self._totals: dict[str, tuple[int, int]] = {}
         self._recent: dict[str, deque[tuple[float, ArmCount]]] = {}
+        self._ended: dict[str, Ended] = {}
+        self._failures: dict[str, int] = {}
         self._cut_off: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
 
@@ -75,8 +103,11 @@ class CounterBoard:
         for count in report.arms:
             self._cursor += 1
             self._counts.append((self._cursor, count))
+            bad = count.first_hard + count.caller_errors
+            self._failures[count.feature] = self._failures.get(count.feature, 0) + bad
             requests, errors = self._totals.get(count.feature, (0, 0))
             self._totals[count.feature] = (requests + count.requests, errors + count.caller_errors)
+            self._ended.setdefault(count.feature, Ended()).add(now, *self._totals[count.feature])
             self._recent.setdefault(count.feature, deque(maxlen=KEPT_RECENT)).append((now, count))
 
     def acknowledge(self, ack: Ack) -> None:
@@ -118,6 +149,10 @@ class CounterBoard:
             fresh.append(count)
         return self._cursor, fresh[::-1]
 
+    def failures(self, feature: str) -> int:
+        """Failed first attempts and caller-visible errors of a feature since this process began."""
+        return self._failures.get(feature, 0)
+
     def totals(self, feature: str) -> tuple[int, int]:
         """Requests and caller-visible errors of a feature since this process began."""
         return self._totals.get(feature, (0, 0))
@@ -129,8 +164,8 @@ class CounterBoard:
 
     def error_share(self, feature: str, over_s: float) -> tuple[int, int]:
         """Requests and caller-visible errors of a feature over the last seconds, ten minutes at most."""
-        recent = self.recent(feature, over_s)
-        return sum(count.requests for count in recent), sum(count.caller_errors for count in recent)
+        ended = self._ended.get(feature)
+        return ended.since(self._clock() - over_s) if ended is not None else (0, 0)
 
     def rate(self, feature: str, over_s: float = 10.0) -> float:
         """Requests per second of a feature over the last seconds."""

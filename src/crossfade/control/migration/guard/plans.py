@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from crossfade.domain.migration_spec import MetricSpec, MigrationSpec
+from crossfade.domain.migration_spec import MetricSpec, RolloutSpec
 from crossfade.stats.canary import GuardPlan
 
 HARD_ALPHA = 0.001
@@ -24,10 +24,10 @@ KNOWN = (*HARD, *LIMITED, *SPARSE)
 LIMIT_QUANTILES = {"ttft": 0.90, "tpot": 0.90, "cost": 0.95}
 
 
-def plans_of(spec: MigrationSpec) -> tuple[GuardPlan, ...]:
+def plans_of(rollout: RolloutSpec) -> tuple[GuardPlan, ...]:
     """The migration's guards with their alphas, in the file's order, its business metrics last."""
-    plans = share_alpha(spec.rollout.watched, spec.rollout.alpha)
-    metrics = {metric.name: metric for metric in spec.rollout.metrics}
+    plans = share_alpha(rollout.watched, rollout.alpha)
+    metrics = {metric.name: metric for metric in rollout.metrics}
     return tuple(_of_metric(plan, metrics[plan.name]) if plan.name in metrics else plan for plan in plans)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from crossfade.control.evidence.scorers import not_refused, well_formed
 from crossfade.control.migration.guard.lately import Lately
-from crossfade.control.migration.guard.plans import LIMIT_QUANTILES
+from crossfade.control.migration.guard.plans import HARD, LIMIT_QUANTILES
 from crossfade.domain.attempt import ArmKind, AttemptRecord, ErrorKind, OutcomeClass, Role
 from crossfade.domain.migration import ArmHealth, Frozen
 
@@ -63,6 +63,7 @@ class SampleBoard:
     cursor: int = 0
     asked: OrderedDict[str, Sample] = field(default_factory=OrderedDict)
     control: dict[str, deque[Sample]] = field(default_factory=dict)
+    bad: dict[str, int] = field(default_factory=dict)
     lately: Lately = field(default_factory=Lately)
     lock: threading.RLock = field(default_factory=threading.RLock)  # records come in on other threads
 
@@ -101,6 +102,12 @@ class SampleBoard:
             with self.lock:
                 self.cursor += 1
                 self.queue.append((self.cursor, sample))
+                if any(sample.values.get(name) == 1.0 for name in HARD):
+                    self.bad[sample.feature] = self.bad.get(sample.feature, 0) + 1
+
+    def failures(self, feature: str) -> int:
+        """Bad events of the hard guards on a rollout's arms so far."""
+        return self.bad.get(feature, 0)
 
     def since(self, cursor: int) -> tuple[int, list[Sample]]:
         """Samples after `cursor` and the new cursor; -1 = from now on."""

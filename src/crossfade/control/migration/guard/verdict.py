@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crossfade.control.migration.guard.plans import LIMITED, SPARSE, plans_of
 from crossfade.domain.migration import GuardCount, MigrationState, StageCounts
+from crossfade.domain.migration_spec import RolloutSpec
 from crossfade.stats.canary import ArmTotals, GuardVerdict, judge_guard
 
 
@@ -55,14 +57,16 @@ class GuardsVerdict:
 
 def decide_guards(state: MigrationState) -> GuardsVerdict:
     """The guards over all stages since the epoch began."""
-    return GuardsVerdict(
-        tuple(
-            judge_guard(
-                plan, [totals_of(counts, plan.name, is_counted=plan.is_counted) for counts in state.counts]
-            )
-            for plan in plans_of(state.spec)
-        )
+    return _decided(state.spec.rollout, state.counts)
+
+
+@lru_cache(maxsize=256)  # a turn asks four times, and the counts change once a second
+def _decided(rollout: RolloutSpec, stages: tuple[StageCounts, ...]) -> GuardsVerdict:
+    plans = plans_of(rollout)
+    totals = (
+        [totals_of(counts, plan.name, is_counted=plan.is_counted) for counts in stages] for plan in plans
     )
+    return GuardsVerdict(tuple(judge_guard(plan, each) for plan, each in zip(plans, totals, strict=True)))
 
 
 def totals_of(counts: StageCounts, guard: str, *, is_counted: bool = False) -> ArmTotals:

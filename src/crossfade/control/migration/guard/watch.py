@@ -6,9 +6,10 @@ clock, which nothing sets: the difference is logged, and moves what waits for ti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from crossfade.control.migration.ports import Clock
+Clock = Callable[[], float]  # seconds
 
 SKIP_S = 5.0  # less is how exactly two clocks are read and how fast a time source is followed
 
