@@ -19,10 +19,12 @@ from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.access import person_of
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.migration.metrics.book import MetricBook
+from crossfade.control.migration.metrics.judging import LiveJudge, grader
 from crossfade.control.migration.metrics.pushed import Pushed
 from crossfade.control.migration.people.feedback import Feedback
 from crossfade.control.migration.people.trends import Trends
@@ -47,9 +49,15 @@ def flags_of(config: Config) -> FlagBook:
     return FlagBook(reader_of(wanted), wanted.back_after if wanted is not None else None)
 
 
-def metrics_of(publisher: Publisher, samples: SampleBoard) -> MetricBook:
-    """Business metrics of the migrations under way."""
+def metrics_of(
+    publisher: Publisher, samples: SampleBoard, folder: StateDir, records: RecordStore
+) -> MetricBook:
+    """Business metrics and judged answers of the migrations under way."""
+    client = GatewayClient(f"http://{publisher.config.gateway.listen}", folder.measure_key())
+    live = LiveJudge(samples, grader(client))
+    records.listen(live.observe)
     return MetricBook(
+        judge=live,
         sources=lambda: publisher.config.control.metrics,
         overlays=publisher.overlays,
         board=samples,
@@ -76,7 +84,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     samples = SampleBoard(price_of(publisher))
     records.listen(samples.observe)
     flags = flags_of(config)
-    metrics = metrics_of(publisher, samples)
+    metrics = metrics_of(publisher, samples, folder, records)
     migration_parts = MigrationParts(
         events, publisher, board, records, folder, samples, units, flags, metrics
     )
@@ -105,7 +113,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     notifier = Notifier(
         config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
     )
-    running = (broker, checkpoints, flags, metrics, notifier)
+    running = (broker, checkpoints, flags, metrics, metrics.judge, notifier)
     loops = [*(part.run() for part in running), _follow_config(config_path, parts)]
     if parts.migrations is not None:
         loops.append(parts.migrations.run())

@@ -79,7 +79,7 @@ async def test_a_metric_nobody_can_read_raises_no_share_and_guards_go_on(shop):
     shop.clouds.unreadable = "orders: no answer (hint: look)"
     await shop.turns(30)
     status = await shop.service.status("move")
-    assert (status["share"], status["next_reason"]) == (0.1, "a business metric cannot be read")
+    assert (status["share"], status["next_reason"]) == (0.1, "a metric or judge cannot be asked")
     assert (status["next_detail"], status["page"]) == (shop.clouds.unreadable, "metric-unreadable")
     shop.clouds.bad_share = 0.5
     assert "errors guard" in (await shop.until("rolled_back", most=20))["rolled_back"]
@@ -96,7 +96,13 @@ async def test_orders_nobody_tells_of_are_missing_data_not_good_news(shop):
 
 async def test_a_metric_without_a_source_is_refused_at_the_start(world):
     async def look(spec):
-        return Candidate(("new-1",), world.clouds.print, (), 8.0, sourceless=("orders",))
+        return Candidate(
+            ("new-1",),
+            world.clouds.print,
+            (),
+            8.0,
+            lacks=("the config has no metric orders (hint: define it)",),
+        )
 
     world.clouds.look = look
     with pytest.raises(RefusedError, match=r"the config has no metric orders \(hint: define it"):

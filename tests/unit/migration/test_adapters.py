@@ -13,6 +13,7 @@ from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate,
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.records.counters import CounterBoard
 from crossfade.domain.attempt import Counters, FeatureEffect
+from crossfade.domain.migration_spec import MetricSpec
 from crossfade.domain.snapshot import Target
 
 CONFIG = """
@@ -65,6 +66,19 @@ def test_the_incumbents_own_pool_is_a_candidate_only_with_other_parameters(
 ):
     spec = replace(world.SPEC, candidate="old", parameters=parameters)
     assert asyncio.run(candidate.look(spec)).serves_already == served
+
+
+def test_what_shall_guard_and_could_not_is_told_before_the_start(world, candidate):
+    rollout = replace(
+        world.SPEC.rollout, guards=("errors", "judge"), metrics=(MetricSpec("orders", True, 0.1),)
+    )
+    lacks = asyncio.run(candidate.look(replace(world.SPEC, rollout=rollout))).lacks
+    assert [text.partition(" (hint: ")[0] for text in lacks] == [
+        "the config has no metric orders",
+        "the judge judge is no feature in the config",
+        "no answer of recap is captured, so none can be judged",
+        "no answer of search is captured, so none can be judged",
+    ]
 
 
 def test_a_signoff_binds_to_the_parameters_it_was_given_for():

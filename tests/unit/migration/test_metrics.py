@@ -8,19 +8,23 @@ import sqlite3
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydantic import ValidationError
 
 from crossfade.config.shape.control import MetricSection
+from crossfade.control.evidence.gateway_client import GatewayClient
+from crossfade.control.evidence.judge import JudgeError
 from crossfade.control.migration.guard.samples import Sample, SampleBoard
 from crossfade.control.migration.metrics.book import MetricBook
+from crossfade.control.migration.metrics.judging import WAITING_AT_MOST, LiveJudge, grader
 from crossfade.control.migration.metrics.metric_sources import MetricError, read_total
 from crossfade.control.migration.metrics.pushed import Event, Pushed
 from crossfade.control.migration.people.trends import LEARNT_FROM, Trends
 from crossfade.control.migration.rollout import live_rollout
-from crossfade.domain.attempt import ArmKind
+from crossfade.domain.attempt import ArmKind, AttemptRecord, Content, OutcomeClass, Role, Timings
 from crossfade.domain.migration_spec import MetricSpec
 from crossfade.domain.overlay import FeatureOverlay
 
@@ -40,7 +44,13 @@ class Shop:
         self.laid = {}
         self.board = SampleBoard(price=lambda _: None)
         self.book = MetricBook(
-            lambda: self.sources, lambda: self.laid, self.board, lambda: self.now, lambda: 7.0, self.read
+            lambda: self.sources,
+            lambda: self.laid,
+            self.board,
+            LiveJudge(self.board, None),
+            lambda: self.now,
+            lambda: 7.0,
+            self.read,
         )
         self.cursor = 0
 
@@ -260,3 +270,92 @@ def test_feedback_that_turns_bad_at_one_endpoint_is_noticed_there_and_only_there
     assert (rows["a"]["is_worse"], rows["b"]["is_worse"]) == (False, True)
     assert rows["b"]["rate"] == pytest.approx(1 / 6, abs=0.01)
     assert rows["b"]["ordinary"] < 0.1
+
+
+def answered(arm, text, **change):
+    timings = Timings(0.0, None, None, 100.0, None, None, 200.0)
+    content = Content('{"messages": [{"role": "user", "content": "Sum up."}]}', text)
+    base = AttemptRecord(
+        attempt_id="r.0", request_id="r", index=0, gateway="g", snapshot_version=1, started_unix_ms=5000,
+        feature="recap", caller=None, unit="u", arm=arm, arm_name="move", share=0.5, endpoint="new-1",
+        provider="two", region=None, model="b", capacity_class="on-demand", served_tier=None,
+        role=Role.FIRST, reason="", next_reason=None, stream=True, outcome=OutcomeClass.OK,
+        error_kind=None, error_detail=None, http_status=200, provider_request_id=None, pushback_ms=None,
+        committed=True, final=True, caller_error=False, timings=timings, usage=None, stop_reason="stop",
+        max_output_tokens=None, content=content,
+    )  # fmt: skip
+    return replace(base, **change)
+
+
+@pytest.fixture
+def judged(world):
+    """A live judge that fails what says so, and cannot be asked while it is told to be away."""
+    asked, away = [], []
+
+    async def grade(name, items):
+        asked.append((name, *items[0]))
+        if away:
+            raise JudgeError(away[0])
+        return [0.0 if "bad" in items[0][1] else 1.0]
+
+    spec = replace(
+        world.SPEC,
+        rollout=replace(world.SPEC.rollout, guards=("errors", "judge")),
+        quality=replace(world.SPEC.quality, judges=("judge-a", "judge-b")),
+    )
+    live = LiveJudge(SampleBoard(price=lambda _: None), grade)
+    return SimpleNamespace(live=live, spec=spec, asked=asked, away=away)
+
+
+async def test_captured_answers_of_both_arms_are_judged_in_turn_and_told_to_the_guard(judged):
+    judged.live.observe(answered(ArmKind.CANDIDATE, "before anybody wants it"))
+    assert judged.live.want(judged.spec) is None
+    for record in (
+        answered(ArmKind.CANDIDATE, "a bad one"),
+        answered(ArmKind.BASELINE, "a good one"),
+        answered(ArmKind.SHADOW, "a copy"),
+        answered(ArmKind.CANDIDATE, "by a backup", index=1),
+        answered(ArmKind.CANDIDATE, "broken", outcome=OutcomeClass.HARD),
+        answered(ArmKind.CANDIDATE, "not captured", content=None),
+        answered(ArmKind.CANDIDATE, "of another feature", feature="chat"),
+    ):
+        judged.live.observe(record)
+    await judged.live.look()
+
+    assert judged.asked == [("judge-a", "Sum up.", "a bad one"), ("judge-b", "Sum up.", "a good one")]
+    samples = judged.live.board.since(0)[1]
+    assert [(s.arm, s.share, s.values) for s in samples] == [
+        (ArmKind.CANDIDATE, 0.5, {"judge": 1.0}),
+        (ArmKind.BASELINE, 0.5, {"judge": 0.0}),
+    ]
+
+
+async def test_a_judge_that_cannot_be_asked_is_told_until_it_answers_again(judged):
+    judged.live.want(judged.spec)
+    judged.away.append("judge judge-a: no route")
+    judged.live.observe(answered(ArmKind.CANDIDATE, "one"))
+    await judged.live.look()
+    assert judged.live.want(judged.spec) == "judge judge-a: no route"
+    judged.away.clear()
+    judged.live.observe(answered(ArmKind.CANDIDATE, "two"))
+    await judged.live.look()
+    assert judged.live.want(judged.spec) is None
+    assert (
+        judged.live.want(replace(judged.spec, rollout=replace(judged.spec.rollout, guards=("errors",))))
+        is None
+    )
+
+
+async def test_more_answers_than_a_judge_can_grade_drop_the_oldest(judged):
+    judged.live.want(judged.spec)
+    for number in range(WAITING_AT_MOST + 50):
+        judged.live.observe(answered(ArmKind.CANDIDATE, f"answer {number}"))
+    await judged.live.look()
+    assert (len(judged.asked), judged.asked[0][2]) == (8, "answer 50")
+
+
+async def test_a_gateway_that_cannot_be_reached_is_the_judges_problem():
+    client = GatewayClient("http://127.0.0.1:9", "key")
+    with pytest.raises(JudgeError, match="connect"):
+        await grader(client)("judge-a", [("source", "answer")])
+    await client.close()

@@ -55,7 +55,6 @@ def test_a_candidate_may_be_the_incumbents_pool_with_other_parameters():
         ("bake: 10m", "bake: 10", "m.yaml:10:48 rollout.bake: 10 is not a duration"),
         ("bake: 10m", "bakes: 10m", "rollout.bakes: unknown key (hint: did you mean `bake`?)"),
         ("1%, 5%", "5%, 1%", "rollout.stages: must rise and end at 100%"),
-        ("[errors]", "[errors, judge]", "not available yet: `judge`"),
         ("[errors]", "[errors], metrics: [orders]", "rollout.metrics: must be a mapping of names"),
         ("[errors]", "[errors], metrics: {orders: {}}", "rollout.metrics.orders.direction: must be `higher`"),
         (
@@ -99,3 +98,10 @@ def test_every_mistake_is_reported_at_once():
     with pytest.raises(SpecError) as raised:
         load_spec("migration: m\nfeatures: []\nincumbent: a\n", "m.yaml")
     assert {problem.path for problem in raised.value.problems} == {"features", "candidate"}
+
+
+def test_the_judge_guard_needs_a_judge():
+    text = "migration: m\nfeatures: [f]\nincumbent: a\ncandidate: b\nrollout: {guards: [errors, judge]}\n"
+    with pytest.raises(SpecError, match=r"`judge` needs a judge .hint: quality: .judges: .judge-a..."):
+        load_spec(text, "m.yaml")
+    assert load_spec(text + "quality: {judges: [judge-a]}\n", "m.yaml").rollout.guards == ("errors", "judge")

@@ -12,6 +12,7 @@ from crossfade.config.features import Config
 from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.migration.guard.incident import ordinary_of
 from crossfade.control.migration.guard.samples import Sample, SampleBoard
+from crossfade.control.migration.metrics.judging import JUDGE
 from crossfade.control.migration.ports import Candidate, Clock
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
@@ -128,8 +129,29 @@ class ConfigCandidate:
             required_roles=_roles(config, spec.features),
             purchased_units=_units(config, spec.candidate),
             serves_already=_served_already(config, spec),
-            sourceless=tuple(m.name for m in spec.rollout.metrics if m.name not in config.control.metrics),
+            lacks=_lacks(config, spec),
         )
+
+
+def _lacks(config: Config, spec: MigrationSpec) -> tuple[str, ...]:
+    """Why something that shall guard could not: a metric without a source, a judge without answers."""
+    found = [
+        f"the config has no metric {metric.name} (hint: define it under control.metrics)"
+        for metric in spec.rollout.metrics
+        if metric.name not in config.control.metrics
+    ]
+    if JUDGE in spec.rollout.guards:
+        found += [
+            f"the judge {name} is no feature in the config (hint: define it under features)"
+            for name in spec.quality.judges
+            if name not in config.features
+        ]
+        found += [
+            f"no answer of {feature} is captured, so none can be judged (hint: content: {{capture: 5%}})"
+            for feature in spec.features
+            if not config.features[feature].content.capture
+        ]
+    return tuple(found)
 
 
 def _served_already(config: Config, spec: MigrationSpec) -> tuple[str, ...]:

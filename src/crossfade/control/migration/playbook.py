@@ -174,7 +174,7 @@ def _unread(state: MigrationState, seen: Observations) -> Hold | None:
     """A metric that guards and cannot be read says nothing of harm: no share is raised on its silence."""
     if seen.unread is None or not state.stage:
         return None
-    return Hold("a business metric cannot be read", seen.unread)
+    return Hold("a metric or judge cannot be asked", seen.unread)
 
 
 def _is_by_clock(state: MigrationState, given: GateInput) -> bool:

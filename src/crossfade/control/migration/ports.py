@@ -144,8 +144,8 @@ class EvidencePort(Protocol):
 class Candidate:
     """What the config says of a migration's candidate now.
 
-    `serves_already`: features whose incumbent is the same pool with the same parameters. `sourceless`:
-    business metrics that the config does not know.
+    `serves_already`: features whose incumbent is the same pool with the same parameters. `lacks`:
+    what the config lacks for what the migration wants to be guarded by.
     """
 
     endpoints: tuple[str, ...]
@@ -153,7 +153,7 @@ class Candidate:
     required_roles: tuple[str, ...]
     purchased_units: float | None
     serves_already: tuple[str, ...] = ()
-    sourceless: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
 
 class CandidatePort(Protocol):

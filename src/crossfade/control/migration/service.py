@@ -122,9 +122,8 @@ class Migrations:
         if found.serves_already:
             names = ", ".join(found.serves_already)
             raise RefusedError(f"{names} is served so already (hint: change a parameter under candidate.set)")
-        if found.sourceless:
-            names = ", ".join(found.sourceless)
-            raise RefusedError(f"the config has no metric {names} (hint: define it under control.metrics)")
+        if found.lacks:
+            raise RefusedError("; ".join(found.lacks))
         payload = {"spec": asdict(spec), "salt": f"{spec.name}-{secrets.token_hex(8)}"}
         await self._append(spec.name, Kind.STARTED, payload, actor, "started", expected_seq=0)
         return await self.status(spec.name)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from crossfade.config.shape.control import MetricSection
 from crossfade.control.migration.guard.samples import Sample, SampleBoard
+from crossfade.control.migration.metrics.judging import LiveJudge
 from crossfade.control.migration.metrics.metric_sources import MetricError, read_total
 from crossfade.domain.attempt import ArmKind
 from crossfade.domain.migration_spec import MigrationSpec
@@ -45,6 +46,7 @@ class MetricBook:
     sources: Callable[[], Mapping[str, MetricSection]]
     overlays: Callable[[], Mapping[str, FeatureOverlay]]
     board: SampleBoard
+    judge: LiveJudge
     steady: Callable[[], float]
     unix: Callable[[], float]
     read: Read = read_total
@@ -53,7 +55,10 @@ class MetricBook:
     readings: dict[tuple[str, str], Reading] = field(default_factory=dict)
 
     def unread(self, spec: MigrationSpec) -> str | None:
-        """Why one of the migration's metrics cannot be read now; from then on they are read."""
+        """Why one of the migration's metrics, or its judge, cannot be asked now; from then on they are."""
+        problem = self.judge.want(spec)
+        if problem is not None:
+            return problem
         if spec.rollout.metrics:
             self.wanted[spec.name] = spec
         for metric in spec.rollout.metrics:

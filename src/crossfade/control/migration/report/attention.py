@@ -23,7 +23,7 @@ PAGES = (
     ("no baseline data", "telemetry-missing"),
     ("a gateway does not do what was published", "gateway-astray"),
     ("the flag system cannot be read", "flags-unreadable"),
-    ("a business metric cannot be read", "metric-unreadable"),
+    ("a metric or judge cannot be asked", "metric-unreadable"),
     ("the clock was set back", "clock-set-back"),
     ("the incumbent fails", "incumbent-in-trouble"),
     ("of the incumbent's answers are bad", "incumbent-in-trouble"),

@@ -60,6 +60,8 @@ def parse_spec(
             "is the incumbent",
             "name the pool to move to, or {pool: NAME, set: {temperature: 0.2}}",
         )
+    if "judge" in spec.rollout.guards and not spec.quality.judges:
+        reader.blame("rollout.guards", "`judge` needs a judge", "quality: {judges: [judge-a]}")
     if reader.problems:
         raise SpecError(tuple(reader.problems))
     return spec

@@ -13,7 +13,6 @@ from crossfade.control.migration.spec.reader import Reader
 from crossfade.domain.migration_spec import FreezeWindow, MetricSpec, RolloutSpec
 
 DEFAULT_GUARDS = ("errors", "failovers", "rejected")
-AVAILABLE_GUARDS = frozenset(KNOWN) - {"judge"}
 MOST_MARGIN = 0.5  # a metric that may halve, or rise by half, guards nothing
 METRIC_HINT = "metrics: {orders: {direction: higher, margin: 10%}}"
 MOST_ALPHA = 0.1  # one equal candidate in ten rolled back: more is not a guard but noise
@@ -46,9 +45,6 @@ def read_rollout(reader: Reader, value: Any) -> RolloutSpec:
     for guard in guards:
         if guard not in KNOWN:
             reader.blame("rollout.guards", f"unknown guard `{guard}`", f"known: {', '.join(KNOWN)}")
-        elif guard not in AVAILABLE_GUARDS:
-            available = f"available: {', '.join(sorted(AVAILABLE_GUARDS))}"
-            reader.blame("rollout.guards", f"not available yet: `{guard}`", available)
     if "errors" not in guards:
         reader.blame("rollout.guards", "must contain `errors`", "guards: [errors]")
     return RolloutSpec(
