@@ -16,12 +16,14 @@ from crossfade.app.migrations import MigrationParts, build_migrations, price_of
 from crossfade.config.compile import credential_plan
 from crossfade.config.features import Config
 from crossfade.config.load import ConfigError, load_config
-from crossfade.control.api.access import person_of
+from crossfade.control.api.access import Person, person_in, person_of
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.units import UnitsBook
+from crossfade.control.login.oidc import Oidc
+from crossfade.control.login.sessions import PREFIX, Sessions
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.migration.metrics.book import MetricBook
 from crossfade.control.migration.metrics.judging import LiveJudge, grader
@@ -66,6 +68,14 @@ def metrics_of(
     )
 
 
+def who(bearer: str, folder: StateDir, publisher: Publisher, sessions: Sessions) -> Person | None:
+    """Whose token or session it is; null if nobody's."""
+    people = publisher.config.people
+    if bearer.startswith(PREFIX):
+        return person_in(bearer.removeprefix(PREFIX), sessions, people)
+    return person_of(bearer, folder.api_token(), people, folder.pepper())
+
+
 @asynccontextmanager
 async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[ControlParts]:
     """Build control, run its loops, and take them down again."""
@@ -88,7 +98,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     migration_parts = MigrationParts(
         events, publisher, board, records, folder, samples, units, flags, metrics
     )
-    trends = Trends()
+    trends, sessions = Trends(), Sessions(folder.session_key(), time.time)
     arms = EngineArms(publisher, board)
     parts = ControlParts(
         checkpoints=checkpoints,
@@ -96,9 +106,9 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         pushed=Pushed(samples, lambda: publisher.config.control.metrics, arms.arm_of, time.time),
         trends=trends,
         arm_of=arms.arm_of,
-        person_of=lambda bearer: person_of(
-            bearer, folder.api_token(), publisher.config.people, folder.pepper()
-        ),
+        person_of=lambda bearer: who(bearer, folder, publisher, sessions),
+        sessions=sessions,
+        oidc_of=lambda section: Oidc(section, folder.session_key(), time.time, time.monotonic),
         is_caller=lambda bearer: is_caller(bearer, publisher.snapshot, folder),
         log=events,
         publisher=publisher,

@@ -6,16 +6,18 @@ import asyncio
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
 from typer.testing import CliRunner
 
-from crossfade.app.cli import evidence, migration, person
+from crossfade.app.cli import evidence, login, migration, person
 from crossfade.config.schema import PersonSection
 from crossfade.control.api.access import person_of
 from crossfade.control.api.app import create_api
 from crossfade.control.api.parts import ControlParts
+from crossfade.control.login.sessions import Sessions
 from crossfade.control.store.keys import create_key
 
 FILE = """\
@@ -51,12 +53,14 @@ PEOPLE = {
 
 @pytest.fixture
 async def cli(world, tmp_path, monkeypatch):
-    mine = {"migrations", "gateway_token", "api_token", "config_error", "person_of"}
+    mine = {"migrations", "gateway_token", "api_token", "config_error", "person_of", "sessions", "publisher"}
     unused = dict.fromkeys(name for name in ControlParts.__dataclass_fields__ if name not in mine)
     people = {name: PersonSection(hash=hashed, roles=roles) for name, (_, hashed, roles) in PEOPLE.items()}
     parts = ControlParts(
         **unused,
         migrations=world.service,
+        sessions=Sessions("k" * 64, world.clouds.clock),
+        publisher=SimpleNamespace(config=SimpleNamespace(people=people)),
         gateway_token="g",
         api_token="secret",
         person_of=lambda bearer: person_of(bearer, "secret", people, "pepper"),
@@ -220,3 +224,14 @@ async def test_a_persons_token_is_shown_once_and_the_config_has_its_hash(tmp_pat
     assert json.loads(listed.stdout) == {"Ann Example": ["releaser", "operator"]}
     assert (await cli(person.app, "create", "!!", "--role", "viewer")).exit_code == 2
     assert (await cli(person.app, "create", "Ann", "--role", "king")).exit_code == 2
+
+
+async def test_login_prints_a_link_of_this_control_for_the_administrator_or_a_person(cli):
+    said = await cli(login.app)
+    assert said.exit_code == 0, said.output
+    assert said.output.startswith("http://127.0.0.1:")
+    assert "/login?code=" in said.output
+    assert json.loads((await cli(login.app, "--person", "Rel", "--json")).output)["url"]
+    unknown = await cli(login.app, "--person", "Nobody")
+    assert unknown.exit_code == 1
+    assert "hint: there is Vic, Op, Rel" in unknown.output

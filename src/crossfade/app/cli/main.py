@@ -24,6 +24,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "feature": ("feature", "List and show features."),
     "endpoint": ("endpoint", "List and show endpoints and their health."),
     "key": ("key", "Create, list and revoke virtual keys."),
+    "login": ("login", "Print a one-time link that logs a browser in to the console."),
     "person": ("person", "Who may change what control does, and their tokens."),
     "records": ("records", "Tail, query and export attempt records."),
     "migration": ("migration", "Move features through the playbook."),

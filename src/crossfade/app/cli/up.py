@@ -30,7 +30,8 @@ def up(
     load_or_exit(config, serving=True)
     folder = StateDir(state)
     folder.prepare()
-    for secret in (folder.gateway_token, folder.pepper, folder.api_token, folder.measure_key):
+    secrets = (folder.gateway_token, folder.pepper, folder.api_token, folder.measure_key, folder.session_key)
+    for secret in secrets:
         secret()  # made before two processes could make them at once
 
     def report(message: dict[str, Any]) -> None:
@@ -38,6 +39,8 @@ def up(
             typer.echo(json.dumps(message))
         elif "ready" in message and not quiet:
             typer.echo(f"{message['ready']:<8} ready on http://{message['listen']} (pid {message['pid']})")
+            if message["ready"] == "control":
+                typer.echo("console  " + _link(f"http://{message['listen']}", folder.api_token()))
         elif "restart" in message:
             typer.echo(f"{message['restart']} ended with {message['exit']}: starting it again", err=True)
         elif "line" in message and not quiet:
@@ -48,3 +51,14 @@ def up(
         typer.echo(f"crossfade up (pid {os.getpid()}), config {config}, state {state}")
     parts = [Part("control", ("control", *shared)), Part("gateway", ("gateway", *shared))]
     raise typer.Exit(asyncio.run(supervise(parts, report)))
+
+
+def _link(url: str, token: str) -> str:
+    """The console's address, with a code that logs one browser in, once, within ten minutes."""
+    from crossfade.client import ApiError, Client  # noqa: PLC0415
+
+    try:
+        with Client(url, token, timeout_s=5) as client:
+            return f"{url}{client.post('/login/links', {})['path']} (once; `crossfade login` prints another)"
+    except ApiError as error:
+        return f"{url}/ (no login link: {error})"

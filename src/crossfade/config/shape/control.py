@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from crossfade.config.quantity import DurationS
 from crossfade.config.schema import Section
+from crossfade.domain.people import Role
 
 
 class FlagsSection(Section):
@@ -49,6 +50,33 @@ class MetricSection(Section):
         return self
 
 
+class OidcSection(Section):
+    """Login at an OpenID Connect provider (authorization code with PKCE)."""
+
+    issuer: str = Field(pattern=r"^https?://\S+$", description="As the provider's own tokens name it.")
+    client_id: str = Field(min_length=1, description="Of this console at the provider.")
+    client_secret_env: str | None = Field(
+        None, description="Variable that holds the client's secret; a public client has none."
+    )
+    scopes: tuple[str, ...] = Field(("openid", "email", "profile"), description="What is asked for.")
+    name_claim: str = Field("email", description="The claim that names a person, in logs and signatures.")
+    roles_claim: str = Field("groups", description="The claim whose values are mapped to roles.")
+    roles: dict[str, tuple[Role, ...]] = Field(
+        default_factory=dict, description="Roles by a value of that claim; everybody else is a viewer."
+    )
+    public_url: str | None = Field(
+        None, description="The console's address as browsers have it, behind a proxy."
+    )
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if not self.issuer.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ValueError("the issuer must be https (hint: only a loopback address may be http)")
+        if "openid" not in self.scopes:
+            raise ValueError("scopes must contain openid (hint: scopes: [openid, email])")
+        return self
+
+
 class NotifySection(Section):
     """A receiver of notices about migrations."""
 
@@ -78,6 +106,9 @@ class ControlSection(Section):
     notify: tuple[NotifySection, ...] = Field((), description="Who is told what migrations do.")
     metrics: dict[str, MetricSection] = Field(
         default_factory=dict, description="Business metrics that migrations may be guarded by."
+    )
+    oidc: OidcSection | None = Field(
+        None, description="Where people log in; without it, by links of `crossfade login`."
     )
     flags: FlagsSection | None = Field(
         None, description="A flag system that may lower a migration's share; its loss lets none be raised."

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from fastapi import HTTPException, Request
 
 from crossfade.config.schema import PersonSection
+from crossfade.control.login.sessions import COOKIE, PREFIX, Sessions
 from crossfade.control.store.keys import hash_key
 from crossfade.domain.people import Role
 
-ADVICE = "use the state folder's api-token, or the token of a person in the config"
+ADVICE = "use the state folder's api-token or the token of a person in the config, or log in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +59,32 @@ def require_role(known: Known, role: Role | Callable[[Request], Role]) -> Guard:
     """A dependency that lets in people of that role, or administrators; every refusal names the role."""
 
     def check(request: Request) -> Person:
-        person = known(_bearer(request))
+        person = known(bearer_of(request))
         if person is None:
             raise HTTPException(401, {"message": "the token is missing or wrong", "hint": ADVICE})
         wanted = role if isinstance(role, Role) else role(request)
         if person.roles & {wanted, Role.ADMIN}:
             return person
         has = ", ".join(sorted(person.roles)) or "no role"
-        hint = f"an administrator adds {wanted} to people.{person.name}.roles in the config"
+        hint = (
+            f"an administrator adds {wanted} to people.{person.name}.roles in the config, or maps a "
+            "group to it under control.oidc.roles"
+        )
         said = f"this needs the role {wanted}; {person.name} has {has}"
         raise HTTPException(403, {"message": said, "hint": hint})
 
     return check
+
+
+def person_in(session: str, sessions: Sessions, people: Mapping[str, PersonSection]) -> Person | None:
+    """Whose session it is; null if nobody's. What a person of the config may is read there now."""
+    identity = sessions.identity(session)
+    if identity is None:
+        return None
+    if identity.roles is not None:
+        return Person(identity.name, frozenset(identity.roles))
+    known = people.get(identity.name or "")
+    return Person(identity.name, frozenset(known.roles)) if known is not None else None
 
 
 def person_of(bearer: str, api_token: str, people: Mapping[str, PersonSection], pepper: str) -> Person | None:
@@ -81,6 +96,24 @@ def person_of(bearer: str, api_token: str, people: Mapping[str, PersonSection], 
         if hmac.compare_digest(person.hash.rpartition("_")[2], digest):
             return Person(name, frozenset(person.roles))
     return None
+
+
+def bearer_of(request: Request) -> str:
+    """The token in the header, or the session in the console's cookie.
+
+    A browser sends its cookie whoever made it call, so a call that changes something by cookie must come
+    from a page of our own: browsers say where from, and pages cannot forge it.
+    """
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    session = request.cookies.get(COOKIE, "")
+    if given or not session:
+        return given
+    is_own = request.headers.get("origin", "").partition("://")[2] == request.headers.get("host", "")
+    if request.method not in {"GET", "HEAD"} and not is_own:
+        raise HTTPException(
+            403, {"message": "another site asked for this", "hint": "use the console's own page"}
+        )
+    return PREFIX + session
 
 
 def _bearer(request: Request) -> str:

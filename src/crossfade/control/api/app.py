@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from crossfade.control.api.feedback import create_feedback_router
 from crossfade.control.api.flags import create_flags_router
 from crossfade.control.api.internal import create_internal_router
+from crossfade.control.api.login import create_login_router
 from crossfade.control.api.metrics import create_metrics_router
 from crossfade.control.api.migrations import create_migrations_router
 from crossfade.control.api.overview import create_overview_router
@@ -33,7 +34,7 @@ def create_api(parts: ControlParts) -> FastAPI:
     app.include_router(create_internal_router(parts), prefix="/internal/v1")
     for router in (create_overview_router(parts), create_records_router(parts)):
         app.include_router(router, prefix="/api/v1")
-    for router in (create_feedback_router(parts), create_flags_router(parts)):
+    for router in (create_feedback_router(parts), create_flags_router(parts), create_login_router(parts)):
         app.include_router(router)
     if parts.migrations is not None:
         app.include_router(create_migrations_router(parts.migrations, parts.person_of), prefix="/api/v1")

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crossfade.config.shape.control import OidcSection
     from crossfade.control.api.access import Person
     from crossfade.control.credentials.broker import CredentialBroker
     from crossfade.control.ledger.units import UnitsBook
+    from crossfade.control.login.oidc import Oidc
+    from crossfade.control.login.sessions import Sessions
     from crossfade.control.migration.metrics.pushed import Pushed
     from crossfade.control.migration.people.feedback import Feedback
     from crossfade.control.migration.people.trends import Trends
@@ -39,6 +42,8 @@ class ControlParts:
     trends: Trends
     arm_of: Callable[[str, str], dict[str, Any]]  # (feature, unit) -> {kind, name, share}
     person_of: Callable[[str], Person | None]  # whose token a bearer is
+    sessions: Sessions
+    oidc_of: Callable[[OidcSection], Oidc]
     is_caller: Callable[[str], bool]  # whether a bearer may call the gateways
     gateway_token: str = field(repr=False)
     api_token: str = field(repr=False)

@@ -63,6 +63,10 @@ class StateDir:
         """What the CLI shows to the control API for anything that changes state."""
         return self._secret("api-token", "CROSSFADE_API_TOKEN")
 
+    def session_key(self) -> str:
+        """Signs the console's sessions."""
+        return self._secret("session-key", "CROSSFADE_SESSION_KEY")
+
     def measure_key(self) -> str:
         """The virtual key `cf-measure_<secret>` with which control measures through the gateway."""
         return "cf-measure_" + self._secret("measure-key", "CROSSFADE_MEASURE_KEY")

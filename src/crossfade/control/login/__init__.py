@@ -1,0 +1,1 @@
+"""Who sits at the console: one-time links, an identity provider, and the session that either gives."""
