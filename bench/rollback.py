@@ -171,11 +171,12 @@ async def give_evidence(parts: Any, folder: Any, number: int) -> None:
     """What a week of measuring would have left, signed by control: this bench measures the way back."""
     from crossfade.control.evidence.fingerprint import fingerprint  # noqa: PLC0415
     from crossfade.control.evidence.store import EvidenceStore  # noqa: PLC0415
-    from crossfade.control.store.signing import CONTROL  # noqa: PLC0415
+    from crossfade.control.store.signing import CONTROL, SigningKeys  # noqa: PLC0415
     from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict  # noqa: PLC0415
     from crossfade.domain.snapshot import Target  # noqa: PLC0415
 
-    name, feature, store = f"move-{number}", f"f{number}", EvidenceStore(parts.log, folder)
+    name, feature = f"move-{number}", f"f{number}"
+    store = EvidenceStore(parts.log, folder, SigningKeys(folder.signing))
     printed = fingerprint(parts.publisher.config, Target("new", {}), (feature,))
     subjects = {
         EvidenceKind.POSTURE: "new", EvidenceKind.CAPACITY_MAPPING: "new", EvidenceKind.DRILL: name,

@@ -31,6 +31,7 @@ from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.control.store.journal import Journal
+from crossfade.control.store.signing import SigningKeys
 from crossfade.control.store.state_dir import StateDir
 from crossfade.domain.attempt import AttemptRecord
 from crossfade.domain.snapshot import CapacityClass
@@ -49,6 +50,7 @@ class MigrationParts:
     units: UnitsBook
     flags: FlagBook
     metrics: MetricBook
+    keys: SigningKeys
 
 
 def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
@@ -72,7 +74,7 @@ def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
 def build_migrations(parts: MigrationParts) -> Migrations:
     """The service over the real parts. One process among several drives: the lease decides which."""
     gateway = parts.publisher.config.gateway
-    store = EvidenceStore(parts.log, parts.folder)
+    store = EvidenceStore(parts.log, parts.folder, parts.keys)
     counters = BoardCounters(parts.board, time.time, parts.records, parts.samples)
     admin = HttpGatewayAdmin(urls={"gateway-1": f"http://{gateway.admin}"})
     collector_parts = CollectorParts(

@@ -90,13 +90,14 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     records = RecordStore(Path(config.control.records) if config.control.records else folder.records)
     broker = CredentialBroker(credential_plan(config))
     await broker.refresh()
-    checkpoints = Checkpoints(events, SigningKeys(folder.signing), folder.checkpoints())
+    keys = SigningKeys(folder.signing, config.control.signing)
+    checkpoints = Checkpoints(events, keys, folder.checkpoints())
     samples = SampleBoard(price_of(publisher))
     records.listen(samples.observe)
     flags = flags_of(config)
     metrics = metrics_of(publisher, samples, folder, records)
     migration_parts = MigrationParts(
-        events, publisher, board, records, folder, samples, units, flags, metrics
+        events, publisher, board, records, folder, samples, units, flags, metrics, keys
     )
     trends, sessions = Trends(), Sessions(folder.session_key(), time.time)
     arms = EngineArms(publisher, board)

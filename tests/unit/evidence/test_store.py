@@ -47,7 +47,7 @@ async def place(tmp_path):
     folder = StateDir(tmp_path)
     folder.prepare()
     log = await EventLog.open(f"sqlite:///{tmp_path}/control.db", lambda: NOW)
-    store = EvidenceStore(log, folder)
+    store = EvidenceStore(log, folder, SigningKeys(folder.signing))
 
     async def put(envelope, migration="move"):
         await log.append(f"evidence/{migration}", "drill", envelope, actor="eve", reason="x")

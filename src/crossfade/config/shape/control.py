@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -106,6 +106,11 @@ class ControlSection(Section):
     notify: tuple[NotifySection, ...] = Field((), description="Who is told what migrations do.")
     metrics: dict[str, MetricSection] = Field(
         default_factory=dict, description="Business metrics that migrations may be guarded by."
+    )
+    signing: dict[str, Annotated[str, Field(pattern=r"^(awskms|gcpkms|azurekms):\S+$")]] = Field(
+        default_factory=dict,
+        description="By signer's name (crossfade-control, or a person): awskms:KEY, gcpkms:KEY or "
+        "azurekms:VAULT/KEY. By default each has a key file.",
     )
     oidc: OidcSection | None = Field(
         None, description="Where people log in; without it, by links of `crossfade login`."

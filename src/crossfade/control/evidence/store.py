@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from securesystemslib.dsse import Envelope
-from securesystemslib.signer._crypto_signer import CryptoSigner
+from securesystemslib.signer._signer import Signer
 
 from crossfade.control.store.eventlog import Event, EventLog
 from crossfade.control.store.signing import CONTROL, SigningKeys
@@ -34,18 +34,18 @@ _EVIDENCE: TypeAdapter[Evidence] = TypeAdapter(Evidence)
 class EvidenceStore:
     """Records of all migrations, and their raw material by hash."""
 
-    def __init__(self, log: EventLog, folder: StateDir) -> None:
+    def __init__(self, log: EventLog, folder: StateDir, keys: SigningKeys) -> None:
         self._log = log
-        self._keys = SigningKeys(folder.signing)
+        self._keys = keys
         self._artefacts = folder.artefacts
         # Rows as they were verified: a row that reads the same need not be verified twice a second.
         self._known: dict[int, tuple[dict[str, Any], SignedEvidence]] = {}
 
     async def add(self, evidence: Evidence, artefact: bytes | None = None) -> SignedEvidence:
-        """Sign and store a record; its raw material is stored first, by its hash."""
+        """Sign and store a record; its raw material is stored first, by its hash. Raises SigningError."""
         digest = await asyncio.to_thread(self._keep, artefact) if artefact is not None else None
         record = replace(evidence, evidence_id=uuid.uuid4().hex, artefact_sha256=digest)
-        envelope = sign(record, self._keys.signer(record.signer))
+        envelope = await asyncio.to_thread(lambda: sign(record, self._keys.signer(record.signer)))
         await self._log.append(
             f"evidence/{record.migration}",
             record.kind.value,
@@ -110,7 +110,7 @@ class EvidenceStore:
         return digest
 
 
-def sign(record: Evidence, signer: CryptoSigner) -> dict[str, Any]:
+def sign(record: Evidence, signer: Signer) -> dict[str, Any]:
     """The record as an in-toto statement in a DSSE envelope."""
     statement = {
         "_type": STATEMENT_TYPE,

@@ -33,7 +33,7 @@ from crossfade.control.migration.drill import DrillParts, run_drill
 from crossfade.control.migration.ports import Clock, CollectError, Task
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.eventlog import EventLog
-from crossfade.control.store.signing import CONTROL
+from crossfade.control.store.signing import CONTROL, SigningError
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration_spec import MigrationSpec
 
@@ -89,7 +89,10 @@ class RealCollectors:
         except TimeoutError as error:
             raise CollectError(f"{task.kind.value} of {task.subject} took too long") from error
         artefact = json.dumps(record.observed, sort_keys=True).encode()
-        return await self._parts.store.add(record, artefact)
+        try:
+            return await self._parts.store.add(record, artefact)
+        except SigningError as error:
+            raise CollectError(str(error)) from error
 
     def _record(self, task: Task, verdict: Verdict, method: str, observed: dict[str, Any]) -> Evidence:
         now = self._parts.clock()

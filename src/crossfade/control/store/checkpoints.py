@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,11 +18,13 @@ from pathlib import Path
 from securesystemslib.dsse import Envelope
 
 from crossfade.control.store.eventlog import EventLog
-from crossfade.control.store.signing import CONTROL, SigningKeys
+from crossfade.control.store.signing import CONTROL, SigningError, SigningKeys
 
 PAYLOAD_TYPE = "application/vnd.crossfade.checkpoint+json"
 EVERY_S = 60.0
 FILE = "checkpoints.ndjson"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ class Checkpoints:
     async def run(self) -> None:
         """A checkpoint a minute, for ever, while the log grows."""
         while True:
-            await self.write()
+            try:
+                await self.write()
+            except SigningError as error:
+                log.error("no checkpoint: %s", error)  # noqa: TRY400 - the message says it all
             await asyncio.sleep(EVERY_S)
 
     async def write(self) -> Checkpoint | None:
@@ -67,7 +73,7 @@ class Checkpoints:
             return None
         checkpoint = Checkpoint(last.seq, last.hash, self._clock())
         envelope = Envelope(json.dumps(asdict(checkpoint)).encode(), PAYLOAD_TYPE, {})
-        envelope.sign(self._keys.signer(CONTROL))
+        await asyncio.to_thread(lambda: envelope.sign(self._keys.signer(CONTROL)))
         await asyncio.to_thread(self._append, json.dumps(envelope.to_dict()))
         self._last = last.seq
         return checkpoint

@@ -9,7 +9,7 @@ from crossfade.control.evidence import fingerprint, pairs
 from crossfade.control.migration.collectors import CollectorParts, read_labels
 from crossfade.control.migration.gates import WAIVABLE, WAIVER_DAYS
 from crossfade.control.migration.ports import CollectError, SignRequest
-from crossfade.control.store.signing import CONTROL
+from crossfade.control.store.signing import CONTROL, SigningError
 from crossfade.domain.evidence import APPROVALS, Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration_spec import MigrationSpec
 
@@ -35,7 +35,7 @@ class RealPeople:
         record = self._approval(
             EvidenceKind.SIGNOFF, request, request.spec.candidate, observed, request.spec.compliance.expires_s
         )
-        return await self._parts.store.add(record, request.statement.encode())
+        return await self._add(record, request.statement)
 
     async def waive(self, request: SignRequest) -> SignedEvidence:
         """One of the two signatures that let a migration go on without a gate; `role` is the gate.
@@ -49,7 +49,13 @@ class RealPeople:
         await self._refuse_second(request)
         observed = {"gate": gate, "name": request.person}
         record = self._approval(EvidenceKind.WAIVER, request, gate, observed, WAIVER_DAYS * 86400.0)
-        return await self._parts.store.add(record, request.statement.encode())
+        return await self._add(record, request.statement)
+
+    async def _add(self, record: Evidence, statement: str) -> SignedEvidence:
+        try:
+            return await self._parts.store.add(record, statement.encode())
+        except SigningError as error:
+            raise CollectError(str(error)) from error
 
     async def _refuse_second(self, request: SignRequest) -> None:
         """Four eyes are two people: one person approves one thing of a candidate as it is now."""
