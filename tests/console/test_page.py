@@ -16,6 +16,8 @@ import pytest
 from browser import Browser
 from deployment import Clouds, Deployment, call
 
+from crossfade.control.store.state_dir import StateDir
+
 CONSOLE = Path(__file__).parents[2] / "console"
 
 
@@ -164,3 +166,24 @@ def test_lost_control_is_said_and_its_return_is_seen(browser: Browser, deploymen
             os.kill(deployment.control_pid, signal.SIGCONT)
         page.wait_for_text("header", "live")
         page.wait("!document.querySelector('#now').innerText.includes('Control does not answer.')")
+
+
+def test_a_rollback_from_the_page_needs_a_login_and_says_what_every_gateway_showed(
+    browser: Browser, deployment: Deployment, migration
+):
+    """Last: the migration is rolled back for good."""
+    press = (
+        "document.querySelector('.way-back').open = true; document.querySelector('.way-back button').click()"
+    )
+    with browser.page(deployment.control) as page:
+        page.wait_for_text("#migrations", "Roll back")
+        page.evaluate(press)
+        page.wait_for_text(".way-back", "You are not logged in.")
+
+    headers = {"authorization": f"Bearer {StateDir(deployment.state).api_token()}"}
+    link = call(f"{deployment.control}/api/v1/login/links", "POST", {}, headers)["path"]
+    with browser.page(f"{deployment.control}{link}") as page:
+        page.wait_for_text("#migrations", "Roll back")
+        page.evaluate(press)
+        page.wait_for_text(".way-back", "Share 0 on 1 gateways after")
+        page.wait_for_text("#now", "stands still")

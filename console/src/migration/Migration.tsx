@@ -4,6 +4,7 @@ import { Arms } from "./Arms";
 import { commandFor } from "./wording";
 import { Gates } from "./Gates";
 import { Plots } from "./Plots";
+import { RollBack } from "./RollBack";
 
 const MARKS = { done: "✓", current: "●", waiting: "○", failed: "✕" } as const;
 
@@ -23,6 +24,7 @@ export function Migration({ migration, now }: { migration: MigrationRow; now: nu
       </div>
       <Ladder migration={migration} />
       <Next migration={migration} now={now} />
+      {migration.state !== "closed" && <RollBack name={migration.name} />}
       <ol className="steps" aria-label="Steps">
         {migration.steps.map((step) => (
           <Step key={step.name} step={step} />

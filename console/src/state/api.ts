@@ -1,5 +1,5 @@
 // What control sends, by hand: its OpenAPI leaves this document open. `tests/console` compiles a real
-// document against these types. The console only reads: GET /api/v1/overview, and the same document
+// document against these types. But for a rollback, the console only reads: GET /api/v1/overview, and the same document
 // on every change from the server-sent events of /api/v1/events.
 
 export type Verdict = "pass" | "fail" | "inconclusive";

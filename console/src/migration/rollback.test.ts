@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { outcomeOf } from "./rollback";
+
+test("a rollback says what every gateway showed, or which did not", () => {
+  const done = { is_zero: true, seconds: 0.1234, gateways: ["a", "b"], missing: [] };
+  expect(outcomeOf(200, done)).toEqual({ ok: true, text: "Share 0 on 2 gateways after 0.12 s." });
+  const missed = outcomeOf(200, { ...done, is_zero: false, missing: ["b"] });
+  expect(missed.ok).toBe(false);
+  expect(missed.text).toContain("by b: pull the kill switch there");
+});
+
+test("a refusal names the missing role, and who is not logged in learns how", () => {
+  const error = { message: "this needs the role operator; ann has viewer", hint: "an administrator adds operator" };
+  expect(outcomeOf(403, { error }).text).toBe("this needs the role operator; ann has viewer (an administrator adds operator)");
+  expect(outcomeOf(401, {}).text).toContain("crossfade login");
+  expect(outcomeOf(500, {}).text).toBe("status 500");
+});
+
+test("without control, the way back is named all the same", () => {
+  expect(outcomeOf(null, {}).text).toContain("/admin/kill/FEATURE");
+});
