@@ -74,7 +74,8 @@ def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
 def build_migrations(parts: MigrationParts) -> Migrations:
     """The service over the real parts. One process among several drives: the lease decides which."""
     gateway = parts.publisher.config.gateway
-    store = EvidenceStore(parts.log, parts.folder, parts.keys)
+    journal = Journal(parts.log)
+    store = LookedUp(EvidenceStore(parts.log, parts.folder, parts.keys), journal, time.monotonic)
     counters = BoardCounters(parts.board, time.time, parts.records, parts.samples)
     admin = HttpGatewayAdmin(urls={"gateway-1": f"http://{gateway.admin}"})
     collector_parts = CollectorParts(
@@ -90,12 +91,11 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         ),
         clock=time.time,
     )
-    journal = Journal(parts.log)
     ports = Ports(
         log=journal,
         publisher=parts.publisher,
         counters=counters,
-        evidence=LookedUp(store, journal, time.monotonic),
+        evidence=store,
         candidate=ConfigCandidate(parts.publisher, fingerprint),
         collectors=RealCollectors(collector_parts),
         people=RealPeople(collector_parts),

@@ -9,9 +9,17 @@ import pytest
 
 from crossfade.config.load import load_text
 from crossfade.control.evidence.fingerprint import fingerprint
-from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles
+from crossfade.control.migration.adapters import (
+    VERIFIED_EVERY_S,
+    BoardCounters,
+    ConfigCandidate,
+    FolderBundles,
+    LookedUp,
+)
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.records.counters import CounterBoard
+from crossfade.control.store.eventlog import EventLog
+from crossfade.control.store.journal import Journal
 from crossfade.domain.attempt import Counters, FeatureEffect
 from crossfade.domain.migration_spec import MetricSpec
 from crossfade.domain.snapshot import Target
@@ -116,3 +124,29 @@ def test_bundles_are_written_whole_and_named_by_their_hash(tmp_path):
     assert written == {"report.json": hashlib.sha256(b"{}").hexdigest()}
     assert (tmp_path / "move" / "report.json").read_text() == "{}"
     assert len(list((tmp_path / "move").iterdir())) == 1
+
+
+async def test_evidence_is_verified_anew_after_a_new_line_and_every_minute_but_not_twice_a_second(tmp_path):
+    now, asked = [100.0], []
+    log = await EventLog.open(f"sqlite:///{tmp_path}/log.db")
+
+    async def of(migration):
+        asked.append(migration)
+        return tuple(await log.read(f"evidence/{migration}"))
+
+    async def add(evidence, artefact):
+        await log.append("evidence/move", "drill", {}, actor="a", reason=f"{evidence} {artefact}")
+
+    journal = Journal(log, steady=lambda: now[0])
+    looked = LookedUp(SimpleNamespace(of=of, add=add), journal, lambda: now[0])
+    assert await looked.of("move") == ()
+    await looked.add("one", b"")
+    assert len(await looked.of("move")) == 1, "one's own line at once"
+    for _ in range(20):
+        now[0] += 0.5
+        assert len(await looked.of("move")) == 1
+    assert len(asked) == 2
+    now[0] += VERIFIED_EVERY_S
+    await looked.of("move")
+    assert len(asked) == 3
+    await log.close()

@@ -19,7 +19,7 @@ from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.journal import Journal
 from crossfade.domain.attempt import ArmCount
-from crossfade.domain.evidence import SignedEvidence
+from crossfade.domain.evidence import Evidence, SignedEvidence
 from crossfade.domain.migration import ArmHealth, Frozen, GatewayView
 from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.domain.snapshot import Target
@@ -190,9 +190,16 @@ class LookedUp:
     steady: Clock
     found: dict[str, tuple[int, float, tuple[SignedEvidence, ...]]] = field(default_factory=dict)
 
+    async def add(self, evidence: Evidence, artefact: bytes | None = None) -> SignedEvidence:
+        """See `EvidenceStore.add`; the next look sees it."""
+        try:
+            return await self.store.add(evidence, artefact)
+        finally:
+            self.journal.forget_freshness()
+
     async def of(self, migration: str) -> tuple[SignedEvidence, ...]:
         """See `EvidencePort`."""
-        count, now = self.journal.count(f"evidence/{migration}"), self.steady()
+        count, now = len(await self.journal.read(f"evidence/{migration}")), self.steady()
         known = self.found.get(migration)
         if known is None or known[0] != count or now >= known[1] + VERIFIED_EVERY_S:
             known = (count, now, await self.store.of(migration))

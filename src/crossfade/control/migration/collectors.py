@@ -27,8 +27,8 @@ from crossfade.control.evidence.capacity.lever import Lever
 from crossfade.control.evidence.capacity.loadtest import Slo
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.evidence.posture_clouds import see_pool
-from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.ledger.units import UnitsBook
+from crossfade.control.migration.adapters import LookedUp
 from crossfade.control.migration.drill import DrillParts, run_drill
 from crossfade.control.migration.ports import Clock, CollectError, Task
 from crossfade.control.records.store import RecordStore
@@ -53,7 +53,7 @@ class CollectorParts:
 
     config: Callable[[], Config]
     records: RecordStore
-    store: EvidenceStore
+    store: LookedUp
     log: EventLog
     client: GatewayClient
     lever: Lever

@@ -64,8 +64,7 @@ class Journal:
                 stream, kind, payload, actor=actor, reason=reason, expected_seq=expected_seq
             )
         finally:  # also where another process was faster: its lines are wanted now
-            self.appended += 1
-            self.fetched_s = float("-inf")
+            self.forget_freshness()
 
     async def read(self, stream: str | None = None, after: int = 0) -> list[Event]:
         """See `EventLog.read`."""
@@ -81,10 +80,10 @@ class Journal:
         """See `EventLog.acquire_lease`."""
         return await self.log.acquire_lease(name, holder, ttl_s)
 
-    def count(self, stream: str) -> int:
-        """How many lines of a stream were read so far."""
-        found = self.streams.get(stream)
-        return len(found.lines) if found is not None else 0
+    def forget_freshness(self) -> None:
+        """Something was appended past this: the next who reads waits for a query that begins now."""
+        self.appended += 1
+        self.fetched_s = float("-inf")
 
     async def _fetch_after(self, running: asyncio.Task[None] | None) -> None:
         """Wait for the query under way, then begin one: from then on, callers wait for another."""
