@@ -9,6 +9,14 @@ test("a rollback says what every gateway showed, or which did not", () => {
   expect(missed.text).toContain("by b: pull the kill switch there");
 });
 
+test("without the database, it says what was done instead", () => {
+  const pulled = { is_zero: true, seconds: 2, gateways: ["a"], missing: [], unlogged: "locked", killed: ["a"] };
+  expect(outcomeOf(200, pulled)).toEqual({
+    ok: false,
+    text: "The database did not answer, so the kill switches were pulled on a. Roll back again when it does.",
+  });
+});
+
 test("a refusal names the missing role, and who is not logged in learns how", () => {
   const error = { message: "this needs the role operator; ann has viewer", hint: "an administrator adds operator" };
   expect(outcomeOf(403, { error }).text).toBe("this needs the role operator; ann has viewer (an administrator adds operator)");

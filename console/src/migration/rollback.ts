@@ -10,6 +10,8 @@ interface Answer {
   readonly seconds?: number;
   readonly gateways?: readonly string[];
   readonly missing?: readonly string[];
+  readonly unlogged?: string;
+  readonly killed?: readonly string[];
   readonly error?: { readonly message?: string; readonly hint?: string };
 }
 
@@ -24,6 +26,10 @@ export function outcomeOf(status: number | null, answer: Answer): Outcome {
   if (status !== 200) {
     const { message = `status ${status}`, hint } = answer.error ?? {};
     return { ok: false, text: hint ? `${message} (${hint})` : message };
+  }
+  if (answer.unlogged) {
+    const where = (answer.killed ?? []).join(", ") || "no gateway";
+    return { ok: false, text: `The database did not answer, so the kill switches were pulled on ${where}. Roll back again when it does.` };
   }
   const seconds = (answer.seconds ?? 0).toFixed(2);
   if (answer.is_zero) {

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from crossfade.app.arms import EngineArms
+from crossfade.app.loops import Loop, keep_going
 from crossfade.app.migrations import MigrationParts, build_migrations, price_of
 from crossfade.config.compile import credential_plan
 from crossfade.config.features import Config
@@ -125,9 +126,9 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
     )
     running = (broker, checkpoints, flags, metrics, metrics.judge, notifier)
-    loops = [*(part.run() for part in running), _follow_config(config_path, parts)]
+    loops: list[Loop] = [*(part.run for part in running), partial(_follow_config, config_path, parts)]
     if parts.migrations is not None:
-        loops.append(parts.migrations.run())
+        loops.append(parts.migrations.run)
     try:
         async with _running(loops):
             yield parts
@@ -137,9 +138,9 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
 
 
 @asynccontextmanager
-async def _running(loops: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+async def _running(loops: Iterable[Loop]) -> AsyncIterator[None]:
     """The loops go on until the block ends."""
-    tasks = [asyncio.create_task(loop) for loop in loops]
+    tasks = [asyncio.create_task(keep_going(loop)) for loop in loops]
     try:
         yield
     finally:

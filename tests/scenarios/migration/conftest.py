@@ -45,11 +45,19 @@ class DyingLog(EventLog):
     def __init__(self, engine, clock):
         super().__init__(engine, clock)
         self.lines = []
+        self.is_away = False
         self.dies_after = None  # no append beyond this many lines
+
+    async def read(self, stream=None, after=0):
+        if self.is_away:
+            raise ConnectionError("the database is away")
+        return await super().read(stream, after)
 
     async def append(self, stream, kind, payload, *, actor, reason, expected_seq=None):
         if self.dies_after is not None and len(self.lines) >= self.dies_after:
             raise Killed
+        if self.is_away:
+            raise ConnectionError("the database is away")
         line = await super().append(
             stream, kind, payload, actor=actor, reason=reason, expected_seq=expected_seq
         )
@@ -98,6 +106,7 @@ class Clouds:
     cuts: list[tuple[str, str, float]] = field(default_factory=list)
     lies: bool = False  # acknowledges, and goes on as before
     set_by_s: float = 0.0
+    killed: set[str] = field(default_factory=set)
     unreadable: str | None = None
     lasts_s: float = 1e6
     lasting_s: dict[EvidenceKind, float] = field(default_factory=dict)
@@ -144,10 +153,15 @@ class Clouds:
         for feature in features:
             overlay = self.shown.get(feature)
             live = overlay.rollout if overlay is not None else None
-            share = live.share if live is not None and self.local is None else 0.0
+            is_live = live is not None and self.local is None and feature not in self.killed
+            share = live.share if is_live else 0.0
             effects.append(
                 FeatureEffect(
-                    feature, share, live.epoch if live else None, self.local if live else None, False
+                    feature,
+                    share,
+                    live.epoch if live else None,
+                    self.local if live else None,
+                    feature in self.killed,
                 )
             )
         return (GatewayView("g1", self.silent_s, tuple(effects)),)
@@ -202,6 +216,14 @@ class Clouds:
     # the gateway's admin port
     def names(self):
         return ("g1",)
+
+    async def kill(self, gateway, feature, *, is_killed):
+        if self.deaf:
+            raise AdminError("no route (hint: look)")
+        (self.killed.add if is_killed else self.killed.discard)(feature)
+
+    async def share(self, gateway, feature):
+        return self.views((feature,))[0].effects[0].candidate_share
 
     async def cut(self, gateway, feature):
         if self.deaf:

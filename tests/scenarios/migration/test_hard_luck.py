@@ -219,3 +219,42 @@ async def test_a_rollback_lets_calls_finish_unless_it_is_hard_and_says_which_gat
     world.clouds.deaf = True
     result = await world.service.roll_back("move", actor="ann", reason="", hard=True)
     assert (result.cut, result.uncut) == ({}, ("g1",))
+
+
+async def test_a_rollback_without_the_database_pulls_the_kill_switches_and_is_logged_once_it_is_back(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away = True
+    result = await world.service.roll_back("move", actor="ann", reason="stop", hard=True)
+    assert (result.is_zero, result.killed, result.missing) == (True, ("g1",), ())
+    assert "the database is away" in result.unlogged
+    assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+
+    world.log.is_away = False
+    await world.turns(30)
+    status = await world.service.status("move")
+    assert (status["share"], status["next_reason"]) == (0.25, "a kill switch is pulled")
+    assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+    assert (await world.service.roll_back("move", actor="ann", reason="stop")).unlogged == ""
+    world.clouds.killed.clear()
+    await world.turns(5)
+    assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+
+
+async def test_a_rollback_that_reaches_neither_database_nor_gateway_says_so(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away = world.clouds.deaf = True
+    result = await world.service.roll_back("move", actor="ann", reason="stop")
+    assert (result.is_zero, result.killed, result.missing) == (False, (), ("g1",))
+
+
+async def test_turns_fail_while_the_database_is_away_and_go_on_afterwards(world):
+    await world.signed()
+    await world.until_share(0.01)
+    world.log.is_away = True
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            await world.turns(1)
+    world.log.is_away = False
+    await world.until("promoted")

@@ -133,6 +133,12 @@ def rollback(
     cut = f", {sum(result['cut'].values())} calls under way cut" if hard else ""
     if result["uncut"]:
         cut += f"; NOT cut on {', '.join(result['uncut'])} (hint: PUT /admin/cut/FEATURE on its admin port)"
+    if result["unlogged"]:
+        cut += (
+            f"; the log was not written ({result['unlogged']}), so the kill switches were pulled on "
+            f"{', '.join(result['killed']) or 'no gateway'} (hint: when the database is back, roll back "
+            "again, then DELETE /admin/kill/FEATURE on each)"
+        )
     if result["is_zero"]:
         _print(result, f"share 0 on {count} gateways after {result['seconds']:.3f} s{cut}", as_json=as_json)
         if result["uncut"]:

@@ -20,12 +20,13 @@ from crossfade.control.migration.effects import (
     Progress,
     RollBackResult,
     Running,
+    counted,
     is_shown,
     outcome_of,
+    pull_kill_switches,
 )
 from crossfade.control.migration.guard.incident import BLOCK_S, WINDOWS_S, Beside, Trouble, decide_trouble
 from crossfade.control.migration.guard.tally import News, Tally
-from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.guard.watch import Watch
 from crossfade.control.migration.history import Kind
 from crossfade.control.migration.ports import Candidate, LoggedLine, Ports, Published, Task
@@ -44,6 +45,7 @@ from crossfade.domain.migration import (
 from crossfade.domain.overlay import FeatureOverlay
 
 ACTOR = "controller"
+LOGGED_WITHIN_S = 2.0  # a database that takes longer is not waited for by a rollback
 LOGGED_COUNTS = 20  # lines of counts per bake: enough for a plot, few enough for weeks
 VOID = "unknown"  # fingerprint of a candidate that is not in the config: matches no record
 
@@ -113,14 +115,22 @@ class Controller:
     async def roll_back(self, *, actor: str, reason: str) -> RollBackResult:
         """Set the share to 0 now, on the caller's own time, whatever step is under way.
 
-        The action is logged without an expected sequence: nothing may win against a rollback.
+        The action is logged without an expected sequence: nothing may win against a rollback. Where the
+        log cannot be written, the gateways' kill switches are pulled instead.
         """
         began = self.ports.clock()
         action = RollBack(f"asked by {actor}: {reason}")
-        payload = history.encode_action(action)
-        line = await self.ports.log.append(
-            history.stream_of(self.name), Kind.ACTION, payload, actor=actor, reason=reason
+        payload, stream = history.encode_action(action), history.stream_of(self.name)
+        writing = asyncio.ensure_future(
+            self.ports.log.append(stream, Kind.ACTION, payload, actor=actor, reason=reason)
         )
+        await asyncio.wait({writing}, timeout=LOGGED_WITHIN_S)  # not cancelled: it may still get there
+        if not writing.done() or writing.exception() is not None:
+            why = repr(writing.exception()) if writing.done() else f"not within {LOGGED_WITHIN_S:.0f} s"
+            features = self.folded.spec.features if self.folded is not None else ()
+            result = await pull_kill_switches(self.ports.admin, features, why)
+            return replace(result, seconds=self.ports.clock() - began)
+        line = writing.result()
         self.interrupt.set()
         async with self.lock:
             self.interrupt.clear()
@@ -275,16 +285,7 @@ class Controller:
         every_s = max(1.0, state.spec.rollout.bake_s / LOGGED_COUNTS)
         if not self.tally.is_moved or not (is_due or now - self.counted_unix_s >= every_s):
             return state
-        verdict = decide_guards(replace(state, counts=self.tally.counts))
-        nearest = verdict.nearest
-        payload = {
-            "epoch": state.epoch,
-            "share": state.share,
-            "guard": nearest.plan.name,
-            "e_value": min(nearest.e_value, 1e300),  # JSON has no infinity
-            "limit": 1.0 / nearest.plan.alpha,
-            "stages": [asdict(counts) for counts in self.tally.counts],
-        }
+        payload = counted(state, self.tally.counts)
         line = await self._append(Kind.COUNTED, payload, "live counts", state.last_seq)
         self.counted_unix_s = now
         self.tally.is_moved = False

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from crossfade.control.evidence.gateway_admin import AdminError
 from crossfade.control.migration.gates import GateInput
+from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.ports import CollectError, GatewayAdmin
 from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import (
@@ -16,6 +17,7 @@ from crossfade.domain.migration import (
     GateVerdict,
     GatewayView,
     MigrationState,
+    StageCounts,
 )
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class RollBackResult:
     """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended.
 
     `cut`: by gateway, calls under way that a hard rollback cut; `uncut`: gateways it did not reach.
+    `unlogged`: why the log could not be written; then the kill switches of `killed` were pulled instead.
     """
 
     is_zero: bool
@@ -35,6 +38,39 @@ class RollBackResult:
     version: int
     cut: dict[str, int] = field(default_factory=dict)
     uncut: tuple[str, ...] = ()
+    unlogged: str = ""
+    killed: tuple[str, ...] = ()
+
+
+async def pull_kill_switches(admin: GatewayAdmin, features: tuple[str, ...], why: str) -> RollBackResult:
+    """The way back that needs no log: each gateway's own switch, which holds until a person releases it."""
+    killed: list[str] = []
+    missing: list[str] = []
+    for name in admin.names():
+        try:
+            for feature in features:
+                await admin.kill(name, feature, is_killed=True)
+            shares = [await admin.share(name, feature) for feature in features]
+        except AdminError:
+            log.warning("kill switch of gateway %s was not pulled", name, exc_info=True)
+            shares = [1.0]
+        (missing if any(shares) else killed).append(name)
+    names = tuple(admin.names())
+    is_zero = bool(killed) and not missing
+    return RollBackResult(is_zero, 0.0, names, tuple(missing), 0, unlogged=why, killed=tuple(killed))
+
+
+def counted(state: MigrationState, stages: tuple[StageCounts, ...]) -> dict[str, Any]:
+    """Live counts as a line of the log, with the guard nearest to a rollback."""
+    nearest = decide_guards(replace(state, counts=stages)).nearest
+    return {
+        "epoch": state.epoch,
+        "share": state.share,
+        "guard": nearest.plan.name,
+        "e_value": min(nearest.e_value, 1e300),  # JSON has no infinity
+        "limit": 1.0 / nearest.plan.alpha,
+        "stages": [asdict(counts) for counts in stages],
+    }
 
 
 async def cut_calls(

@@ -247,6 +247,9 @@ def _astray(state: MigrationState, seen: Observations) -> Hold | None:
         return Hold("the clock was set back", f"by {seen.set_back_s / 60.0:.0f} min; shares wait for it")
     for gateway in seen.gateways:
         for effect in gateway.effects:
+            if effect.killed and state.share:
+                said = f"{effect.feature} on {gateway.name}; release it, or `rollback`"
+                return Hold("a kill switch is pulled", said)
             is_lowered = effect.local_rollback is not None or effect.killed
             if effect.candidate_share != state.share and not is_lowered:
                 shows = f"{effect.candidate_share:.0%} of {effect.feature} instead of {state.share:.0%}"

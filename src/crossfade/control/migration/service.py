@@ -193,11 +193,11 @@ class Migrations:
             LookupError: unknown migration.
             RefusedError: if it is closed.
         """
-        controller, state = await self._one(name)
+        controller, state = await self._one_as_known(name)
         if state.closed_unix_s is not None:
             raise RefusedError(f"migration {name!r} is closed (hint: change the feature's hierarchy)")
         result = await controller.roll_back(actor=actor, reason=reason)
-        if not hard:
+        if not hard or result.unlogged:
             return result
         cut, uncut = await cut_calls(self._ports.admin, state.spec.features, result.gateways)
         await self._append(
@@ -248,6 +248,19 @@ class Migrations:
             known = ", ".join(self._controllers) or "none yet"
             raise LookupError(f"no migration {name!r} (hint: there is {known})")
         return controller, await controller.read()
+
+    async def _one_as_known(self, name: str) -> tuple[Controller, MigrationState]:
+        """Also where the log cannot be read: then as it was last known."""
+        try:
+            return await self._one(name)
+        except LookupError:
+            raise
+        except Exception:
+            controller = self._controllers.get(name)
+            if controller is None or controller.folded is None:
+                raise
+            log.exception("migration %s: the log cannot be read, rolling back as last known", name)
+            return controller, controller.folded
 
     async def _append(
         self,

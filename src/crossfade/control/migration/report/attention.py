@@ -21,6 +21,7 @@ PAGES = (
     ("no telemetry for", "telemetry-missing"),
     ("no candidate data", "telemetry-missing"),
     ("no baseline data", "telemetry-missing"),
+    ("a kill switch is pulled", "gateway-astray"),
     ("a gateway does not do what was published", "gateway-astray"),
     ("the flag system cannot be read", "flags-unreadable"),
     ("a metric or judge cannot be asked", "metric-unreadable"),
