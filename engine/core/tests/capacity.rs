@@ -197,6 +197,7 @@ impl Play {
             prompt: None,
             max_output_tokens: Some(MAX_OUTPUT),
             tools: false,
+            prefix: None,
             deadline_ms: None,
             pin: None,
         };

@@ -1,6 +1,7 @@
 //! What callers see, in virtual time: retry, failover, spillover, ramp, rollout, latch, kill.
 #![expect(clippy::unwrap_used, reason = "a test: the helpers fail it")]
 
+mod choosing;
 mod draws;
 mod simulate;
 mod world;

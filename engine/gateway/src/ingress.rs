@@ -12,6 +12,7 @@ use crossfade_core::domain::outcome::ErrorKind;
 use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::domain::snapshot::{Dialect, Snapshot};
 use crossfade_core::wire::openai_chat;
+use crossfade_core::wire::prompt::prefix::prefix_of;
 use crossfade_core::wire::shape::Limits;
 use crossfade_core::wire::translate::{
     Said, dialect_of_route, encode_error, error_status, opt_in_header, opt_ins,
@@ -123,7 +124,10 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
                 )
             })?;
     decoded.opt_ins = opt_ins(said.opt_ins.iter().copied());
-    let (facts, include_usage) = facts(shared, &caller, &said, &decoded);
+    let (mut facts, include_usage) = facts(shared, &caller, &said, &decoded);
+    if snapshot.chooses_by_prefix(&facts.feature) {
+        facts.prefix = prefix_of(&decoded.body);
+    }
     if !caller.may_use(&facts.feature) {
         let text = format!("this key may not use the feature {:?}", facts.feature);
         return Err(refuse(403, ErrorKind::Auth, &text, "ask for a key that lists the feature"));
@@ -234,6 +238,7 @@ fn facts(
         prompt: Some(said.prompt),
         max_output_tokens: said.max_output_tokens,
         tools: said.tools,
+        prefix: None,
         deadline_ms: head.deadline_ms.and_then(|value| value.parse().ok()),
         pin: head.pin.map(str::to_owned),
         request_id,
@@ -243,16 +248,17 @@ fn facts(
 
 /// Lets the request in under its key's own allowances.
 fn admit_key(shared: &Shared, caller: &Caller<'_>, facts: &RequestFacts) -> Result<Option<Left>, Refused> {
-    let Some(key) = caller.key.filter(|key| key.rpm.is_some() || key.tpm.is_some()) else {
+    let Some(key) = caller.key.filter(|key| key.is_limited()) else {
         return Ok(None);
     };
-    let admitted = shared.with_engine(|engine, now| engine.admit_key(&key.id, facts.input_tokens, now));
+    let admitted = shared.with_engine(|engine, now| engine.admit_key(&key.id, facts, now));
     match admitted {
         None => Ok(None),
         Some(Ok(left)) => Ok(left),
         Some(Err(full)) => {
             shared.reports.refused();
-            let text = format!("the key {:?} has used its {} {} a minute", key.id, full.limit, full.what);
+            let (limit, what, per) = (full.limit, full.what, full.per);
+            let text = format!("the key {:?} has used its {limit} {what} a {per}", key.id);
             let hint = "try again after retry-after-ms, or ask the gateway's operator for more";
             let mut refused = refuse(429, ErrorKind::RateLimited, &text, hint);
             refused.retry_after_ms = Some(full.wait_ms());

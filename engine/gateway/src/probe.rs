@@ -115,6 +115,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         prompt: None,
         max_output_tokens: Some(64),
         tools: false,
+        prefix: None,
         deadline_ms: None,
         pin: None,
         request_id,

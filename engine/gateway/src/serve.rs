@@ -52,6 +52,7 @@ async fn serve(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready
     let ready = Ready { listen: address(&data, &options.listen)?, admin: address(&admin, &options.admin)? };
     let shared = Arc::new(Shared::new(options, Clients::new().map_err(RunError::Tls)?, reports));
     follow::restore(&shared);
+    report::spent::keep(&shared);
     let background = tokio::spawn(background(Arc::clone(&shared)));
     on_ready(ready);
 

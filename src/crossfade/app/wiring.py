@@ -22,6 +22,7 @@ from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.flags import FlagBook, reader_of
+from crossfade.control.ledger.prices import snapshot_prices
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.login.oidc import Oidc
 from crossfade.control.login.sessions import PREFIX, Sessions
@@ -32,7 +33,7 @@ from crossfade.control.migration.metrics.pushed import Pushed
 from crossfade.control.migration.people.feedback import Feedback
 from crossfade.control.migration.people.trends import Trends
 from crossfade.control.notify import Notifier
-from crossfade.control.publish import Publisher
+from crossfade.control.publish import Extra, Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.checkpoints import Checkpoints
@@ -84,7 +85,9 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     folder.prepare()
     events = await EventLog.open(config.control.state or f"sqlite:///{folder.database}")
     board = CounterBoard()
-    publisher = Publisher(config, (measure_key(folder),), events, board, folder.gateway_token())
+    publisher = Publisher(
+        config, Extra((measure_key(folder),), snapshot_prices), events, board, folder.gateway_token()
+    )
     await publisher.restore()
     units = UnitsBook(events)
     await units.note_config(config, actor="control", reason="started")

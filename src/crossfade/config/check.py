@@ -100,6 +100,9 @@ def _check_feature(found: _Check, name: str, feature: FeatureSection) -> None:
     pools = found.config.pools
     places: list[tuple[tuple[str, ...], str]]
     places = [((*path, "hierarchy", str(i)), target.pool) for i, target in enumerate(feature.hierarchy)]
+    for number, rule in enumerate(feature.rules):
+        of_rule = (*path, "rules", str(number), "hierarchy")
+        places += [((*of_rule, str(i)), target.pool) for i, target in enumerate(rule.hierarchy)]
     if feature.experiment is not None:
         arms = feature.experiment.arms.items()
         places += [((*path, "experiment", "arms", arm, "pool"), side.pool) for arm, side in arms if side.pool]

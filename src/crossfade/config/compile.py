@@ -5,9 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from crossfade.config.catalogue.counting import counting_of
-from crossfade.config.features import Config, ExperimentSection, FeatureSection, TargetSection
+from crossfade.config.features import (
+    Config,
+    ExperimentSection,
+    FeatureSection,
+    RuleSection,
+    SpanSection,
+    TargetSection,
+)
 from crossfade.config.schema import (
     AWS_KINDS,
     DIALECTS_OF_KIND,
@@ -17,6 +25,7 @@ from crossfade.config.schema import (
     EndpointSection,
     KeySection,
     PerUnitSection,
+    PoolSection,
     ProviderSection,
     cloud_of,
 )
@@ -39,10 +48,14 @@ from crossfade.domain.snapshot import (
     Hold,
     Key,
     Pool,
+    Price,
     Provider,
     ProviderKind,
     RequestClass,
+    Rule,
+    Shape,
     Snapshot,
+    Span,
     Target,
 )
 
@@ -66,10 +79,13 @@ def compile_snapshot(
     issued_unix_s: int,
     keys: tuple[Key, ...],
     overlays: Mapping[str, FeatureOverlay],
+    prices: Mapping[str, Price] = MappingProxyType({}),
 ) -> Snapshot:
     """Compile a config that checks. `keys` are added to the configured ones (control's own).
 
-    An endpoint is eligible for a feature if the feature's own hierarchy or experiment names it, or
+    `prices`: of tokens by endpoint, for those who choose or limit by them.
+
+    An endpoint is eligible for a feature if the feature's own hierarchy, rules or experiment name it, or
     an overlay (a migration whose compliance gate has passed) says so.
     """
     return Snapshot(
@@ -88,11 +104,10 @@ def compile_snapshot(
         ),
         keys=(*(_key(section) for section in config.keys.values()), *keys),
         providers={name: _provider(name, provider) for name, provider in config.providers.items()},
-        endpoints={name: _endpoint(config, endpoint) for name, endpoint in config.endpoints.items()},
-        pools={
-            name: Pool(endpoints=pool.endpoints, choose=Choose(pool.choose))
-            for name, pool in config.pools.items()
+        endpoints={
+            name: _endpoint(config, endpoint, prices.get(name)) for name, endpoint in config.endpoints.items()
         },
+        pools={name: _pool(pool) for name, pool in config.pools.items()},
         features={
             name: _feature(config, feature, overlays.get(name, _NO_OVERLAY))
             for name, feature in config.features.items()
@@ -117,7 +132,13 @@ def _ms(seconds: float) -> int:
 def _key(section: KeySection) -> Key:
     _, key_id, digest = section.hash.split("_")
     return Key(
-        id=key_id, hmac=digest, features=section.features, measure=False, rpm=section.rpm, tpm=section.tpm
+        id=key_id,
+        hmac=digest,
+        features=section.features,
+        measure=False,
+        rpm=section.rpm,
+        tpm=section.tpm,
+        usd_per_day=section.usd_per_day,
     )
 
 
@@ -173,7 +194,19 @@ def _capacity(kind: ProviderKind, section: CapacitySection) -> Capacity:
     )
 
 
-def _endpoint(config: Config, endpoint: EndpointSection) -> Endpoint:
+def _pool(pool: PoolSection) -> Pool:
+    return Pool(
+        endpoints=pool.endpoints,
+        choose=Choose(pool.choose),
+        explore=pool.explore,
+        penalty_ms=pool.penalty * 1000,
+        memory_s=pool.memory,
+        load_bound=pool.load_bound,
+        busy_at=pool.busy_at,
+    )
+
+
+def _endpoint(config: Config, endpoint: EndpointSection, price: Price | None) -> Endpoint:
     kind = ProviderKind(config.providers[endpoint.provider].kind)
     return Endpoint(
         provider=endpoint.provider,
@@ -183,6 +216,7 @@ def _endpoint(config: Config, endpoint: EndpointSection) -> Endpoint:
         counting=counting_of(endpoint.model),
         capacity=_capacity(kind, endpoint.capacity),
         weight=endpoint.weight,
+        price=price,
         breaker=endpoint.breaker.policy(),
     )
 
@@ -191,15 +225,34 @@ def _target(section: TargetSection) -> Target:
     return Target(pool=section.pool, set=dict(section.set))
 
 
+def _rule(section: RuleSection) -> Rule:
+    when = section.when
+    shape = Shape(
+        input_tokens=_span(when.input_tokens),
+        output_tokens=_span(when.output_tokens),
+        tools=when.tools,
+        media=when.media,
+        stream=when.stream,
+    )
+    return Rule(when=shape, hierarchy=tuple(_target(target) for target in section.hierarchy))
+
+
+def _span(section: SpanSection | None) -> Span | None:
+    return None if section is None else Span(at_least=section.at_least, at_most=section.at_most)
+
+
 def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -> Feature:
     limits = feature.limits
+    rules = tuple(_rule(section) for section in feature.rules)
     own = [target.pool for target in feature.hierarchy]
+    own += [target.pool for rule in rules for target in rule.hierarchy]
     if feature.experiment is not None:
         own += [arm.pool for arm in feature.experiment.arms.values() if arm.pool]
     eligible = dict.fromkeys(endpoint for pool in own for endpoint in config.pools[pool].endpoints)
     return Feature(
         request_class=RequestClass(feature.class_),
         hierarchy=tuple(_target(target) for target in feature.hierarchy),
+        rules=rules,
         eligible=tuple(dict.fromkeys((*eligible, *overlay.extra_eligible))),
         deadlines=Deadlines(
             connect_ms=_ms(limits.connect),

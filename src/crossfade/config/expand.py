@@ -66,6 +66,13 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _feature(value: Any) -> Any:
     if isinstance(value, list):
         value = {"hierarchy": value}
+    if isinstance(value, dict) and isinstance(value.get("rules"), list):
+        value = {**value, "rules": [_targets(rule) for rule in value["rules"]]}
+    return _targets(value)
+
+
+def _targets(value: Any) -> Any:
+    """With each target of the hierarchy in its long form."""
     if isinstance(value, dict) and isinstance(value.get("hierarchy"), list):
         targets = [{"pool": item} if isinstance(item, str) else item for item in value["hierarchy"]]
         return {**value, "hierarchy": targets}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from crossfade.config.quantity import DurationS, Share
+from crossfade.config.quantity import Count, DurationS, Share
 from crossfade.config.schema import (
     EndpointSection,
     GatewaySection,
@@ -18,7 +18,6 @@ from crossfade.config.schema import (
     ProviderSection,
     Section,
     SharedSection,
-    later,
 )
 from crossfade.config.shape.control import ControlSection
 
@@ -63,6 +62,44 @@ class StreamsSection(Section):
     rescue: Annotated[tuple[str, ...], AfterValidator(_no_rescue)] = Field(
         (), description="After the commit."
     )
+
+
+class SpanSection(Section):
+    """A range of whole numbers."""
+
+    at_least: Count | None = Field(None, description="This many or more.")
+    at_most: Count | None = Field(None, description="This many or fewer.")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> SpanSection:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("names neither at_least nor at_most (hint: {at_most: 1000})")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError("at_least is above at_most: no request has this shape")
+        return self
+
+
+class ShapeSection(Section):
+    """What a request looks like."""
+
+    input_tokens: SpanSection | None = Field(None, description="Tokens of the prompt, as estimated.")
+    output_tokens: SpanSection | None = Field(None, description="The most it may write, if it says so.")
+    tools: bool | None = Field(None, description="Whether it offers tools.")
+    media: bool | None = Field(None, description="Whether it holds an image, a sound or a file.")
+    stream: bool | None = Field(None, description="Whether it asks for a stream.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ShapeSection:
+        if not self.model_fields_set:
+            raise ValueError("every request has this shape (hint: when: {input_tokens: {at_most: 1000}})")
+        return self
+
+
+class RuleSection(Section):
+    """Another hierarchy for requests of one shape; the first rule that fits decides."""
+
+    when: ShapeSection = Field(description="All of it must hold.")
+    hierarchy: tuple[TargetSection, ...] = Field(min_length=1, description="Primary, then backups.")
 
 
 class PolicySection(Section):
@@ -121,7 +158,7 @@ class FeatureSection(Section):
     )
     hierarchy: tuple[TargetSection, ...] = Field(min_length=1, description="Primary, then backups.")
     deadline: DurationS = Field(60.0, description="Of the whole request.")
-    rules: later("rules by the shape of the request") = None  # type: ignore[valid-type]
+    rules: tuple[RuleSection, ...] = Field((), description="Other hierarchies, by the request's shape.")
     limits: LimitsSection = Field(default_factory=LimitsSection, description="Deadlines and attempts.")
     streams: StreamsSection = Field(default_factory=StreamsSection, description="Streaming.")
     policy: PolicySection = Field(default_factory=PolicySection, description="Compliance.")

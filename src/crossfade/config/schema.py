@@ -290,19 +290,20 @@ class EndpointSection(Section):
     breaker: BreakerSection = Field(default_factory=BreakerSection, description="Its health rules.")
 
 
-def _choose(value: str) -> str:
-    if value in {"fastest", "cheapest", "affinity"}:
-        raise ValueError(f"not available yet: choose {value} (hint: in-order or weighted)")
-    return value
-
-
 class PoolSection(Section):
     """Interchangeable endpoints of one model."""
 
     endpoints: tuple[str, ...] = Field(min_length=1, description="Names of endpoints, preferred first.")
-    choose: Annotated[
-        Literal["in-order", "weighted", "fastest", "cheapest", "affinity"], AfterValidator(_choose)
-    ] = Field(Choose.IN_ORDER.value, description="How to pick among healthy ones.")
+    choose: Literal["in-order", "weighted", "fastest", "cheapest", "affinity"] = Field(
+        Choose.IN_ORDER.value, description="How to pick among healthy ones."
+    )
+    explore: Share = Field(0.05, description="`fastest`: share of requests that try another than the first.")
+    penalty: DurationS = Field(5.0, description="`fastest`: what a failure counts beside the time.")
+    memory: DurationS = Field(300.0, gt=0, description="`fastest`: answers this old weigh a third.")
+    load_bound: float = Field(
+        1.25, ge=1, description="`affinity`: so far above its share of the load an endpoint keeps prefixes."
+    )
+    busy_at: Share = Field(0.80, description="`affinity`: above this use of its capacity it does not.")
 
 
 class KeySection(Section):
@@ -312,7 +313,9 @@ class KeySection(Section):
     features: tuple[str, ...] = Field(("*",), description="Features it may use; * = all.")
     rpm: Count | None = Field(None, ge=1, description="Requests per minute, at each gateway.")
     tpm: Count | None = Field(None, ge=1, description="Tokens per minute, in and out, at each gateway.")
-    usd_per_day: later("money per day of a key") = None  # type: ignore[valid-type]
+    usd_per_day: float | None = Field(
+        None, gt=0, description="USD per day (UTC), at each gateway; a hard stop, with an alarm at 80 %."
+    )
 
 
 class PersonSection(Section):

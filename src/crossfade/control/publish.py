@@ -22,7 +22,7 @@ from crossfade.config.snapshot_json import encode_snapshot
 from crossfade.control.records.counters import CounterBoard, GatewayState
 from crossfade.control.store.eventlog import EventLog
 from crossfade.domain.overlay import FeatureOverlay
-from crossfade.domain.snapshot import Key, Snapshot
+from crossfade.domain.snapshot import Key, Price, Snapshot
 
 STREAM = "publish"
 WAIT_FOR_ACKS_S = 5.0
@@ -49,14 +49,20 @@ class Signed:
     signature: str
 
 
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What control adds to a config: keys of its own, and what the endpoints' tokens cost."""
+
+    keys: tuple[Key, ...]
+    prices: Callable[[Config], Mapping[str, Price]]
+
+
 class Publisher:
     """The one writer of snapshots."""
 
-    def __init__(
-        self, config: Config, keys: tuple[Key, ...], log: EventLog, board: CounterBoard, token: str
-    ) -> None:
+    def __init__(self, config: Config, extra: Extra, log: EventLog, board: CounterBoard, token: str) -> None:
         self._config = config
-        self._keys = keys
+        self._extra = extra
         self._log = log
         self._board = board
         self._token = token
@@ -133,7 +139,12 @@ class Publisher:
 
     def _compiled(self, version: int, overlays: Mapping[str, FeatureOverlay]) -> Snapshot:
         return compile_snapshot(
-            self._config, version=version, issued_unix_s=int(time.time()), keys=self._keys, overlays=overlays
+            self._config,
+            version=version,
+            issued_unix_s=int(time.time()),
+            keys=self._extra.keys,
+            overlays=overlays,
+            prices=self._extra.prices(self._config),
         )
 
     def _compile(self, version: int) -> None:

@@ -61,10 +61,17 @@ class CapacityClass(StrEnum):
 
 
 class Choose(StrEnum):
-    """How a pool picks among its healthy endpoints (`in-order`: as listed)."""
+    """How a pool picks among its healthy endpoints (`in-order`: as listed).
+
+    `fastest`: least expected time to first content; `cheapest`: least expected cost; both put bought
+    capacity first. `affinity`: whose prompt cache has seen the prompt's stable part.
+    """
 
     IN_ORDER = "in-order"
     WEIGHTED = "weighted"
+    FASTEST = "fastest"
+    CHEAPEST = "cheapest"
+    AFFINITY = "affinity"
 
 
 class RequestClass(StrEnum):
@@ -92,6 +99,7 @@ class Key:
     measure: bool  # may pin an endpoint, for load tests and judges
     rpm: int | None  # requests a minute
     tpm: int | None  # tokens a minute, in and out
+    usd_per_day: float | None  # money a day (UTC), at list or contract prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +208,16 @@ class Counting:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """USD per million tokens."""
+
+    input: float
+    cache_read: float
+    cache_write: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One addressable, health-checked place serving one model."""
 
@@ -210,15 +228,27 @@ class Endpoint:
     counting: Counting
     capacity: Capacity
     weight: float
+    price: Price | None  # null where none is known, or none was asked for
     breaker: BreakerPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Interchangeable endpoints of one model."""
+    """Interchangeable endpoints of one model.
+
+    `explore`, `penalty_ms`, `memory_s` are for `fastest`: the share of requests that try another than
+    the first, what a failure counts beside the time, and after how long an answer weighs 1/e.
+    `load_bound`, `busy_at` are for `affinity`: how far above its share of the requests under way, and of
+    its capacity, an endpoint keeps its prefixes.
+    """
 
     endpoints: tuple[str, ...]
     choose: Choose
+    explore: float
+    penalty_ms: float
+    memory_s: float
+    load_bound: float
+    busy_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +257,36 @@ class Target:
 
     pool: str
     set: dict[str, JsonScalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of whole numbers, both ends included; null = open."""
+
+    at_least: int | None
+    at_most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a request looks like; null does not matter. `media`: an image, sound or file in the prompt.
+
+    A request that does not limit its output may write any number of tokens.
+    """
+
+    input_tokens: Span | None
+    output_tokens: Span | None
+    tools: bool | None
+    media: bool | None
+    stream: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Requests of this shape go to this hierarchy instead of the feature's own."""
+
+    when: Shape
+    hierarchy: tuple[Target, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +371,14 @@ class Shadow:
 class Feature:
     """A product capability that calls a model, and its whole routing policy.
 
-    `eligible`: the endpoints that may see this feature's requests, shadows and probes included.
-    `capture_share`: the share of answers whose text goes into the records.
+    `rules`: the first whose shape a request has decides its hierarchy. `eligible`: the endpoints that
+    may see this feature's requests, shadows and probes included. `capture_share`: the share of answers
+    whose text goes into the records.
     """
 
     request_class: RequestClass
     hierarchy: tuple[Target, ...]
+    rules: tuple[Rule, ...]
     eligible: tuple[str, ...]
     deadlines: Deadlines
     attempts: Attempts

@@ -11,9 +11,10 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from crossfade.config.compile import compile_snapshot
@@ -58,11 +59,18 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def running_gateway(config: str, edit: Edit | None = None) -> Iterator[Gateway]:
-    """Serves `config` on free loopback ports; `edit` changes its snapshot first."""
+def running_gateway(
+    config: str, edit: Edit | None = None, files: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Gateway]:
+    """Serves `config` on free loopback ports; `edit` changes its snapshot first.
+
+    `files`: what the state folder holds already.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         body = snapshot_of(config, folder, edit)
+        for file, text in files.items():
+            (folder / file).write_text(text)
         (folder / "snapshot.json").write_bytes(body)
         (folder / "snapshot.sig").write_text(hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest())
         command = [str(BINARY), "--name", "g", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cloud import Cloud
-from process import running_gateway
+from process import get, running_gateway
 
 openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
 anthropic = pytest.importorskip("anthropic", reason="the anthropic SDK is not installed")
@@ -25,12 +27,14 @@ endpoints: {{a: {{provider: up, model: m}}}}
 features: {{f: {{hierarchy: [a]}}}}
 """
 PEPPER = b"pepper"
+MONEY = 'crossfade_key_money_used{key="two-dollars"}'
 LIMITS = {
     "free": (None, None),
     "three": (3, None),
     "two-calls": (2, None),
     "few-tokens": (None, 60),
     "other-feature": (None, None),
+    "two-dollars": (None, None),
 }
 HELLO: Any = [{"role": "user", "content": "Hi"}]
 LONG: Any = [{"role": "user", "content": "word " * 60}]
@@ -50,9 +54,13 @@ def with_keys(snapshot: dict[str, Any]) -> dict[str, Any]:
             "measure": False,
             "rpm": rpm,
             "tpm": tpm,
+            "usd_per_day": 2.0 if name == "two-dollars" else None,
         }
         for name, (rpm, tpm) in LIMITS.items()
     ]
+    # The simulated answer counts five tokens in: a dollar a call.
+    price = {"input": 1e6 / 5, "cache_read": 0.0, "cache_write": 0.0, "output": 0.0}
+    snapshot["endpoints"]["a"]["price"] = price
     return snapshot
 
 
@@ -111,6 +119,31 @@ def test_another_dialect_says_it_in_its_own_words(port):
     assert answer.headers["anthropic-ratelimit-requests-remaining"] == "1"
     assert refused.value.response.headers["anthropic-ratelimit-requests-limit"] == "2"
     assert refused.value.response.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
+
+
+def test_a_days_money_is_a_hard_stop_that_a_restart_does_not_lift():
+    cloud = Cloud()
+    cloud.script("a", ["ok"])
+    config = CONFIG.format(port=cloud.port)
+    with running_gateway(config, with_keys) as running, client(running.port, "two-dollars") as caller:
+        used = []
+        for _ in range(2):
+            caller.chat.completions.create(model="f", messages=HELLO)
+            [line] = [row for row in get(running.admin_port, "/metrics").splitlines() if MONEY in row]
+            used.append(float(line.split()[-1]))
+        with pytest.raises(openai.RateLimitError, match="2 USD a day") as refused:
+            caller.chat.completions.create(model="f", messages=HELLO)
+    assert used == [0.5, 1.0]
+    assert 0 < int(refused.value.response.headers["retry-after-ms"]) <= 86_400_000
+
+    before = json.dumps({"two-dollars": {"day": int(time.time()) // 86_400, "usd": 2.0}})
+    with (
+        running_gateway(config, with_keys, {"spent.json": before}) as running,
+        client(running.port, "two-dollars") as caller,
+        pytest.raises(openai.RateLimitError, match="2 USD a day"),
+    ):
+        caller.chat.completions.create(model="f", messages=HELLO)
+    cloud.close()
 
 
 def test_a_key_without_limits_has_none(port):

@@ -4,6 +4,7 @@ import pytest
 
 from crossfade.config.compile import compile_snapshot
 from crossfade.config.load import ConfigError, load_text
+from crossfade.domain.snapshot import Span
 
 GOOD = """
 endpoints:
@@ -12,6 +13,9 @@ endpoints:
 features:
   summary: [gpt, mini]
 """
+
+
+RULED = "{hierarchy: [mini], rules: [{when: {input_tokens: {at_most: 1k}}, hierarchy: [gpt]}]}"
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +39,20 @@ def test_the_smallest_config_expands_to_a_whole_snapshot():
     assert snapshot.providers["openai"].auth.credential == "openai"
 
 
+def test_a_rule_and_a_pools_way_to_choose_reach_the_gateway():
+    text = GOOD.replace("[gpt, mini]", RULED) + "pools: {both: {endpoints: [gpt, mini], choose: fastest}}\n"
+    config = load_text(text, "c.yaml").config
+    snapshot = compile_snapshot(config, version=3, issued_unix_s=1, keys=(), overlays={})
+    feature = snapshot.features["summary"]
+
+    assert feature.eligible == ("mini", "gpt"), "a rule's endpoints may serve"
+    [rule] = feature.rules
+    assert (rule.when.input_tokens, rule.when.tools) == (Span(at_least=None, at_most=1000), None)
+    assert [target.pool for target in rule.hierarchy] == ["gpt"]
+    both = snapshot.pools["both"]
+    assert (both.choose, both.explore, both.penalty_ms, both.memory_s) == ("fastest", 0.05, 5000.0, 300.0)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -42,7 +60,14 @@ def test_the_smallest_config_expands_to_a_whole_snapshot():
         (GOOD.replace("[gpt, mini]", "[gpt, min]"), "did you mean mini?"),
         (GOOD.replace("features:", "feetures:"), "did you mean features?"),
         (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], deadline: 4}"), "write a unit"),
-        (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], rules: []}"), "not available yet"),
+        (GOOD.replace("[gpt, mini]", RULED.replace("gpt]}]", "gtp]}]")), "did you mean gpt?"),
+        (GOOD.replace("[gpt, mini]", RULED.replace("{at_most: 1k}", "{}")), "names neither at_least nor"),
+        (
+            GOOD.replace("[gpt, mini]", RULED.replace("{at_most: 1k}", "{at_most: 1k, at_least: 2k}")),
+            "no request has this shape",
+        ),
+        (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], rules: [{when: {}, hierarchy: [gpt]}]}"), "every"),
+        (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], streams: {rescue: [resume]}}"), "not available yet"),
         (GOOD.replace("openai/gpt-5-mini", "vertex/gemini-x"), "project is missing"),
         (GOOD + "  summary: [gpt]\n", "the key stands twice"),
         (GOOD + "gateway: {listen: 0.0.0.0:4000}\n", "without keys only loopback is served"),

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from crossfade.config.load import load_text
-from crossfade.control.publish import WAIT_FOR_ACKS_S, Publisher
+from crossfade.control.publish import WAIT_FOR_ACKS_S, Extra, Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.store.eventlog import EventLog
 from crossfade.domain.attempt import Ack, FeatureEffect
@@ -29,7 +29,9 @@ async def place(tmp_path):
     now = [1000.0]
     board = CounterBoard(lambda: now[0])
     log = await EventLog.open(f"sqlite:///{tmp_path}/control.db", lambda: now[0])
-    publisher = Publisher(load_text(CONFIG, "crossfade.yaml").config, (), log, board, "token")
+    publisher = Publisher(
+        load_text(CONFIG, "crossfade.yaml").config, Extra((), lambda _: {}), log, board, "token"
+    )
     await publisher.restore()
     publisher._clock = lambda: now[0]
 

@@ -32,6 +32,17 @@ pub(super) fn decision(
     }
 }
 
+/// The first of the feature's rules that is made for a request of this shape.
+pub(super) fn rule_of(snapshot: &Snapshot, feature: &Feature, request: &RequestFacts) -> Option<usize> {
+    if feature.rules.is_empty() {
+        return None;
+    }
+    // As the model that is asked first counts: the rule decides before any other is known.
+    let counting = snapshot.counting_of(&request.feature).zip(request.prompt);
+    let input = counting.map_or(request.input_tokens, |(counting, prompt)| counting.tokens(&prompt));
+    feature.rules.iter().position(|rule| rule.when.fits(request, input))
+}
+
 /// The running experiment's arm for this unit, and its target (`None` = the hierarchy).
 pub(super) fn experiment_arm<'a>(
     feature: &'a Feature,

@@ -3,7 +3,6 @@
 //! State is plain `&mut` data: health by endpoint, retry budgets, latches, kill switches. Time and
 //! chance are arguments, so a recorded request replays to the same decision.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,21 +13,22 @@ use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Refusal
 use crate::domain::limits::Limits;
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Feature, Rollout, Snapshot, Target};
+use crate::domain::snapshot::{Feature, Rollout, Snapshot};
 
-use super::assign::{decision, experiment_arm, nearest};
+use super::assign::{decision, nearest};
 use super::budget::RetryBudget;
 use super::capacity::rooms::{Ended, Rooms};
 use super::health::book::Book;
 use super::health::breaker::{Breaker, Force};
 use super::health::timeline::Timeline;
-use super::keys::{KeyFull, Keys};
+use super::keys::{KeyFull, Keys, Spent, Used};
 use super::latch::Latch;
 use super::measured::{choose_pinned, serves};
+use super::pick::paces::Paces;
 use super::rank::Ranking;
-use super::split::split_point;
 use super::trickle::Trickle;
 
+mod arms;
 mod steps;
 mod unasked;
 
@@ -64,6 +64,7 @@ pub struct Engine {
     snapshot: Arc<Snapshot>,
     book: Book,
     rooms: Rooms,
+    paces: Paces,
     trickles: BTreeMap<String, Trickle>,
     budgets: BTreeMap<(String, String), RetryBudget>,
     latches: BTreeMap<String, Latch>,
@@ -78,6 +79,7 @@ impl Engine {
             snapshot: Arc::new(snapshot.clone()),
             book: Book::default(),
             rooms: Rooms::default(),
+            paces: Paces::default(),
             trickles: BTreeMap::new(),
             budgets: BTreeMap::new(),
             latches: BTreeMap::new(),
@@ -98,6 +100,7 @@ impl Engine {
     pub fn apply(&mut self, snapshot: Snapshot, now: f64) {
         self.book.apply(&self.snapshot, &snapshot, now);
         self.rooms.apply(&snapshot, now);
+        self.paces.apply(&snapshot);
         self.keys.apply(&snapshot, now);
         self.latches
             .retain(|name, latch| rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout)));
@@ -113,13 +116,28 @@ impl Engine {
     ///
     /// # Errors
     /// What the key has used up.
-    pub fn admit_key(&mut self, key: &str, tokens: u64, now: f64) -> Result<Option<Limits>, Box<KeyFull>> {
-        self.keys.admit(key, tokens, now)
+    pub fn admit_key(
+        &mut self,
+        key: &str,
+        request: &RequestFacts,
+        now: f64,
+    ) -> Result<Option<Limits>, Box<KeyFull>> {
+        self.keys.admit(key, request.input_tokens, request.unix_s, now)
     }
 
     /// Charges a key what its request, let in for `reserved` tokens, has used.
-    pub fn settle_key(&mut self, key: &str, reserved: u64, used: u64, now: f64) {
+    pub fn settle_key(&mut self, key: &str, reserved: u64, used: Used, now: f64) {
         self.keys.settle(key, reserved, used, now);
+    }
+
+    /// What each key whose money is limited has spent today, and may.
+    pub fn spent(&self) -> impl Iterator<Item = (&String, Spent, f64)> {
+        self.keys.spent()
+    }
+
+    /// What a key has spent before this engine was made.
+    pub fn restore_spent(&mut self, key: &str, spent: Spent) {
+        self.keys.restore(key, spent);
     }
 
     /// Plans a request.
@@ -141,6 +159,7 @@ impl Engine {
             eligible: &feature.eligible,
             breakers: &mut self.book.breakers,
             rooms: &mut self.rooms,
+            paces: &mut self.paces,
             request,
             class: feature.request_class,
             // How long a rest of the preferred model is waited out rather than served by another.
@@ -190,6 +209,7 @@ impl Engine {
             used: seen.used_tokens,
         };
         self.rooms.settle(ended, now);
+        self.end_pace(seen, now);
         if let Some((limits, age_s)) = &seen.told {
             self.rooms.told(&seen.endpoint, limits, *age_s, now);
         }
@@ -204,6 +224,7 @@ impl Engine {
         let snapshot = Arc::clone(&self.snapshot);
         self.book.tick(&snapshot, now);
         self.rooms.tick(now);
+        self.paces.tick(now);
         self.close_latches(now);
     }
 
@@ -248,56 +269,6 @@ impl Engine {
     #[must_use]
     pub fn health(&self) -> Vec<EndpointHealth> {
         self.book.rows()
-    }
-
-    /// The candidate's share as it really is: none when killed, rolled back here, or with no
-    /// endpoint that the compliance filter lets through.
-    fn candidate_share(&self, name: &str, feature: &Feature) -> f64 {
-        let latched = self.latches.get(name).is_some_and(|latch| latch.reason().is_some());
-        match &feature.rollout {
-            Some(rollout)
-                if !latched
-                    && !self.killed.contains(name)
-                    && candidate_endpoints(&self.snapshot, feature, rollout).next().is_some() =>
-            {
-                rollout.share
-            }
-            _ => 0.0,
-        }
-    }
-
-    /// The request's arm and its targets in order, each with what it is.
-    fn assign<'a>(
-        &self,
-        feature: &'a Feature,
-        request: &RequestFacts,
-    ) -> (AssignedArm, Vec<(&'a Target, Cow<'static, str>)>) {
-        let own = feature.hierarchy.iter().enumerate().map(|(index, target)| match index {
-            0 => (target, Cow::Borrowed("primary of the hierarchy")),
-            1 => (target, Cow::Borrowed("backup 1 of the hierarchy")),
-            _ => (target, Cow::Owned(format!("backup {index} of the hierarchy"))),
-        });
-        if let Some(rollout) = &feature.rollout {
-            let share = self.candidate_share(&request.feature, feature);
-            let point = split_point(&rollout.salt, &request.unit);
-            let arm = |kind| AssignedArm { kind, name: Some(rollout.migration.clone()), share: Some(share) };
-            if point < share {
-                let why = format!("candidate at {:.1} %: the unit is at {:.3}", share * 100.0, point);
-                let backups = own.map(|(target, why)| (target, format!("incumbent as backup: {why}").into()));
-                return (
-                    arm(ArmKind::Candidate),
-                    std::iter::once((&rollout.candidate, why.into())).chain(backups).collect(),
-                );
-            }
-            let kind = if point < share + rollout.baseline_share { ArmKind::Baseline } else { ArmKind::Main };
-            return (arm(kind), own.collect());
-        }
-        if let Some((arm, target)) = experiment_arm(feature, request) {
-            let why = format!("experiment arm {}", arm.name.as_deref().unwrap_or(""));
-            let first = target.map(|target| (target, why.into()));
-            return (arm, first.into_iter().chain(own).collect());
-        }
-        (AssignedArm { kind: ArmKind::Main, name: None, share: None }, own.collect())
     }
 
     fn deposit(&mut self, seen: &Observation, now: f64) {

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod latch;
 mod measured;
 pub mod next;
+pub mod pick;
 pub mod rank;
 pub mod split;
 pub mod trickle;

@@ -4,10 +4,12 @@
 
 use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Choose, RequestClass, Snapshot, Target};
+use crate::domain::snapshot::{Pool, RequestClass, Snapshot, Target};
 
 use super::capacity::rooms::Rooms;
 use super::health::breaker::{Admission, Breaker};
+use super::pick::Picking;
+use super::pick::paces::Paces;
 use super::split::split_point;
 
 use std::borrow::Cow;
@@ -19,6 +21,7 @@ pub struct Ranking<'a> {
     pub eligible: &'a [String],
     pub breakers: &'a mut BTreeMap<String, Breaker>,
     pub rooms: &'a mut Rooms,
+    pub paces: &'a mut Paces,
     pub request: &'a RequestFacts,
     pub class: RequestClass,
     /// How long a short rest of the preferred model may be waited out.
@@ -29,6 +32,8 @@ pub struct Ranking<'a> {
 
 /// So many ways to serve a request make last resorts needless: the first choice and one backup.
 const ENOUGH: usize = 2;
+/// Further siblings of one pool are not looked at.
+const MOST_OF_A_POOL: usize = 8;
 
 /// Ordered candidates, what was left out, and when the earliest of those may be asked again.
 #[derive(Debug, Default)]
@@ -54,8 +59,18 @@ impl<'a> Ranking<'a> {
     pub fn rank(&mut self, targets: &[(&Target, Cow<'static, str>)]) -> Ranked {
         let mut ranked = Ranked::default();
         for (index, (target, why)) in targets.iter().enumerate() {
-            for name in self.pool_order(target) {
-                self.consider(&mut ranked, name, index, (target, why));
+            let Some(pool) = self.snapshot.pools.get(&target.pool) else {
+                continue;
+            };
+            let (order, chosen) = self.order(pool);
+            let why = chosen.map_or(Cow::Borrowed(&**why), |chosen| format!("{why}; {chosen}").into());
+            let before = ranked.candidates.len();
+            for name in order {
+                // Enough of them: a request makes a few attempts, and each of these may serve.
+                if ranked.candidates.len() - before >= MOST_OF_A_POOL {
+                    break;
+                }
+                self.consider(&mut ranked, name, index, (target, &why));
             }
             ranked.wait_out(index, self.now + self.wait_s);
         }
@@ -63,6 +78,20 @@ impl<'a> Ranking<'a> {
         ranked.say_who_was_passed_over();
         ranked.say_who_was_full();
         ranked
+    }
+
+    fn order(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
+        let mut picking = Picking {
+            snapshot: self.snapshot,
+            eligible: self.eligible,
+            breakers: self.breakers,
+            rooms: self.rooms,
+            paces: self.paces,
+            request: self.request,
+            now: self.now,
+            draw: self.draw,
+        };
+        picking.order(pool)
     }
 
     fn consider(&mut self, ranked: &mut Ranked, name: &str, index: usize, (target, why): (&Target, &str)) {
@@ -132,32 +161,6 @@ impl<'a> Ranking<'a> {
             }
         }
     }
-
-    /// A pool's endpoints in the order in which this request tries them.
-    fn pool_order(&self, target: &Target) -> Vec<&'a String> {
-        let snapshot = self.snapshot;
-        let Some(pool) = snapshot.pools.get(&target.pool) else {
-            return Vec::new();
-        };
-        let mut order: Vec<&String> = pool.endpoints.iter().collect();
-        if pool.choose == Choose::Weighted && order.len() > 1 {
-            let draw = format!("{:x}", self.draw.to_bits());
-            let weight = |name: &str| snapshot.endpoints.get(name).map_or(0.0, |one| one.weight);
-            let mut keyed: Vec<_> =
-                order.iter().map(|name| (arrival(name, weight(name), &draw), *name)).collect();
-            keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-            order = keyed.into_iter().map(|(_, name)| name).collect();
-        }
-        order
-    }
-}
-
-/// Sorting by these exponential arrival times draws without replacement in proportion to the weights
-/// (Efraimidis and Spirakis 2006), so that whoever is out leaves its traffic to the others in
-/// proportion too. Weight 0 comes last.
-fn arrival(name: &str, weight: f64, draw: &str) -> f64 {
-    let uniform = 1.0 - split_point(name, draw);
-    if weight > 0.0 { -uniform.ln() / weight } else { f64::INFINITY }
 }
 
 impl Ranked {

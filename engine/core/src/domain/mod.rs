@@ -2,7 +2,6 @@
 
 pub mod answer;
 pub mod attempt;
-pub mod capacity;
 pub mod chat;
 pub mod decision;
 pub mod limits;

@@ -66,8 +66,20 @@ pub struct RequestFacts {
     pub prompt: Option<PromptSize>,
     pub max_output_tokens: Option<u64>,
     pub tools: bool,
+    /// A hash of what comes first in the prompt and stays the same (instructions and tools), where a
+    /// pool of the feature chooses by it.
+    #[serde(default)]
+    pub prefix: Option<u64>,
     pub deadline_ms: Option<u64>,
     pub pin: Option<String>,
+}
+
+impl RequestFacts {
+    /// What its prompt shares with others: its stable part, else what its user said before.
+    #[must_use]
+    pub fn affinity_key(&self) -> String {
+        self.prefix.map_or_else(|| self.unit.clone(), |prefix| format!("{prefix:016x}"))
+    }
 }
 
 /// A request as the caller sent it, in its dialect: the whole body as a map, so that a same-dialect

@@ -5,17 +5,22 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
 
 use super::prompt::Counting;
 
-pub use super::capacity::{Capacity, CapacityClass};
+mod capacity;
+mod policy;
+mod route;
+
+pub use capacity::{Capacity, CapacityClass};
+pub use policy::{Attempts, BreakerPolicy, Deadlines};
+pub use route::{Choose, Pool, Price, Rule, Shape, Span, Target};
 
 /// The only document form this engine reads.
 pub const FORMAT: u32 = 1;
 
 /// Makes an `Option` field required: `null` is an answer, absence is an error.
-pub(super) fn required<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+fn required<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -84,13 +89,6 @@ pub enum AuthScheme {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Choose {
-    InOrder,
-    Weighted,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum RequestClass {
     Interactive,
     Standard,
@@ -116,6 +114,17 @@ pub struct Key {
     pub rpm: Option<u64>,
     #[serde(deserialize_with = "required")]
     pub tpm: Option<u64>,
+    /// Money a day (UTC); `None` = no limit.
+    #[serde(deserialize_with = "required")]
+    pub usd_per_day: Option<f64>,
+}
+
+impl Key {
+    /// Whether it has an allowance of anything.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.rpm.is_some() || self.tpm.is_some() || self.usd_per_day.is_some()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,43 +148,6 @@ pub struct Provider {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BreakerPolicy {
-    pub consecutive_hard: u32,
-    pub distinct_requests: u32,
-    pub hard_share: f64,
-    pub confidence: f64,
-    pub min_hard: u32,
-    pub windows_s: Vec<u32>,
-    pub open_s: f64,
-    pub open_cap_s: f64,
-    pub long_open_s: f64,
-    pub long_open_after: u32,
-    pub jitter: f64,
-    pub probe_successes: u32,
-    pub ramp_shares: Vec<f64>,
-    pub ramp_outcomes: Vec<u32>,
-    pub ramp_dwell_s: f64,
-    pub ramp_patience_s: f64,
-    pub ramp_hard_share: f64,
-    pub slow_share: f64,
-    pub slow_confidence: f64,
-    pub min_slow: u32,
-    pub slow_windows_s: Vec<u32>,
-    pub slow_entry_share: f64,
-    pub ramp_slow_share: f64,
-    pub down_slow_share: f64,
-    pub down_overload_share: f64,
-    pub ramp_dwell_cap_s: f64,
-    pub shortage_share: f64,
-    pub shortage_min: u32,
-    pub shortage_window_s: u32,
-    pub shortage_used_share: f64,
-    pub probe_hedge_ms: u64,
-    pub canary_after_s: f64,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Endpoint {
     pub provider: String,
     #[serde(deserialize_with = "required")]
@@ -185,47 +157,9 @@ pub struct Endpoint {
     pub counting: Counting,
     pub capacity: Capacity,
     pub weight: f64,
+    #[serde(deserialize_with = "required")]
+    pub price: Option<Price>,
     pub breaker: BreakerPolicy,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pool {
-    pub endpoints: Vec<String>,
-    pub choose: Choose,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    pub pool: String,
-    pub set: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deadlines {
-    pub connect_ms: u64,
-    pub header_ms: u64,
-    pub first_content_ms: u64,
-    pub first_content_floor_ms: u64,
-    pub first_content_factor: f64,
-    pub liveness_ms: u64,
-    pub progress_ms: u64,
-    pub ping_progress_ms: u64,
-    pub total_ms: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Attempts {
-    pub max_attempts: u32,
-    pub same_endpoint_retries: u32,
-    pub retry_within_ms: u64,
-    pub retry_ratio: f64,
-    pub retry_reserve_per_s: f64,
-    pub retry_ttl_s: f64,
-    pub pushback_wait_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -275,6 +209,7 @@ pub struct Shadow {
 pub struct Feature {
     pub request_class: RequestClass,
     pub hierarchy: Vec<Target>,
+    pub rules: Vec<Rule>,
     pub eligible: Vec<String>,
     pub deadlines: Deadlines,
     pub attempts: Attempts,
@@ -348,6 +283,13 @@ impl Snapshot {
         Some(self.endpoints.get(endpoint)?.counting)
     }
 
+    /// Whether a pool that the feature may use chooses by the prompt's stable part.
+    #[must_use]
+    pub fn chooses_by_prefix(&self, feature: &str) -> bool {
+        let targets = self.features.get(feature).into_iter().flat_map(Feature::targets);
+        targets.filter_map(|target| self.pools.get(&target.pool)).any(|pool| pool.choose == Choose::Affinity)
+    }
+
     fn check_names(&self) -> Result<(), SnapshotError> {
         let known = |defined: bool, place: String, name: &str| {
             if defined { Ok(()) } else { Err(SnapshotError::Dangling { place, name: name.to_owned() }) }
@@ -376,6 +318,7 @@ impl Feature {
         let arms = self.experiment.iter().flat_map(|e| e.arms.iter().filter_map(|a| a.target.as_ref()));
         let rollout = self.rollout.iter().map(|r| &r.candidate);
         let shadow = self.shadow.iter().map(|s| &s.target);
-        self.hierarchy.iter().chain(arms).chain(rollout).chain(shadow)
+        let rules = self.rules.iter().flat_map(|rule| &rule.hierarchy);
+        self.hierarchy.iter().chain(rules).chain(arms).chain(rollout).chain(shadow)
     }
 }

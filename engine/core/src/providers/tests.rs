@@ -48,6 +48,7 @@ fn endpoint(model: &str) -> Endpoint {
             shadow_at_most: 0.6,
         },
         weight: 1.0,
+        price: None,
         breaker: BreakerPolicy {
             consecutive_hard: 5,
             distinct_requests: 3,

@@ -79,7 +79,7 @@ pub(crate) fn simple(pools: &[(&str, &[&str])]) -> Value {
     let endpoint = snapshot["endpoints"]["local"].clone();
     let (mut endpoints, mut defined, mut hierarchy, mut eligible) = (json!({}), json!({}), vec![], vec![]);
     for (pool, names) in pools {
-        defined[pool] = json!({"endpoints": names, "choose": "in-order"});
+        defined[pool] = pool_of(names, "in-order");
         hierarchy.push(json!({"pool": pool, "set": {}}));
         for name in *names {
             endpoints[name] = endpoint.clone();
@@ -91,6 +91,14 @@ pub(crate) fn simple(pools: &[(&str, &[&str])]) -> Value {
     snapshot["features"]["recap"]["hierarchy"] = json!(hierarchy);
     snapshot["features"]["recap"]["eligible"] = json!(eligible);
     snapshot
+}
+
+/// A pool with the defaults of the config.
+pub(crate) fn pool_of(names: &[&str], choose: &str) -> Value {
+    json!({
+        "endpoints": names, "choose": choose, "explore": 0.05, "penalty_ms": 5000.0, "memory_s": 300.0,
+        "load_bound": 1.25, "busy_at": 0.8,
+    })
 }
 
 /// `simple` with the last pool as the candidate of a rollout instead of a backup.
@@ -129,6 +137,7 @@ impl World {
             prompt: None,
             max_output_tokens: None,
             tools: false,
+            prefix: None,
             deadline_ms: None,
             pin: None,
         }
@@ -165,25 +174,8 @@ impl World {
             let endpoint = decision.candidates[candidate].endpoint.clone();
             let answer = self.answers.get(&endpoint).cloned().unwrap_or_else(Answer::ok);
             elapsed += answer.took_ms;
-            let seen = Observation {
-                feature: facts.feature.clone(),
-                endpoint: endpoint.clone(),
-                request_id: facts.request_id.clone(),
-                arm: decision.arm.clone(),
-                role,
-                index: attempts.len() as u32,
-                level: decision.candidates[candidate].level,
-                probe: decision.candidates[candidate].probe,
-                class: answer.error.as_ref().map_or(OutcomeClass::Ok, |(kind, _)| kind.class()),
-                first_content_ms: None,
-                pushback_ms: answer.error.as_ref().and_then(|(_, pushback)| *pushback),
-                input_tokens: facts.input_tokens,
-                output_tokens: 20,
-                used_tokens: answer.error.is_none().then_some((facts.input_tokens, 20)),
-                stream: facts.stream,
-                slow_ms: decision.candidates[candidate].slow_ms,
-                told: None,
-            };
+            let index = attempts.len() as u32;
+            let seen = seen(facts, &decision, (candidate, role, index), &answer);
             self.engine.observe(&seen, self.now + elapsed / 1000.0);
             attempts.push(Made { endpoint, role, ok: answer.error.is_none(), wait_ms });
             let Some((kind, pushback_ms)) = answer.error else {
@@ -192,6 +184,13 @@ impl World {
             let error = UpstreamError { kind, detail: String::new(), http_status: None, pushback_ms };
             tried.push(Tried { candidate, role, error, took_ms: answer.took_ms });
         }
+    }
+
+    /// The first attempt of a request that was under way ends well.
+    pub(crate) fn close(&mut self, facts: &RequestFacts, decision: &Decision, endpoint: &str, took_ms: f64) {
+        let candidate = decision.candidates.iter().position(|one| one.endpoint == endpoint).unwrap();
+        let answer = Answer { took_ms, ..Answer::ok() };
+        self.engine.observe(&seen(facts, decision, (candidate, Role::First, 0), &answer), self.now);
     }
 
     /// Sends `per_s` requests a second for `seconds`; how many callers saw an error.
@@ -213,5 +212,35 @@ impl World {
 
     pub(crate) fn effect(&self) -> FeatureEffect {
         self.engine.effects().remove(0)
+    }
+}
+
+/// What the gateway says of a closed attempt.
+fn seen(
+    facts: &RequestFacts,
+    decision: &Decision,
+    (candidate, role, index): (usize, Role, u32),
+    answer: &Answer,
+) -> Observation {
+    let chosen = &decision.candidates[candidate];
+    let ok = answer.error.is_none();
+    Observation {
+        feature: facts.feature.clone(),
+        endpoint: chosen.endpoint.clone(),
+        request_id: facts.request_id.clone(),
+        arm: decision.arm.clone(),
+        role,
+        index,
+        level: chosen.level,
+        probe: chosen.probe,
+        class: answer.error.as_ref().map_or(OutcomeClass::Ok, |(kind, _)| kind.class()),
+        first_content_ms: ok.then_some(answer.took_ms),
+        pushback_ms: answer.error.as_ref().and_then(|(_, pushback)| *pushback),
+        input_tokens: facts.input_tokens,
+        output_tokens: 20,
+        used_tokens: ok.then_some((facts.input_tokens, 20)),
+        stream: facts.stream,
+        slow_ms: chosen.slow_ms,
+        told: None,
     }
 }

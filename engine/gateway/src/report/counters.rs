@@ -11,7 +11,7 @@ use crossfade_core::domain::attempt::{ArmCount, Counters};
 use crossfade_core::domain::decision::ArmKind;
 use crossfade_core::domain::record::AttemptRecord;
 
-use super::is_hard;
+use super::{is_hard, spent};
 use crate::follow::post;
 use crate::probe::send_canaries;
 use crate::shared::{Shared, unix_ms};
@@ -129,6 +129,7 @@ pub async fn send_every_second(shared: Arc<Shared>) {
     loop {
         every.tick().await;
         shared.with_engine(|engine, now| engine.tick(now));
+        spent::keep(&shared);
         send_canaries(&shared);
         shared.clients.prune();
         sequence += 1;

@@ -44,6 +44,11 @@ struct OddityLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FeatureLabels {
     feature: String,
 }
@@ -97,6 +102,7 @@ pub struct Metrics {
     breaker_share: Family<EndpointLabels, FloatGauge>,
     capacity_used: Family<EndpointLabels, FloatGauge>,
     candidate_share: Family<FeatureLabels, FloatGauge>,
+    money_used: Family<KeyLabels, FloatGauge>,
     records_dropped: Gauge,
     shadows_dropped: Gauge,
     in_flight: Gauge,
@@ -128,6 +134,7 @@ impl Metrics {
             breaker_share: Family::default(),
             capacity_used: Family::default(),
             candidate_share: Family::default(),
+            money_used: Family::default(),
             records_dropped: Gauge::default(),
             shadows_dropped: Gauge::default(),
             in_flight: Gauge::default(),
@@ -161,6 +168,11 @@ impl Metrics {
             "crossfade_candidate_share",
             "The candidate's share in effect",
             made.candidate_share.clone(),
+        );
+        r.register(
+            "crossfade_key_money_used",
+            "Share of a key's money a day that is spent at this gateway",
+            made.money_used.clone(),
         );
         r.register(
             "crossfade_records_dropped",
@@ -232,6 +244,11 @@ impl Metrics {
     pub fn text(&self, shared: &Shared) -> String {
         let read = shared.with_engine(|engine, now| {
             (engine.health(), engine.effects(), engine.used_capacity(now), engine.snapshot().version)
+        });
+        shared.with_engine(|engine, _| {
+            for (key, spent, limit) in engine.spent() {
+                self.money_used.get_or_create(&KeyLabels { key: key.clone() }).set(spent.usd / limit);
+            }
         });
         if let Some((health, effects, used, version)) = read {
             for (endpoint, share) in used {

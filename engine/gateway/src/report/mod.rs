@@ -4,6 +4,7 @@
 pub mod counters;
 pub mod metrics;
 pub mod ship;
+pub mod spent;
 pub mod spool;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub struct Reports {
     pub metrics: Metrics,
     pub in_flight: AtomicU64,
     pub shadows_dropped: AtomicU64,
+    spent: Mutex<spent::Book>,
     tally: Mutex<Tally>,
 }
 
@@ -41,6 +43,7 @@ impl Reports {
             metrics: Metrics::new(),
             in_flight: AtomicU64::new(0),
             shadows_dropped: AtomicU64::new(0),
+            spent: Mutex::new(spent::read(state_dir)),
             tally: Mutex::new(Tally::default()),
         })
     }
@@ -76,6 +79,7 @@ impl Reports {
     /// Writes what is queued and tries once more to deliver it.
     pub async fn finish(&self, shared: &Shared) {
         self.spool.close();
+        spent::keep(shared);
         let last = async {
             counters::send(shared, u64::MAX).await;
             ship::ship_ready(shared).await;

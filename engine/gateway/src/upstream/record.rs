@@ -1,8 +1,10 @@
 //! What is told of a closed attempt: its record, every field of it, and what its caller's key is charged.
 
+use crossfade_core::decide::keys::Used;
 use crossfade_core::domain::decision::{ArmKind, Role};
 use crossfade_core::domain::outcome::{OutcomeClass, UpstreamError};
 use crossfade_core::domain::record::{AttemptRecord, Content, Timings};
+use crossfade_core::domain::snapshot::Price;
 
 use super::attempt::{Attempt, Ending, Ticket};
 
@@ -22,13 +24,27 @@ impl Attempt {
 
     /// What the caller's key is charged, at the end of its request: the key, what was taken at first,
     /// and what was used. Copies and measurements are ours.
-    pub(super) fn charge(&self, ending: Ending) -> Option<(&str, u64, u64)> {
+    pub(super) fn charge(&self, ending: Ending) -> Option<(&str, u64, Used)> {
         let ours = matches!(self.ticket.arm.kind, ArmKind::Shadow | ArmKind::Pin);
         if ours || ending == Ending::Continues || self.job.allowances.is_none() {
             return None;
         }
-        let used = self.used_tokens().map_or(0, |(input, output)| input.saturating_add(output));
+        let tokens = self.used_tokens();
+        let used = Used {
+            tokens: tokens.map_or(0, |(input, output)| input.saturating_add(output)),
+            usd: self.price().zip(tokens).map_or(0.0, |(price, tokens)| self.usd(price, tokens)),
+        };
         Some((self.job.caller.as_deref()?, self.job.facts.input_tokens, used))
+    }
+
+    fn price(&self) -> Option<Price> {
+        self.job.snapshot.endpoints.get(&self.ticket.candidate.endpoint)?.price
+    }
+
+    fn usd(&self, price: Price, (input, output): (u64, u64)) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "tokens below 2^53")]
+        let output = output as f64;
+        self.usage.map_or_else(|| price.usd(input, output), |usage| price.of(&usage))
     }
 
     pub(super) fn record<'a>(

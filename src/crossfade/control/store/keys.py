@@ -25,7 +25,7 @@ def create_key(name: str, pepper: str) -> tuple[str, str]:
 def measure_key(folder: StateDir) -> Key:
     """Control's own key for load tests and judges."""
     digest = hash_key(folder.measure_key(), folder.pepper())
-    return Key(id="measure", hmac=digest, features=("*",), measure=True, rpm=None, tpm=None)
+    return Key(id="measure", hmac=digest, features=("*",), measure=True, rpm=None, tpm=None, usd_per_day=None)
 
 
 def is_caller(bearer: str, snapshot: Snapshot, folder: StateDir) -> bool:

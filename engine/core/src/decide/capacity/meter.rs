@@ -306,9 +306,9 @@ fn count(tokens: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::capacity::CapacityClass;
     use crate::domain::limits::Allowance;
     use crate::domain::prompt::PromptSize;
+    use crate::domain::snapshot::CapacityClass;
 
     use super::*;
 

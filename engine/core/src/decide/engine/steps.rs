@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::decide::capacity::rooms::Booking;
 use crate::decide::measured::{ShadowPlaces, is_copied, next_of_pinned};
 use crate::decide::next::{Situation, Standing, Tried, next};
+use crate::decide::pick::paces::Seen;
 use crate::domain::decision::{ArmKind, Decision, Next, ShadowPlan, Skipped};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, RequestClass};
 
-use super::{Engine, RetryBudget, millis, seconds};
+use super::{Engine, Observation, RetryBudget, millis, seconds};
 
 impl Engine {
     /// What follows the last of `tried`. Before any attempt: the first candidate.
@@ -41,6 +42,26 @@ impl Engine {
             let ends_by = now + seconds(feature.deadlines.total_ms);
             let booking = Booking { request, class: feature.request_class, index, copy, ends_by };
             self.rooms.reserve(endpoint, booking, now);
+            if !copy {
+                self.paces.begin(endpoint, request, index, ends_by);
+            }
+        }
+    }
+
+    /// A closed attempt is under way no more, and says how soon its endpoint's answers begin.
+    pub(super) fn end_pace(&mut self, seen: &Observation, now: f64) {
+        if seen.arm.kind != ArmKind::Shadow {
+            let ended = Seen {
+                feature: &seen.feature,
+                request_id: &seen.request_id,
+                index: seen.index,
+                class: seen.class,
+                stream: seen.stream,
+                first_content_ms: seen.first_content_ms,
+                pushback_ms: seen.pushback_ms,
+                output_tokens: seen.output_tokens,
+            };
+            self.paces.end(ended, now);
         }
     }
 

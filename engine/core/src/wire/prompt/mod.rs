@@ -1,6 +1,7 @@
 //! The size of a caller's prompt, of any dialect of callers: one pass over its texts.
 
 mod pieces;
+pub mod prefix;
 
 use serde_json::{Map, Value};
 

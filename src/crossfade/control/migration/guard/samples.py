@@ -91,7 +91,11 @@ class SampleBoard:
                 self.asked.popitem(last=False)
             if record.index == 0:
                 self.lately.note(record, health_of(record, values))
-            if record.arm in {ArmKind.MAIN, ArmKind.BASELINE}:
+            # A rule's own requests, which have its name, are no one's control.
+            is_control = record.arm is ArmKind.BASELINE or (
+                record.arm is ArmKind.MAIN and not (record.arm_name or "").startswith("rule ")
+            )
+            if is_control:
                 kept = self.control.setdefault(record.feature, deque(maxlen=CONTROL_KEPT))
                 kept.append(sample)
             self.add(sample)

@@ -13,6 +13,7 @@ from crossfade._engine import Traffic
 from crossfade.config.compile import compile_snapshot
 from crossfade.config.features import Config
 from crossfade.config.snapshot_json import encode_snapshot
+from crossfade.control.ledger.prices import snapshot_prices
 from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.overlay import FeatureOverlay
 from crossfade.sim.rehearsal.clouds.law import KINDS, Answers, Clouds, Fault
@@ -121,5 +122,6 @@ class VirtualGateway:
             issued_unix_s=int(self.epoch_unix_s),
             keys=(),
             overlays=self.overlays,
+            prices=snapshot_prices(self.config),
         )
         return encode_snapshot(snapshot)

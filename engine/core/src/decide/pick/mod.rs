@@ -1,0 +1,227 @@
+//! In which order a request tries the endpoints of a pool: as listed, by weight, by expected speed,
+//! by price, or by who has the prompt's stable part in its cache. Health and capacity come after it.
+
+pub mod pace;
+pub mod paces;
+
+use std::collections::BTreeMap;
+
+use crate::domain::request::RequestFacts;
+use crate::domain::snapshot::CapacityClass;
+use crate::domain::snapshot::{Choose, Endpoint, Pool, Snapshot};
+
+use super::capacity::rooms::Rooms;
+use super::health::breaker::Breaker;
+use super::split::{fraction, split_point};
+use paces::Paces;
+
+/// More than this many alternatives are not compared: eight drawn at random are as good as all, and
+/// keep many gateways from choosing the same one at once.
+const COMPARED: usize = 8;
+
+/// What the order is made from.
+pub struct Picking<'a> {
+    pub snapshot: &'a Snapshot,
+    pub eligible: &'a [String],
+    pub breakers: &'a BTreeMap<String, Breaker>,
+    pub rooms: &'a mut Rooms,
+    pub paces: &'a mut Paces,
+    pub request: &'a RequestFacts,
+    pub now: f64,
+    pub draw: f64,
+}
+
+/// An endpoint as the orders compare it.
+struct Choice<'a> {
+    name: &'a String,
+    /// Bought capacity costs the same whether it is used or not: it goes first.
+    bought: bool,
+    /// Least first; not finite where nothing is known.
+    score: f64,
+}
+
+impl Picking<'_> {
+    /// A pool's endpoints, first choice first, and why that one where there was something to choose.
+    pub fn order<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
+        let listed = || pool.endpoints.iter().collect();
+        if pool.endpoints.len() < 2 {
+            return (listed(), None);
+        }
+        match pool.choose {
+            Choose::InOrder => (listed(), None),
+            Choose::Weighted => (self.weighted(&pool.endpoints), None),
+            Choose::Fastest => self.fastest(pool),
+            Choose::Cheapest => self.cheapest(pool),
+            Choose::Affinity => self.affinity(pool),
+        }
+    }
+
+    fn weighted<'a>(&self, names: &'a [String]) -> Vec<&'a String> {
+        let draw = format!("{:x}", self.draw.to_bits());
+        let keyed = names.iter().map(|name| (arrival(name, self.weight(name), &draw), name));
+        sorted(keyed.collect())
+    }
+
+    fn weight(&self, name: &str) -> f64 {
+        self.snapshot.endpoints.get(name).map_or(0.0, |one| one.weight)
+    }
+
+    /// By the expected time to first content. A share of requests explores: it goes to an endpoint of
+    /// which little is known, or to any.
+    fn fastest<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
+        let choices = self.compared(&pool.endpoints).into_iter().map(|name| {
+            let expected = self.paces.expected_ms(name, self.request, self.now);
+            Choice { name, bought: self.is_bought(name), score: expected.unwrap_or(f64::INFINITY) }
+        });
+        let mut choices: Vec<_> = choices.collect();
+        choices.sort_by(|a, b| b.bought.cmp(&a.bought).then(a.score.total_cmp(&b.score)));
+        let explored = self.explored(pool, &choices);
+        if let Some(place) = explored {
+            let chosen = choices.remove(place);
+            choices.insert(0, chosen);
+        }
+        self.let_recover(&mut choices);
+        let why = choices.first().map(|first| match explored {
+            Some(_) => format!("{} explored", first.name),
+            None if first.score.is_finite() => format!("fastest: {:.0} ms expected", first.score),
+            None => "fastest: nothing measured yet".to_owned(),
+        });
+        (names(&choices), why)
+    }
+
+    /// Every endpoint, if they are few; else some of those that may serve, drawn without replacement.
+    fn compared<'a>(&self, names: &'a [String]) -> Vec<&'a String> {
+        if names.len() <= COMPARED {
+            return names.iter().collect();
+        }
+        let serves = |name: &&String| {
+            self.eligible.contains(name) && self.breakers.get(*name).is_some_and(|breaker| !breaker.is_open())
+        };
+        let mut left: Vec<&String> = names.iter().filter(serves).collect();
+        for place in 0..COMPARED.min(left.len()) {
+            let other = place + whole(spread(self.draw, place), left.len() - place);
+            left.swap(place, other);
+        }
+        left.truncate(COMPARED);
+        left
+    }
+
+    /// Whom an exploring request tries first: among the bought ones, if there are any.
+    fn explored(&self, pool: &Pool, choices: &[Choice<'_>]) -> Option<usize> {
+        let first = choices.first()?;
+        let group = choices.iter().take_while(|one| one.bought == first.bought).count();
+        let unknown = choices[..group].iter().filter(|one| !one.score.is_finite()).count();
+        // Without any measurement every one is as good as the next: spread, do not pile up.
+        let share = if unknown == group { 1.0 } else { pool.explore };
+        if group < 2 || self.draw >= share {
+            return None;
+        }
+        let among = if unknown > 0 { group - unknown..group } else { 0..group };
+        let place = among.start + whole(self.draw / share, among.len());
+        Some(place)
+    }
+
+    /// By what the request is expected to cost there. Without a price it goes behind the others.
+    fn cheapest<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
+        let choices = pool.endpoints.iter().map(|name| {
+            let bought = self.is_bought(name);
+            let usd = if bought { Some(0.0) } else { self.expected_usd(name) };
+            Choice { name, bought, score: usd.unwrap_or(f64::INFINITY) }
+        });
+        let mut choices: Vec<_> = choices.collect();
+        choices.sort_by(|a, b| b.bought.cmp(&a.bought).then(a.score.total_cmp(&b.score)));
+        self.let_recover(&mut choices);
+        let why = choices.first().map(|first| match first.bought {
+            true => "cheapest: already paid for".to_owned(),
+            false if first.score.is_finite() => format!("cheapest: ${:.6} expected", first.score),
+            false => "cheapest: no endpoint has a price".to_owned(),
+        });
+        (names(&choices), why)
+    }
+
+    /// An endpoint that recovers needs requests to show it, which its score would not bring it: as
+    /// many go to it first as if all were equal. Its breaker admits the share that it is ready for.
+    fn let_recover(&self, choices: &mut Vec<Choice<'_>>) {
+        let place = whole(spread(self.draw, COMPARED), choices.len());
+        let recovers = |choice: &Choice<'_>| {
+            self.breakers.get(choice.name).is_some_and(|breaker| !breaker.is_closed() && !breaker.is_open())
+        };
+        if choices.get(place).is_some_and(recovers) {
+            let chosen = choices.remove(place);
+            choices.insert(0, chosen);
+        }
+    }
+
+    fn expected_usd(&self, name: &str) -> Option<f64> {
+        let endpoint = self.snapshot.endpoints.get(name)?;
+        let price = endpoint.price.as_ref()?;
+        let counted = self.request.prompt.map(|prompt| endpoint.counting.tokens(&prompt));
+        let input = counted.unwrap_or(self.request.input_tokens);
+        Some(price.usd(input, self.paces.expected_output(self.request)))
+    }
+
+    /// By rendezvous hashing of the prompt's stable part (Thaler and Ravishankar 1998), so that each
+    /// endpoint's prompt cache sees the same prefixes again, whoever else comes and goes. One that is
+    /// nearly full or has more than its share under way (Mirrokni, Thorup and Zadimoghaddam 2018)
+    /// goes behind the others; one that recovers gets its own prefixes as far as its breaker admits.
+    fn affinity<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
+        let key = self.request.affinity_key();
+        let keyed = pool.endpoints.iter().map(|name| (arrival(name, self.weight(name), &key), name));
+        let order = sorted(keyed.collect());
+        let under_way: u32 = order.iter().map(|name| self.paces.in_flight(name)).sum();
+        let all: f64 = order.iter().map(|name| self.weight(name)).sum();
+        let mut held_back = Vec::new();
+        let mut kept = Vec::with_capacity(order.len());
+        for name in order {
+            let fair = f64::from(under_way + 1) * self.weight(name) / all.max(f64::MIN_POSITIVE);
+            let bound = (fair * pool.load_bound).ceil().max(1.0);
+            let fits = f64::from(self.paces.in_flight(name) + 1) <= bound;
+            let idle = self.rooms.used(name, self.now) <= pool.busy_at;
+            if fits && idle { kept.push(name) } else { held_back.push(name) }
+        }
+        let why = if held_back.is_empty() { "affinity: prompt prefix" } else { "affinity: within its load" };
+        kept.extend(held_back);
+        (kept, Some(why.to_owned()))
+    }
+
+    fn is_bought(&self, name: &str) -> bool {
+        let class = |one: &Endpoint| one.capacity.capacity_class;
+        self.snapshot.endpoints.get(name).is_some_and(|one| class(one) == CapacityClass::Provisioned)
+    }
+}
+
+/// Sorting by these exponential arrival times draws without replacement in proportion to the weights
+/// (Efraimidis and Spirakis 2006), so that whoever is out leaves its traffic to the others in
+/// proportion too. Weight 0 comes last.
+fn arrival(name: &str, weight: f64, draw: &str) -> f64 {
+    let uniform = 1.0 - split_point(name, draw);
+    if weight > 0.0 { -uniform.ln() / weight } else { f64::INFINITY }
+}
+
+fn sorted(mut keyed: Vec<(f64, &String)>) -> Vec<&String> {
+    keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+    keyed.into_iter().map(|(_, name)| name).collect()
+}
+
+fn names<'a>(choices: &[Choice<'a>]) -> Vec<&'a String> {
+    choices.iter().map(|choice| choice.name).collect()
+}
+
+/// Another number in [0, 1) from the same draw (the finaliser of SplitMix64, Steele, Lea and Flood 2014).
+fn spread(draw: f64, step: usize) -> f64 {
+    let mut bits = draw.to_bits().wrapping_add((step as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    fraction(bits ^ (bits >> 31))
+}
+
+/// The place of a fraction in [0, 1) among `all`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a place among a pool's endpoints"
+)]
+fn whole(share: f64, all: usize) -> usize {
+    ((share * all as f64) as usize).min(all.saturating_sub(1))
+}
