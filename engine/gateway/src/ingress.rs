@@ -154,6 +154,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
         request: Arc::new(decoded),
         decision,
         include_usage,
+        accepts_restart: said.accepts_restart(),
         began,
         request_text,
         snapshot: Arc::clone(&snapshot),

@@ -1,7 +1,7 @@
 //! The data plane's shell: sockets, clocks, secrets and disks around the pure core.
 //!
 //! Read in this order: `serve` (the process), `ingress` (one request's way in), `relay` (the one
-//! loop), `upstream` (one attempt), `report` (records, counters, metrics), `follow` (what comes
+//! loop), `stream` (what follows its commit), `upstream` (one attempt), `report` (records, counters, metrics), `follow` (what comes
 //! down from control).
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub mod report;
 pub mod serve;
 pub mod shadow;
 pub mod shared;
+pub mod stream;
 pub mod upstream;
 
 pub use options::{GatewayOptions, Ready, RunError, Stop};

@@ -138,6 +138,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         candidate,
         arm: AssignedArm { kind: ArmKind::Shadow, name: Some("canary".to_owned()), share: None },
         role: Role::Probe,
+        joins: None,
     };
     let job = Job {
         shared: Arc::clone(shared),
@@ -148,6 +149,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         caller: None,
         allowances: None,
         include_usage: true,
+        accepts_restart: false,
         began: Instant::now(),
         request_text: None,
     };

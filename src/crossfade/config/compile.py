@@ -30,6 +30,7 @@ from crossfade.config.schema import (
     cloud_of,
 )
 from crossfade.domain.overlay import FeatureOverlay
+from crossfade.domain.route import Choose, Pool, Price, Rule, Shape, Span, Target
 from crossfade.domain.snapshot import (
     FORMAT,
     Arm,
@@ -38,7 +39,6 @@ from crossfade.domain.snapshot import (
     AuthScheme,
     Capacity,
     CapacityClass,
-    Choose,
     Deadlines,
     Dialect,
     Edge,
@@ -47,16 +47,11 @@ from crossfade.domain.snapshot import (
     Feature,
     Hold,
     Key,
-    Pool,
-    Price,
     Provider,
     ProviderKind,
     RequestClass,
-    Rule,
-    Shape,
+    Rescue,
     Snapshot,
-    Span,
-    Target,
 )
 
 _NO_OVERLAY = FeatureOverlay(rollout=None, shadow=None, extra_eligible=())
@@ -275,6 +270,7 @@ def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -
             pushback_wait_ms=_ms(limits.pushback_wait),
         ),
         hold=Hold(feature.streams.hold),
+        rescue=tuple(Rescue(way) for way in feature.streams.rescue),
         capture_share=feature.content.capture,
         experiment=_experiment(feature.experiment),
         rollout=overlay.rollout,

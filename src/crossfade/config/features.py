@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from crossfade.config.quantity import Count, DurationS, Share
 from crossfade.config.schema import (
@@ -49,18 +49,12 @@ class LimitsSection(Section):
     pushback_wait: DurationS = Field(2.5, description="Longest wait for a full endpoint without sibling.")
 
 
-def _no_rescue(value: tuple[str, ...]) -> tuple[str, ...]:
-    if value:
-        raise ValueError("not available yet: rescue of broken streams (hint: leave `rescue` out)")
-    return value
-
-
 class StreamsSection(Section):
     """When a stream is committed to."""
 
     hold: Literal["first-content", "all"] = Field("first-content", description="all = buffered.")
-    rescue: Annotated[tuple[str, ...], AfterValidator(_no_rescue)] = Field(
-        (), description="After the commit."
+    rescue: tuple[Literal["resume", "matched-restart"], ...] = Field(
+        (), description="What is tried for a stream that broke after its caller saw a part of it."
     )
 
 

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from crossfade.config.quantity import Bytes, Count, DurationS, Share, Units
 from crossfade.domain.people import Role
-from crossfade.domain.snapshot import BreakerPolicy, Choose, Dialect, ProviderKind
+from crossfade.domain.route import Choose
+from crossfade.domain.snapshot import BreakerPolicy, Dialect, ProviderKind
 
 
 class Section(BaseModel):

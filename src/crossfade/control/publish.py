@@ -22,7 +22,8 @@ from crossfade.config.snapshot_json import encode_snapshot
 from crossfade.control.records.counters import CounterBoard, GatewayState
 from crossfade.control.store.eventlog import EventLog
 from crossfade.domain.overlay import FeatureOverlay
-from crossfade.domain.snapshot import Key, Price, Snapshot
+from crossfade.domain.route import Price
+from crossfade.domain.snapshot import Key, Snapshot
 
 STREAM = "publish"
 WAIT_FOR_ACKS_S = 5.0

@@ -64,6 +64,7 @@ class Role(StrEnum):
     FAILOVER = "failover"  # sibling or next target, because broken
     PROBE = "probe"  # half-open breaker
     SHADOW = "shadow"
+    RESCUE = "rescue"  # goes on with a stream that broke
 
 
 class UsageSource(StrEnum):

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+
+from crossfade.domain.route import Pool, Price, Rule, Target
 
 FORMAT = 1
-
-JsonScalar: TypeAlias = str | int | float | bool | None
 
 
 class ProviderKind(StrEnum):
@@ -60,20 +59,6 @@ class CapacityClass(StrEnum):
     ON_DEMAND = "on-demand"
 
 
-class Choose(StrEnum):
-    """How a pool picks among its healthy endpoints (`in-order`: as listed).
-
-    `fastest`: least expected time to first content; `cheapest`: least expected cost; both put bought
-    capacity first. `affinity`: whose prompt cache has seen the prompt's stable part.
-    """
-
-    IN_ORDER = "in-order"
-    WEIGHTED = "weighted"
-    FASTEST = "fastest"
-    CHEAPEST = "cheapest"
-    AFFINITY = "affinity"
-
-
 class RequestClass(StrEnum):
     """How urgent a feature's requests are."""
 
@@ -87,6 +72,17 @@ class Hold(StrEnum):
 
     FIRST_CONTENT = "first-content"
     ALL = "all"
+
+
+class Rescue(StrEnum):
+    """What may become of a stream that broke after its caller saw a part of it.
+
+    `resume`: a model that continues a begun answer goes on with it; `matched-restart`: a new answer that
+    begins with all that was sent.
+    """
+
+    RESUME = "resume"
+    MATCHED_RESTART = "matched-restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +204,6 @@ class Counting:
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """USD per million tokens."""
-
-    input: float
-    cache_read: float
-    cache_write: float
-    output: float
-
-
-@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One addressable, health-checked place serving one model."""
 
@@ -230,63 +216,6 @@ class Endpoint:
     weight: float
     price: Price | None  # null where none is known, or none was asked for
     breaker: BreakerPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Interchangeable endpoints of one model.
-
-    `explore`, `penalty_ms`, `memory_s` are for `fastest`: the share of requests that try another than
-    the first, what a failure counts beside the time, and after how long an answer weighs 1/e.
-    `load_bound`, `busy_at` are for `affinity`: how far above its share of the requests under way, and of
-    its capacity, an endpoint keeps its prefixes.
-    """
-
-    endpoints: tuple[str, ...]
-    choose: Choose
-    explore: float
-    penalty_ms: float
-    memory_s: float
-    load_bound: float
-    busy_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A pool and the request fields it overrides (`set`, top-level OpenAI Chat names)."""
-
-    pool: str
-    set: dict[str, JsonScalar]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A range of whole numbers, both ends included; null = open."""
-
-    at_least: int | None
-    at_most: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a request looks like; null does not matter. `media`: an image, sound or file in the prompt.
-
-    A request that does not limit its output may write any number of tokens.
-    """
-
-    input_tokens: Span | None
-    output_tokens: Span | None
-    tools: bool | None
-    media: bool | None
-    stream: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Requests of this shape go to this hierarchy instead of the feature's own."""
-
-    when: Shape
-    hierarchy: tuple[Target, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +312,7 @@ class Feature:
     deadlines: Deadlines
     attempts: Attempts
     hold: Hold
+    rescue: tuple[Rescue, ...]  # in this order
     capture_share: float
     experiment: Experiment | None
     rollout: Rollout | None

@@ -4,7 +4,7 @@ import pytest
 
 from crossfade.config.compile import compile_snapshot
 from crossfade.config.load import ConfigError, load_text
-from crossfade.domain.snapshot import Span
+from crossfade.domain.route import Span
 
 GOOD = """
 endpoints:
@@ -67,7 +67,7 @@ def test_a_rule_and_a_pools_way_to_choose_reach_the_gateway():
             "no request has this shape",
         ),
         (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], rules: [{when: {}, hierarchy: [gpt]}]}"), "every"),
-        (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], streams: {rescue: [resume]}}"), "not available yet"),
+        (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], streams: {rescue: [rerun]}}"), "'resume' or"),
         (GOOD.replace("openai/gpt-5-mini", "vertex/gemini-x"), "project is missing"),
         (GOOD + "  summary: [gpt]\n", "the key stands twice"),
         (GOOD + "gateway: {listen: 0.0.0.0:4000}\n", "without keys only loopback is served"),

@@ -12,7 +12,8 @@ from crossfade.control.records.counters import CounterBoard
 from crossfade.control.store.eventlog import EventLog
 from crossfade.domain.attempt import Ack, FeatureEffect
 from crossfade.domain.overlay import FeatureOverlay
-from crossfade.domain.snapshot import Rollout, Target
+from crossfade.domain.route import Target
+from crossfade.domain.snapshot import Rollout
 
 CONFIG = """
 providers:

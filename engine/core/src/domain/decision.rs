@@ -40,6 +40,8 @@ pub enum Role {
     Failover,
     Probe,
     Shadow,
+    /// Goes on with a stream that broke.
+    Rescue,
 }
 
 impl Role {
@@ -53,6 +55,7 @@ impl Role {
             Self::Failover => "failover",
             Self::Probe => "probe",
             Self::Shadow => "shadow",
+            Self::Rescue => "rescue",
         }
     }
 }

@@ -102,6 +102,14 @@ pub enum Hold {
     All,
 }
 
+/// What may become of a stream that broke after its caller saw a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rescue {
+    Resume,
+    MatchedRestart,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
@@ -214,6 +222,7 @@ pub struct Feature {
     pub deadlines: Deadlines,
     pub attempts: Attempts,
     pub hold: Hold,
+    pub rescue: Vec<Rescue>,
     pub capture_share: f64,
     #[serde(deserialize_with = "required")]
     pub experiment: Option<Experiment>,

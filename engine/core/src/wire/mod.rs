@@ -18,6 +18,7 @@ mod phrases;
 pub mod prompt;
 mod reader;
 pub mod redact;
+pub mod rescue;
 pub mod shape;
 mod sniff;
 mod steering;

@@ -14,6 +14,7 @@ pub struct CallerHead<'a> {
     pub session: Option<&'a str>,
     pub deadline_ms: Option<&'a str>,
     pub pin: Option<&'a str>,
+    pub accept: Option<&'a str>,
     pub opt_ins: Vec<&'a str>,
     form: Form<'a>,
 }
@@ -50,6 +51,7 @@ impl<'a> CallerHead<'a> {
                 "x-crossfade-session" => &mut said.session,
                 "x-crossfade-deadline-ms" => &mut said.deadline_ms,
                 "x-crossfade-pin" => &mut said.pin,
+                "x-crossfade-accept" => &mut said.accept,
                 name if Some(name) == opt_in => {
                     said.opt_ins.extend(text);
                     continue;
@@ -62,6 +64,12 @@ impl<'a> CallerHead<'a> {
             *field = field.or(text);
         }
         said
+    }
+
+    /// Whether the caller knows what to do with an answer that begins anew.
+    #[must_use]
+    pub fn accepts_restart(&self) -> bool {
+        self.accept.is_some_and(|words| words.split(',').any(|word| word.trim() == "restart"))
     }
 
     /// What a head must not ask of us: a host it cannot agree on with itself, an encoding we do not

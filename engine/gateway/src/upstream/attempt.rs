@@ -40,6 +40,8 @@ pub struct Job {
     /// What the caller's key has left, where it declares allowances.
     pub allowances: Option<Limits>,
     pub include_usage: bool,
+    /// The caller knows what to do with an answer that begins anew.
+    pub accepts_restart: bool,
     pub began: Instant,
     pub request_text: Option<Arc<str>>,
 }
@@ -61,6 +63,8 @@ pub struct Ticket {
     pub arm: AssignedArm,
     pub role: Role,
     pub reason: String,
+    /// Goes on with what another attempt began.
+    pub joins: Option<Arc<ChatRequest>>,
 }
 
 /// A running attempt. `advance` reads on; `close` ends it.
@@ -174,7 +178,7 @@ impl Attempt {
         let call = providers::call(&Asked {
             provider,
             endpoint,
-            request: &job.request,
+            request: self.ticket.joins.as_ref().unwrap_or(&job.request),
             set: &self.ticket.candidate.set,
             stream: job.facts.stream,
         })?;
@@ -212,7 +216,7 @@ impl Attempt {
             return Err(failure(ErrorKind::MalformedOutput, detail));
         }
         self.upstream_dialect = call.decode.dialect;
-        let raw = if call.decode.dialect == job.request.dialect {
+        let raw = if call.decode.dialect == job.request.dialect && self.ticket.joins.is_none() {
             RawMode::Keep { strip_usage: job.facts.stream && !job.include_usage }
         } else {
             RawMode::Off

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from crossfade.config.features import Config
-from crossfade.domain.snapshot import Price
+from crossfade.domain.route import Price
 
 _MILLION = 1_000_000
 

@@ -23,7 +23,8 @@ from crossfade.domain.migration import (
 )
 from crossfade.domain.migration_spec import FreezeWindow, MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
-from crossfade.domain.snapshot import Rollout, Shadow, Target
+from crossfade.domain.route import Target
+from crossfade.domain.snapshot import Rollout, Shadow
 from crossfade.stats.canary import RATIO_ALPHA, sample_ratio_p
 
 SHADOW_IN_FLIGHT = 64  # copies at once; more than a feature under a load test has in flight

@@ -179,7 +179,7 @@ def ending_of(record: AttemptRecord) -> dict[str, float]:
     Neither is an error the other guards see: a candidate that answers 503 or 429 to everybody is saved
     by its backups, and one that answers 400 seems to have callers who err.
     """
-    left = record.role is Role.FAILOVER or record.caller_error
+    left = record.role in {Role.FAILOVER, Role.RESCUE} or record.caller_error
     mistake = is_mistake(record)
     return {"failovers": float(left and not mistake), "rejected": float(mistake)}
 
