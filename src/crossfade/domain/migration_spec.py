@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from crossfade.domain.snapshot import JsonScalar, Target
+from crossfade.domain.route import JsonScalar, Target
 
 
 @dataclass(frozen=True, slots=True)

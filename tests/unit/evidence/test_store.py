@@ -18,7 +18,7 @@ from crossfade.control.store.signing import CONTROL, SigningKeys
 from crossfade.control.store.state_dir import StateDir
 from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict
 from crossfade.domain.migration_spec import ComplianceSpec
-from crossfade.domain.snapshot import Target
+from crossfade.domain.route import Target
 
 NOW = 1_000_000.0
 

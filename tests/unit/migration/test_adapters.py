@@ -22,7 +22,7 @@ from crossfade.control.store.eventlog import EventLog
 from crossfade.control.store.journal import Journal
 from crossfade.domain.attempt import Counters, FeatureEffect
 from crossfade.domain.migration_spec import MetricSpec
-from crossfade.domain.snapshot import Target
+from crossfade.domain.route import Target
 
 CONFIG = """
 providers:

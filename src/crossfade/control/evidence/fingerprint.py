@@ -12,7 +12,7 @@ from typing import Any
 
 from crossfade.config.features import Config
 from crossfade.config.regions import regions_of
-from crossfade.domain.snapshot import Target
+from crossfade.domain.route import Target
 
 
 def fingerprint_fields(config: Config, target: Target, features: tuple[str, ...]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from crossfade.domain.attempt import ArmCount
 from crossfade.domain.evidence import Evidence, SignedEvidence
 from crossfade.domain.migration import ArmHealth, Frozen, GatewayView
 from crossfade.domain.migration_spec import MigrationSpec
-from crossfade.domain.snapshot import Target
+from crossfade.domain.route import Target
 
 BURN_OVER_S = 300.0
 BURN_LEAST = 200  # requests: of fewer, one error is already half a per cent

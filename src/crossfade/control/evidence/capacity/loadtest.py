@@ -17,7 +17,7 @@ from typing import Any
 from crossfade.control.evidence.capacity.profile import Arrival
 from crossfade.control.evidence.gateway_client import GatewayClient, Measured
 from crossfade.domain.evidence import Verdict
-from crossfade.domain.snapshot import JsonScalar
+from crossfade.domain.route import JsonScalar
 from crossfade.stats.clopper import lower_bound, upper_bound
 
 LAG_SHARE_OF_SLO = 0.05  # a p99 schedule lag beyond 5 % of the first-token objective voids a probe

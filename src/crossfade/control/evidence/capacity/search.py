@@ -15,7 +15,7 @@ from crossfade.control.evidence.capacity import mapping, profile
 from crossfade.control.evidence.capacity.loadtest import ProbeResult, Slo, judge_probe, run_probe
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.domain.evidence import Verdict
-from crossfade.domain.snapshot import JsonScalar
+from crossfade.domain.route import JsonScalar
 
 MOST_UNITS = 64
 FIRST_GUESS = 4

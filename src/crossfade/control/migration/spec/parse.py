@@ -13,7 +13,7 @@ from crossfade.control.migration.spec.measured import read_capacity, read_compli
 from crossfade.control.migration.spec.reader import Marks, Reader, SpecError, load_document
 from crossfade.control.migration.spec.rollout import read_rollout
 from crossfade.domain.migration_spec import MigrationSpec
-from crossfade.domain.snapshot import JsonScalar
+from crossfade.domain.route import JsonScalar
 
 SECTIONS = ("compliance", "capacity", "quality", "rollout")
 # What a request is, not how it is answered; and what the gateway itself decides.
