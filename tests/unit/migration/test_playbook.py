@@ -21,6 +21,7 @@ from crossfade.domain.migration import (
     Frozen,
     GuardCount,
     Hold,
+    Incident,
     Lull,
     Promote,
     RollBack,
@@ -141,6 +142,19 @@ def test_weak_evidence_above_the_limit_needs_a_person(world):
     assert "person" in held.reason
     approved = replace(state, approvals=Approvals(advance_unix_s=world.NOW - 1))
     assert isinstance(decide(world, approved), Advance)
+
+
+def test_nobody_is_asked_for_an_advance_while_an_incident_is_fresh(world):
+    spec = replace(world.SPEC, rollout=replace(world.SPEC.rollout, weak_up_to=0.25))
+    incident = Incident("recap: fails", world.NOW - 900.0, ended_unix_s=world.NOW - 60.0)
+    held = decide(world, world.at_stage(4, spec=spec, counts=(fine(0.5),), incident=incident))
+    assert isinstance(held, Hold)
+    assert "in trouble" in held.reason
+    assert "person" not in held.reason
+
+    calm = replace(incident, ended_unix_s=world.NOW - 3600.0)
+    held = decide(world, world.at_stage(4, spec=spec, counts=(fine(0.5),), incident=calm))
+    assert "needs a person" in held.reason
 
 
 def test_an_approval_does_not_advance_over_missing_evidence(world):

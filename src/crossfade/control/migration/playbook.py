@@ -301,6 +301,9 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
         if verdict.is_done or is_early:
             return Promote(verdict.reason if verdict.is_done else "promoted early by an operator")
         return Hold(f"soaking at {state.share:.0%}: {verdict.reason}", verdict.detail)
+    if frozen and verdict.reason == rollout.NEEDS_A_PERSON:
+        # Nobody is asked while the answer would have to be no.
+        return Hold(frozen, f"stage {state.stage} needs a person's word after that")
     if not verdict.is_done:
         return Hold(f"stage {state.stage} at {state.share:.0%}: {verdict.reason}", verdict.detail)
     if frozen:

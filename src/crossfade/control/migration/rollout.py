@@ -34,6 +34,9 @@ DAY_S = 86400.0
 DEAD_HARD, DEAD_OF = 5, 20  # the gateway's own fast path: 5 HARD of the first 20
 
 
+NEEDS_A_PERSON = "weak evidence, needs a person's `advance`"
+
+
 @dataclass(frozen=True, slots=True)
 class StageVerdict:
     """Whether the present stage may end; `reason` is stable, `detail` counts."""
@@ -99,7 +102,7 @@ def decide_stage(state: MigrationState, now_unix_s: float) -> StageVerdict:
         which = ", ".join(verdict.doubtful)
         return StageVerdict(False, True, f"inconclusive: neither harm nor parity is shown by {which}", detail)
     if state.share > rollout.weak_up_to and not approved:
-        return StageVerdict(False, True, "weak evidence, needs a person's `advance`", detail)
+        return StageVerdict(False, True, NEEDS_A_PERSON, detail)
     return StageVerdict(True, True, "no sign of harm", detail)
 
 
