@@ -301,6 +301,11 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
         if verdict.is_done or is_early:
             return Promote(verdict.reason if verdict.is_done else "promoted early by an operator")
         return Hold(f"soaking at {state.share:.0%}: {verdict.reason}", verdict.detail)
+    return _leave(state, verdict, frozen)
+
+
+def _leave(state: MigrationState, verdict: rollout.StageVerdict, frozen: str | None) -> Action:
+    """The stage after this one, or why not yet."""
     if frozen and verdict.reason == rollout.NEEDS_A_PERSON:
         # Nobody is asked while the answer would have to be no.
         return Hold(frozen, f"stage {state.stage} needs a person's word after that")
