@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser
+.PHONY: help demo test lint bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ rehearse-incidents: setup ## Each published incident in the candidate and in bot
 	$(PY) -m crossfade migration rehearse bench/rehearsal/move.yaml --config bench/rehearsal/crossfade.yaml \
 	  --incidents ../shared/data/incidents/incidents.json --all-incidents --at 5% --at 50% --in each \
 	  --rate 10 --days 3 --requests 5000000 --sign-after 1m --mend-after 10m --approve-after 1m --quiet $(ARGS)
+
+replay-incidents: setup ## Each published incident at one endpoint: errors, first tokens, the way back, as plots
+	$(PY) -m crossfade sim incident ../shared/data/incidents/incidents.json --html incidents.html $(ARGS)
 
 simulate: ## Ten thousand seeds of random faults and config changes against the invariants
 	cargo test --quiet --profile ci -p crossfade-core --test scenarios ten_thousand_seeds -- --ignored --nocapture

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use crossfade_core::domain::decision::{ArmKind, Role};
+use crossfade_core::domain::outcome::OutcomeClass;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -39,8 +41,9 @@ pub(crate) struct Row {
     pub(crate) began: f64,
     pub(crate) ended: f64,
     pub(crate) share: f64,
-    /// First content and end of the first attempt, first content of the shadow; -1 = never.
-    pub(crate) times_ms: [f32; 3],
+    /// First content and end of the first attempt, first content of the shadow, and from the request to
+    /// the first content its caller saw; -1 = never.
+    pub(crate) times_ms: [f32; 4],
     /// Unit, input and output tokens.
     pub(crate) request: [u32; 3],
     /// Feature, arm, first endpoint, endpoint that served, class of the first attempt, caller saw an error,
@@ -49,6 +52,21 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Of a request that nobody could serve.
+    pub(crate) fn refused(arrival: &Arrival, now: f64) -> Self {
+        let hard = OutcomeClass::Hard as u8;
+        let feature = u8::try_from(arrival.feature).unwrap_or(NONE);
+        let (main, first) = (ArmKind::Main as u8, Role::First as u8);
+        Self {
+            began: arrival.at,
+            ended: now,
+            share: -1.0,
+            times_ms: [-1.0, 0.0, 0.0, -1.0],
+            request: [arrival.unit, arrival.input, arrival.output],
+            codes: [feature, main, NONE, NONE, hard, 1, 0, NONE, 0, 0, first, hard],
+        }
+    }
+
     pub(crate) fn write(&self, to: &mut Vec<u8>) {
         for value in [self.began, self.ended, self.share] {
             to.extend_from_slice(&value.to_le_bytes());

@@ -29,6 +29,8 @@ struct Flight {
     /// The role of the latest attempt, and whether its answer is bad.
     role: Role,
     is_bad: bool,
+    /// From the request to the first content its caller saw; -1 = none yet.
+    shown_ms: f32,
 }
 
 enum Step {
@@ -189,6 +191,7 @@ impl Traffic {
                 shadow,
                 role: Role::First,
                 is_bad: false,
+                shown_ms: -1.0,
             },
         );
         self.go_on(id);
@@ -306,6 +309,12 @@ impl Traffic {
         if flight.first.is_none() {
             flight.first = Some((byte(place), class, first_ms.unwrap_or(-1.0) as f32, took_ms as f32));
         }
+        if let Some(first_ms) = first_ms {
+            let began_ms = (self.now - flight.arrival.at) * 1000.0 - took_ms;
+            #[expect(clippy::cast_possible_truncation, reason = "milliseconds")]
+            let shown_ms = (began_ms + first_ms) as f32;
+            flight.shown_ms = shown_ms;
+        }
         let Some(kind) = kind else {
             self.engine.observe(&seen, self.now);
             self.finish(id, Some(place));
@@ -341,7 +350,7 @@ impl Traffic {
             began: flight.arrival.at,
             ended: self.now,
             share: flight.decision.arm.share.unwrap_or(-1.0),
-            times_ms: [first_ms, total_ms, flight.shadow.2],
+            times_ms: [first_ms, total_ms, flight.shadow.2, flight.shown_ms],
             request: [flight.arrival.unit, flight.arrival.input, flight.arrival.output],
             codes: [
                 byte(flight.arrival.feature as usize),
@@ -363,29 +372,7 @@ impl Traffic {
 
     /// Nobody may serve: the caller sees an error at once.
     fn refuse(&mut self, arrival: &Arrival) {
-        let (feature, class) = (byte(arrival.feature as usize), OutcomeClass::Hard as u8);
-        Row {
-            began: arrival.at,
-            ended: self.now,
-            share: -1.0,
-            times_ms: [-1.0, 0.0, 0.0],
-            request: [arrival.unit, arrival.input, arrival.output],
-            codes: [
-                feature,
-                ArmKind::Main as u8,
-                NONE,
-                NONE,
-                class,
-                1,
-                0,
-                NONE,
-                0,
-                0,
-                Role::First as u8,
-                class,
-            ],
-        }
-        .write(&mut self.done);
+        Row::refused(arrival, self.now).write(&mut self.done);
     }
 
     fn place(&self, endpoint: &str) -> usize {

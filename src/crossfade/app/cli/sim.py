@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import typer
 
+from crossfade.app.cli.incident import incident
 from crossfade.app.cli.options import Json
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Simulated clouds and faults.")
 faults = typer.Typer(no_args_is_help=True, help="Faults in the simulated clouds.")
 app.add_typer(faults, name="faults")
+app.command()(incident)
 
 Admin = Annotated[str, typer.Option("--admin", help="The clouds' admin API.")]
 Target = Annotated[str, typer.Argument(help="CLOUD or CLOUD/MODEL, `*` for all.")]

@@ -17,7 +17,8 @@ from crossfade.domain.migration import ArmHealth
 ROW = np.dtype(
     [
         ("began", "<f8"), ("ended", "<f8"), ("share", "<f8"), ("first_ms", "<f4"), ("total_ms", "<f4"),
-        ("shadow_ms", "<f4"), ("unit", "<u4"), ("input", "<u4"), ("output", "<u4"), ("feature", "u1"),
+        ("shadow_ms", "<f4"), ("shown_ms", "<f4"), ("unit", "<u4"), ("input", "<u4"), ("output", "<u4"),
+        ("feature", "u1"),
         ("arm", "u1"), ("first", "u1"), ("served", "u1"), ("first_class", "u1"), ("caller_error", "u1"),
         ("attempts", "u1"), ("shadow", "u1"), ("shadow_class", "u1"), ("is_bad", "u1"), ("role", "u1"),
         ("last_class", "u1"),
