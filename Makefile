@@ -39,7 +39,8 @@ lint: setup ## Format, lints, types, import rules, licences
 	npm --prefix console run --silent typecheck
 
 bench: setup ## Measure speed and memory beside nginx in the same run
-	cargo build --quiet --release -p crossfade-gateway
+	cargo build --quiet --release -p crossfade-gateway --bins --examples
+	cargo build --quiet --release -p crossfade-core --examples
 	$(PY) bench/gateway.py $(ARGS)
 
 matrix: setup ## Ask every upstream kind for everything with every SDK; write docs/reference/capabilities.md

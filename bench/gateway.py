@@ -22,9 +22,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from streams import added_by_the_gateway, idle_streams, streams_per_s
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BINARY = ROOT / "target/release/crossfade-gateway"
+EXAMPLES = ROOT / "target/release/examples"
+PATIENT = "{progress: 10m, liveness: 10m, ping_progress: 10m}"  # of streams that say nothing
+MODES = ("burst", "each", "paced", "hold")  # of the upstream that streams
 TOKEN = "bench"  # noqa: S105 - a loopback process of this run
 
 
@@ -65,8 +70,8 @@ def nginx(folder: Path, name: str, **values: str | int) -> list[str]:
     return ["nginx", "-c", str(path), "-p", str(folder)]
 
 
-def write_snapshot(folder: Path, upstream_port: int) -> None:
-    """A signed snapshot with one feature, as control would have left it."""
+def write_snapshot(folder: Path, upstream_port: int, stream_port: int) -> None:
+    """A signed snapshot with a feature an upstream, as control would have left it."""
     import hashlib  # noqa: PLC0415
     import hmac  # noqa: PLC0415
 
@@ -78,11 +83,18 @@ def write_snapshot(folder: Path, upstream_port: int) -> None:
     config.write_text(
         "providers:\n"
         f"  up: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{upstream_port}/v1', auth: {{method: none}}}}\n"
-        "endpoints:\n"
+        + "".join(
+            f"  {mode}: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{stream_port}/{mode}/v1', "
+            "auth: {method: none}}\n"
+            for mode in MODES
+        )
+        + "endpoints:\n"
         "  a: {provider: up, model: bench}\n"
         "  b: {provider: up, model: bench}\n"
-        "features:\n"
+        + "".join(f"  {mode}: {{provider: {mode}, model: bench}}\n" for mode in MODES)
+        + "features:\n"
         "  summary: [a, b]\n"
+        + "".join(f"  {mode}: {{hierarchy: [{mode}], deadline: 10m, limits: {PATIENT}}}\n" for mode in MODES)
     )
     snapshot = compile_snapshot(load_config(config).config, version=1, issued_unix_s=0, keys=(), overlays={})
     body = encode_snapshot(snapshot)
@@ -131,15 +143,23 @@ def resident_mb(pid: int) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
-def measure(folder: Path, relay: int, gateway: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Every scenario, `rounds` times, medians."""
+def cpu_us(pid: int) -> float:
+    """Processor time a process has used, in microseconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
+def measure(folder: Path, relay: int, gateway: tuple[int, int], rounds: int) -> dict[str, dict[str, float]]:
+    """Every scenario, `rounds` times, medians. `gateway`: its port and pid."""
     scenarios = {"small_32": (32, 300), "small_1": (1, 300), "large_8": (8, 200_000)}
     results: dict[str, dict[str, float]] = {}
     for name, (connections, size) in scenarios.items():
-        ratios, added, rps = [], [], []
+        ratios, added, rps, cpu = [], [], [], []
         for _ in range(rounds):
             before = load(folder, relay, connections, size, 2)
-            ours = load(folder, gateway, connections, size, 4)
+            spent = cpu_us(gateway[1])
+            ours = load(folder, gateway[0], connections, size, 4)
+            cpu.append((cpu_us(gateway[1]) - spent) / (ours["rps"] * 4))
             after = load(folder, relay, connections, size, 2)
             if ours["bad"]:
                 raise SystemExit(
@@ -154,8 +174,39 @@ def measure(folder: Path, relay: int, gateway: int, rounds: int) -> dict[str, di
             "ratio_min": min(ratios),
             "ratio_max": max(ratios),
             "added_p50_us": statistics.median(added),
+            "cpu_us_a_request": statistics.median(cpu),
         }
     return results
+
+
+def measure_streams(folder: Path, relay: int, gateway: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Whole streams of 200 events, written at once and one by one, beside nginx without buffering."""
+    results: dict[str, dict[str, float]] = {}
+    for mode in ("burst", "each"):
+        ratios, rate = [], []
+        for _ in range(rounds):
+            before = streams_per_s(folder, relay, mode, 2)
+            ours = streams_per_s(folder, gateway, mode, 4)
+            after = streams_per_s(folder, relay, mode, 2)
+            ratios.append(ours / statistics.mean([before, after]))
+            rate.append(ours)
+        results[f"stream_{mode}_8"] = {
+            "streams_per_s": statistics.median(rate),
+            "ratio_to_nginx": statistics.median(ratios),
+            "ratio_min": min(ratios),
+            "ratio_max": max(ratios),
+        }
+    return results
+
+
+def choosing(snapshot: Path) -> dict[str, float]:
+    """Microseconds to choose among 50 endpoints, by each way to choose."""
+    command = ["taskset", "-c", "1", str(EXAMPLES / "choose"), str(snapshot)]
+    modes = ("in-order", "weighted", "fastest", "cheapest", "affinity")
+    found = {
+        mode: subprocess.run([*command, mode], capture_output=True, text=True, check=True) for mode in modes
+    }
+    return {mode: int(done.stdout) / 1000 for mode, done in found.items()}
 
 
 def main() -> int:
@@ -167,21 +218,28 @@ def main() -> int:
         if not shutil.which(tool):
             print(f"missing: {tool} (install: apt-get install nginx-light wrk util-linux)", file=sys.stderr)
             return 1
-    up, relay, gate, admin = (free_port() for _ in range(4))
+    up, relay, gate, admin, streams = (free_port() for _ in range(5))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_snapshot(folder, up)
+        write_snapshot(folder, up, streams)
         command = [str(BINARY), "--name", "bench", "--listen", f"127.0.0.1:{gate}", "--admin", f"127.0.0.1:{admin}",
                    "--state-dir", name]  # fmt: skip
         secrets = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "bench"}
         with (
             running(nginx(folder, "upstream.conf", upstream_port=up), 0, up),
-            running(nginx(folder, "relay.conf", upstream_port=up, relay_port=relay), 1, relay),
+            running([str(EXAMPLES / "stream_upstream"), str(streams)], 0, streams),
+            running(
+                nginx(folder, "relay.conf", upstream_port=up, relay_port=relay, stream_port=streams), 1, relay
+            ),
             running(command, 1, gate, **secrets) as pid,
         ):
             idle = resident_mb(pid)
-            results = measure(folder, relay, gate, rounds)
+            results = measure(folder, relay, (gate, pid), rounds)
+            results |= measure_streams(folder, relay, gate, rounds)
+            results["stream_paced_1"] = added_by_the_gateway(streams, gate, 5 * rounds)
             memory = {"idle_mb": idle, "after_mb": resident_mb(pid)}
+            memory |= idle_streams(gate, memory["after_mb"], lambda: resident_mb(pid), 10_000)
+        results["choose_50_us"] = choosing(folder / "snapshot.json")
     report = {"rounds": rounds, **results, "memory": memory}
     out = HERE / "out"
     out.mkdir(exist_ok=True)

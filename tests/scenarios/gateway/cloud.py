@@ -1,7 +1,7 @@
 """A scripted OpenAI-compatible upstream on a real socket: it breaks in every way a scenario asks for.
 
-A behaviour is a word or a mapping (see `spec/scenarios/README.md`). Each endpoint has a list of them,
-one a call; the last one repeats. Paths are `/{endpoint}/v1/chat/completions`.
+A behaviour is a word or a mapping (see `spec/scenarios/README.md`), or a function that
+returns one. Each endpoint has a list of them, one a call; the last one repeats. Paths are `/{endpoint}/v1/chat/completions`.
 """
 
 from __future__ import annotations
@@ -114,6 +114,8 @@ class Cloud:
         self.calls.append(call)
         script = self.scripts.get(call.endpoint, ["ok"])
         behaviour = script.pop(0) if len(script) > 1 else script[0]
+        if callable(behaviour):
+            behaviour = behaviour()
         watch = asyncio.ensure_future(self._watch(reader, call))
         try:
             return await self._act(behaviour, json.loads(body).get("stream") is True, writer)
