@@ -1,7 +1,8 @@
 """A scripted OpenAI-compatible upstream on a real socket: it breaks in every way a scenario asks for.
 
 A behaviour is a word or a mapping (see `spec/scenarios/README.md`), or a function that
-returns one. Each endpoint has a list of them, one a call; the last one repeats. Paths are `/{endpoint}/v1/chat/completions`.
+returns one. Each endpoint has a list of them, one a call; the last one repeats.
+Paths are `/{endpoint}/v1/chat/completions`.
 """
 
 from __future__ import annotations
