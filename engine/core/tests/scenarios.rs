@@ -244,6 +244,28 @@ fn a_short_pushback_is_waited_out_a_long_one_is_not() {
     assert!((1900..=2500).contains(&served.attempts[0].wait_ms), "{served:?}");
 }
 
+/// A provider that refuses everybody for an hour: a brief wait is better than another model, an hour of
+/// them is not.
+#[test]
+fn an_endpoint_that_refuses_nearly_everything_is_not_waited_for() {
+    let mut world = World::new(&simple(TWO));
+    world.answer("a", Answer::full(None));
+    let early = world.send().unwrap();
+    assert_eq!(early.endpoints(), ["a", "a", "b"]);
+    assert!(early.attempts[1].wait_ms >= 1000);
+    world.run(30.0, 5.0);
+
+    for _ in 0..20 {
+        let served = world.send().unwrap();
+        assert!(served.ok);
+        assert!(served.attempts.iter().all(|made| made.wait_ms == 0), "{:?}", served.attempts);
+        world.pass(0.2);
+    }
+    world.answer("a", Answer::ok());
+    world.run(120.0, 5.0);
+    assert_eq!(world.send().unwrap().endpoints(), ["a"], "and it is found well again");
+}
+
 #[test]
 fn a_callers_mistake_is_told_at_once_and_too_long_goes_to_another_model_once() {
     let pools: &[(&str, &[&str])] = &[("p", &["a", "a2"]), ("q", &["b"]), ("r", &["c"])];

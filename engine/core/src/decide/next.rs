@@ -32,6 +32,8 @@ pub enum Standing {
     Resting {
         wait_ms: u64,
     },
+    /// Most of what is sent there is refused as full: it may be asked, but is not waited for.
+    Crowded,
     /// Open, quarantined, or no longer eligible.
     Out,
 }
@@ -141,8 +143,9 @@ fn after_overload(situation: &Situation<'_>, last: &Tried, grant: impl FnOnce(Co
     let wait_ms = last.error.pushback_ms.unwrap_or(DEFAULT_PUSHBACK_MS);
     let waited =
         situation.tried.iter().any(|tried| tried.candidate == last.candidate && tried.role == Role::Retry);
-    let out = situation.standings.get(last.candidate) == Some(&Standing::Out);
-    if !waited && !out && can_wait(situation, wait_ms) && grant(Cost::Throttle) {
+    let standing = situation.standings.get(last.candidate);
+    let gone = matches!(standing, Some(Standing::Out | Standing::Crowded));
+    if !waited && !gone && can_wait(situation, wait_ms) && grant(Cost::Throttle) {
         let reason = format!("retry: {} asked to come back in {wait_ms} ms", full.endpoint);
         return attempt(last.candidate, Role::Retry, spread(situation, wait_ms), reason);
     }
@@ -170,7 +173,7 @@ fn failover(situation: &Situation<'_>, last: &Tried) -> Next {
 /// by now is as out as it would be for a new request.
 fn untried<'a>(situation: &'a Situation<'_>) -> impl Iterator<Item = usize> + 'a {
     let standing = |index: usize| situation.standings.get(index).copied().unwrap_or(Standing::Out);
-    let rests = move |index: usize| matches!(standing(index), Standing::Resting { .. });
+    let rests = move |index: usize| matches!(standing(index), Standing::Resting { .. } | Standing::Crowded);
     let left = move |index: &usize| {
         standing(*index) != Standing::Out && !situation.tried.iter().any(|tried| tried.candidate == *index)
     };

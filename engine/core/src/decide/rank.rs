@@ -50,6 +50,8 @@ pub struct Ranked {
 #[derive(Debug)]
 struct LastResort {
     until: f64,
+    /// Most of what is sent there is refused: nobody waits for it while another may serve.
+    crowded: bool,
     candidate: Candidate,
     reason: String,
 }
@@ -124,7 +126,9 @@ impl<'a> Ranking<'a> {
         let level = breaker.report().1;
         if let (Some(until), false) = (breaker.pushed_back_until(self.now), breaker.is_open()) {
             let reason = format!("asked to come back in {:.1} s", until - self.now);
-            ranked.later(until, candidate(level, false, why.to_owned()), reason);
+            let crowded = breaker.is_crowded(self.now);
+            let candidate = candidate(level, false, why.to_owned());
+            ranked.last_resorts.push(LastResort { until, crowded, candidate, reason });
             return;
         }
         // An endpoint that is recovering serves as somebody's first choice or as a last resort: the
@@ -171,7 +175,7 @@ impl Ranked {
     }
 
     fn later(&mut self, until: f64, candidate: Candidate, reason: String) {
-        self.last_resorts.push(LastResort { until, candidate, reason });
+        self.last_resorts.push(LastResort { until, crowded: false, candidate, reason });
     }
 
     /// A brief rest of the preferred model is better than another model: without a healthy sibling,
@@ -180,7 +184,8 @@ impl Ranked {
         if self.candidates.last().is_some_and(|known| known.target == target) {
             return;
         }
-        let rests = |one: &LastResort| one.candidate.target == target && one.candidate.level >= 1.0;
+        let rests =
+            |one: &LastResort| one.candidate.target == target && one.candidate.level >= 1.0 && !one.crowded;
         let soonest = (0..self.last_resorts.len())
             .filter(|&place| rests(&self.last_resorts[place]) && self.last_resorts[place].until <= latest)
             .min_by(|&a, &b| self.last_resorts[a].until.total_cmp(&self.last_resorts[b].until));

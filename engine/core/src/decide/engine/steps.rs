@@ -112,11 +112,12 @@ impl Engine {
         let class = feature.map_or(RequestClass::Standard, |feature| feature.request_class);
         let allowed = decision.snapshot_version == self.snapshot.version
             || feature.is_some_and(|feature| feature.eligible.contains(endpoint));
-        let Some(breaker) = self.book.breakers.get(endpoint).filter(|_| allowed) else {
+        let Some(breaker) = self.book.breakers.get_mut(endpoint).filter(|_| allowed) else {
             return Standing::Out;
         };
         match breaker.pushed_back_until(now) {
             _ if breaker.is_open() => Standing::Out,
+            _ if breaker.is_crowded(now) => Standing::Crowded,
             Some(until) => Standing::Resting { wait_ms: millis(until - now) },
             None if breaker.is_closed() => match self.rooms.ready_at(endpoint, request, class, now) - now {
                 wait if wait > 0.0 => Standing::Resting { wait_ms: millis(wait) },

@@ -5,6 +5,10 @@ use crate::domain::outcome::OutcomeClass;
 
 use super::{Breaker, CONFIG_LIMIT, CONFIG_WITHIN_S, QUARANTINE_S, Seen, State, ramp_share};
 
+/// So many attempts say that an endpoint is not waited for. Fewer than a shortage needs: nothing is held
+/// against it.
+const CROWDED_LEAST: u32 = 6;
+
 impl Breaker {
     /// Counts an attempt that has closed.
     pub fn observe(&mut self, seen: &Seen<'_>, now: f64) {
@@ -69,16 +73,24 @@ impl Breaker {
         self.push_back(seen.pushback_ms, now);
         self.free_probe(seen);
         self.load.add(true, now);
-        let (full, total) = self.load.counts(now);
-        let policy = &self.policy;
-        let short = total >= policy.shortage_min
-            && f64::from(full) >= policy.shortage_share * f64::from(total)
-            && seen.used_share.is_some_and(|used| used < policy.shortage_used_share);
+        let short = self.is_refused(self.policy.shortage_min, now)
+            && seen.used_share.is_some_and(|used| used < self.policy.shortage_used_share);
         if short && self.state == State::Closed {
+            let (full, total) = self.load.counts(now);
             self.open(format!("a shortage of the provider: {full} of {total} attempts were refused"), now);
         } else if matches!(self.state, State::Ramp(_)) {
             self.count_at_level(seen, now);
         }
+    }
+
+    /// Whether most of what is sent there is refused as full: waiting for it is no brief wait.
+    pub fn is_crowded(&mut self, now: f64) -> bool {
+        self.is_refused(CROWDED_LEAST, now)
+    }
+
+    fn is_refused(&mut self, least: u32, now: f64) -> bool {
+        let (full, total) = self.load.counts(now);
+        total >= least && f64::from(full) >= self.policy.shortage_share * f64::from(total)
     }
 
     fn count_at_level(&mut self, seen: &Seen<'_>, now: f64) {
