@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crossfade_gateway::edge::tls::TlsFiles;
 use crossfade_gateway::{GatewayOptions, Stop, run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: crossfade-gateway --listen ADDRESS --admin ADDRESS --state-dir DIR \
-[--name NAME] [--control-url URL]
+[--name NAME] [--control-url URL] [--tls-cert PEM --tls-key PEM]
 Secrets come from CROSSFADE_GATEWAY_TOKEN and CROSSFADE_PEPPER.
 ";
 
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
         // Nobody may be reading; the gateway serves all the same.
         let _ = writeln!(
             std::io::stdout(),
-            "gateway ready on http://{}, admin http://{} (pid {})",
+            "gateway ready on {}://{}, admin http://{} (pid {})",
+            ready.scheme,
             ready.listen,
             ready.admin,
             std::process::id()
@@ -51,9 +53,11 @@ fn read_options(mut arguments: impl Iterator<Item = String>) -> Result<GatewayOp
         admin: String::new(),
         state_dir: PathBuf::new(),
         control_url: None,
+        tls: None,
         token: std::env::var("CROSSFADE_GATEWAY_TOKEN").map_err(|_| "CROSSFADE_GATEWAY_TOKEN is not set")?,
         pepper: std::env::var("CROSSFADE_PEPPER").map_err(|_| "CROSSFADE_PEPPER is not set")?,
     };
+    let (mut cert, mut key) = (None, None);
     while let Some(flag) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
         match flag.as_str() {
@@ -61,10 +65,17 @@ fn read_options(mut arguments: impl Iterator<Item = String>) -> Result<GatewayOp
             "--listen" => options.listen = value,
             "--admin" => options.admin = value,
             "--state-dir" => options.state_dir = PathBuf::from(value),
+            "--tls-cert" => cert = Some(PathBuf::from(value)),
+            "--tls-key" => key = Some(PathBuf::from(value)),
             "--control-url" => options.control_url = Some(value),
             _ => return Err(format!("unknown option {flag}")),
         }
     }
+    options.tls = match (cert, key) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+        (None, None) => None,
+        _ => return Err("--tls-cert and --tls-key go together".to_owned()),
+    };
     if options.listen.is_empty() || options.admin.is_empty() || options.state_dir.as_os_str().is_empty() {
         return Err("--listen, --admin and --state-dir are needed".to_owned());
     }

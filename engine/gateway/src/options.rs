@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::edge::tls::TlsFiles;
+
 /// What one gateway needs to start. Everything else comes with the snapshot.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +18,9 @@ pub struct GatewayOptions {
     pub admin: String,
     pub state_dir: PathBuf,
     pub control_url: Option<String>,
+    /// Of the data port.
+    #[serde(default)]
+    pub tls: Option<TlsFiles>,
     pub token: String,
     pub pepper: String,
 }
@@ -35,6 +40,8 @@ impl fmt::Debug for GatewayOptions {
 /// Where the gateway really listens (a port of 0 was replaced).
 #[derive(Debug, Clone, Copy)]
 pub struct Ready {
+    /// `https` with TLS.
+    pub scheme: &'static str,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
 }

@@ -14,9 +14,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::edge::polite::Polite;
+use crate::edge::tls::{Tls, Wire};
 use crate::options::{GatewayOptions, Ready, RunError, Stop};
 use crate::report::Reports;
 use crate::shared::Shared;
@@ -49,7 +50,10 @@ async fn serve(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready
     let reports = Reports::start(&options.state_dir).map_err(state_error)?;
     let data = bind(&options.listen).await?;
     let admin = bind(&options.admin).await?;
-    let ready = Ready { listen: address(&data, &options.listen)?, admin: address(&admin, &options.admin)? };
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    let ready =
+        Ready { scheme, listen: address(&data, &options.listen)?, admin: address(&admin, &options.admin)? };
+    let tls = options.tls.clone().map(Tls::load).transpose().map_err(RunError::Tls)?;
     let shared = Arc::new(Shared::new(options, Clients::new().map_err(RunError::Tls)?, reports));
     follow::restore(&shared);
     report::spent::keep(&shared);
@@ -58,8 +62,9 @@ async fn serve(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready
 
     let connections = GracefulShutdown::new();
     tokio::select! {
-        () = accept(&data, &shared, &connections, ingress::answer) => {}
-        () = accept(&admin, &shared, &connections, admin::answer) => {}
+        () = accept((&data, tls.as_ref()), &shared, &connections, ingress::answer) => {}
+        () = accept((&admin, None), &shared, &connections, admin::answer) => {}
+        () = follow_tls(tls.as_ref()) => {}
         () = stop.asked() => {}
     }
     shared.draining.store(true, Ordering::Relaxed);
@@ -83,6 +88,14 @@ async fn background(shared: Arc<Shared>) {
     );
 }
 
+/// Never ends.
+async fn follow_tls(tls: Option<&Arc<Tls>>) {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn bind(address: &str) -> Result<TcpListener, RunError> {
     TcpListener::bind(address).await.map_err(|error| RunError::Listen { address: address.to_owned(), error })
 }
@@ -92,20 +105,40 @@ fn address(listener: &TcpListener, wanted: &str) -> Result<SocketAddr, RunError>
 }
 
 /// Accepts for ever; each connection is served by `answer`, in a task of its own.
-async fn accept<F, A>(listener: &TcpListener, shared: &Arc<Shared>, connections: &GracefulShutdown, answer: F)
-where
+async fn accept<F, A>(
+    (listener, tls): (&TcpListener, Option<&Arc<Tls>>),
+    shared: &Arc<Shared>,
+    connections: &GracefulShutdown,
+    answer: F,
+) where
     F: Fn(Arc<Shared>, Request<Incoming>) -> A + Copy + Send + Sync + 'static,
     A: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = connection(stream, Arc::clone(shared), answer);
-                let watched = connections.watch(connection);
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "no TCP_NODELAY");
+                }
+                let (shared, watcher) = (Arc::clone(shared), connections.watcher());
+                // A caller that vanished or sent garbage is its own affair.
+                let Some(tls) = tls.map(Arc::clone) else {
+                    let watched = watcher.watch(connection(Wire::Plain(stream), shared, answer));
+                    tokio::spawn(async move {
+                        if let Err(error) = watched.await {
+                            tracing::debug!(%error, "connection ended");
+                        }
+                    });
+                    continue;
+                };
                 tokio::spawn(async move {
-                    // A caller that vanished or sent garbage is its own affair.
-                    if let Err(error) = watched.await {
-                        tracing::debug!(%error, "connection ended");
+                    match tls.accept(stream, receive_within(&shared)).await {
+                        Ok(wire) => {
+                            if let Err(error) = watcher.watch(connection(wire, shared, answer)).await {
+                                tracing::debug!(%error, "connection ended");
+                            }
+                        }
+                        Err(error) => tracing::debug!(%error, "no TLS handshake"),
                     }
                 });
             }
@@ -118,8 +151,14 @@ where
     }
 }
 
+/// How long a caller may take for a handshake or a head.
+fn receive_within(shared: &Shared) -> Duration {
+    let edge = shared.snapshot.load();
+    edge.as_ref().map_or(FIRST_RECEIVE, |snapshot| Duration::from_millis(snapshot.edge.receive_ms))
+}
+
 fn connection<F, A>(
-    stream: TcpStream,
+    wire: Wire,
     shared: Arc<Shared>,
     answer: F,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send
@@ -127,12 +166,10 @@ where
     F: Fn(Arc<Shared>, Request<Incoming>) -> A + Copy + Send + Sync + 'static,
     A: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
-    let edge = shared.snapshot.load().as_ref().map(|snapshot| snapshot.edge.clone());
-    let header_bytes = edge.as_ref().map_or(FIRST_HEADER_BYTES, |edge| edge.header_bytes);
-    let receive = edge.map_or(FIRST_RECEIVE, |edge| Duration::from_millis(edge.receive_ms));
+    let snapshot = shared.snapshot.load();
+    let header_bytes = snapshot.as_ref().map_or(FIRST_HEADER_BYTES, |snapshot| snapshot.edge.header_bytes);
+    let receive = receive_within(&shared);
+    drop(snapshot);
     let service = service_fn(move |request| {
         let answer = answer(Arc::clone(&shared), request);
         async move { Ok::<_, Infallible>(answer.await) }
@@ -141,5 +178,5 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(receive)
         .max_buf_size(header_bytes.max(8192))
-        .serve_connection(Polite::new(TokioIo::new(stream)), service)
+        .serve_connection(Polite::new(TokioIo::new(wire)), service)
 }

@@ -32,9 +32,13 @@ def run(options: str, *, json_ready: bool) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code."""
     from crossfade._engine import Server  # noqa: PLC0415 - only this process needs the engine
 
+    scheme = "https" if json.loads(options).get("tls") else "http"
+
     def print_ready(listen: str, admin: str) -> None:
-        ready = {"ready": "gateway", "listen": listen, "admin": admin, "pid": os.getpid()}
-        line = json.dumps(ready) if json_ready else f"gateway ready on http://{listen} (pid {os.getpid()})"
+        ready = {"ready": "gateway", "scheme": scheme, "listen": listen, "admin": admin, "pid": os.getpid()}
+        line = (
+            json.dumps(ready) if json_ready else f"gateway ready on {scheme}://{listen} (pid {os.getpid()})"
+        )
         print(line, flush=True)  # noqa: T201 - the ready line is this process's output
 
     server = Server(options)

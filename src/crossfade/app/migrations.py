@@ -12,6 +12,7 @@ from pathlib import Path
 
 from crossfade.control.evidence.capacity.lever import Lever
 from crossfade.control.evidence.fingerprint import fingerprint
+from crossfade.control.evidence.gateway_address import gateway_address
 from crossfade.control.evidence.gateway_admin import HttpGatewayAdmin
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.evidence.store import EvidenceStore
@@ -83,7 +84,7 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         records=parts.records,
         store=store,
         log=parts.log,
-        client=GatewayClient(f"http://{gateway.listen}", parts.folder.measure_key()),
+        client=GatewayClient(gateway_address(parts.publisher.config), parts.folder.measure_key()),
         lever=Lever(),
         units=parts.units,
         drill=DrillParts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from crossfade.config.check_auth import find_auth_problems
 from crossfade.config.features import Config, FeatureSection
@@ -146,6 +147,12 @@ def _check_listeners(found: _Check) -> None:
             found.problem(path, f"{address!r} is not an address", "such as 127.0.0.1:4000")
         elif list(listeners.values()).count(address) > 1 and port != "0":
             found.problem(path, f"{address} is used twice", "give each listener its own port")
+    if config.gateway.tls is not None and found.secrets:
+        for part, path in config.gateway.tls.model_dump().items():
+            if not Path(path).is_file():
+                found.problem(
+                    ("gateway", "tls", part), f"there is no file {path}", "a PEM file, such as tls.crt"
+                )
     loopback = config.gateway.listen.startswith(("127.", "localhost:", "[::1]"))
     if not config.keys and not loopback:
         hint = "crossfade key create, or listen on 127.0.0.1"

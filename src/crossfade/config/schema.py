@@ -36,12 +36,19 @@ def later(what: str) -> Any:
     return Annotated[Any, _later(what), Field(description=f"Not available yet: {what}.")]
 
 
+class TlsSection(Section):
+    """A certificate, read anew when it changes."""
+
+    cert: str = Field(description="PEM file: the certificate, then those between it and its root.")
+    key: str = Field(description="PEM file with its key.")
+
+
 class GatewaySection(Section):
     """Where the gateway listens and what it accepts from the network."""
 
     listen: str = Field("127.0.0.1:4000", description="Address of the data port.")
     admin: str = Field("127.0.0.1:4001", description="Address of metrics, health and the kill switch.")
-    tls: later("TLS at the gateway's own port") = None  # type: ignore[valid-type]
+    tls: TlsSection | None = Field(None, description="TLS at the data port.")
     body_limit: Bytes = Field(16 << 20, description="Largest request body.")
     header_limit: Bytes = Field(64 << 10, description="Largest request head.")
     receive: DurationS = Field(30.0, description="A request must have arrived within this time.")

@@ -60,11 +60,14 @@ class Gateway:
 
 @contextlib.contextmanager
 def running_gateway(
-    config: str, edit: Edit | None = None, files: Mapping[str, str] = MappingProxyType({})
+    config: str,
+    edit: Edit | None = None,
+    files: Mapping[str, str] = MappingProxyType({}),
+    options: tuple[str, ...] = (),
 ) -> Iterator[Gateway]:
     """Serves `config` on free loopback ports; `edit` changes its snapshot first.
 
-    `files`: what the state folder holds already.
+    `files`: what the state folder holds already; `options`: more of the command's.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -77,7 +80,7 @@ def running_gateway(
         secrets = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "pepper"}
         with (folder / "stderr").open("w") as errors:
             process = subprocess.Popen(
-                [*command, "--state-dir", name],
+                [*command, "--state-dir", name, *options],
                 env={**os.environ, **secrets},
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -85,7 +88,7 @@ def running_gateway(
             )
             try:
                 ready = process.stdout.readline()
-                found = re.search(r"http://127\.0\.0\.1:(\d+), admin http://127\.0\.0\.1:(\d+)", ready)
+                found = re.search(r"https?://127\.0\.0\.1:(\d+), admin http://127\.0\.0\.1:(\d+)", ready)
                 assert found, f"{ready!r}: {(folder / 'stderr').read_text()}"
                 yield Gateway(int(found[1]), int(found[2]), process.pid)
             finally:

@@ -72,6 +72,7 @@ def test_a_rule_and_a_pools_way_to_choose_reach_the_gateway():
         (GOOD + "  summary: [gpt]\n", "the key stands twice"),
         (GOOD + "gateway: {listen: 0.0.0.0:4000}\n", "without keys only loopback is served"),
         (GOOD + "gateway: {listen: 127.0.0.1:4100}\n", "is used twice"),
+        (GOOD + "gateway: {tls: {cert: none.crt, key: none.key}}\n", "there is no file none.crt"),
         ("endpoints: &a {x: *a}\nfeatures: {}\n", "leads back to itself"),
         ("endpoints: [", "is not YAML"),
     ],

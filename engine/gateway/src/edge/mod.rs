@@ -4,5 +4,6 @@
 pub mod cuts;
 pub mod head;
 pub mod polite;
+pub mod tls;
 pub mod truth;
 pub mod written;

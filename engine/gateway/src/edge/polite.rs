@@ -14,8 +14,9 @@ use crossfade_core::wire::openai_chat::encode_error;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use memchr::{memchr, memmem};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
+
+use super::tls::Wire;
 
 /// A connection that can say a last word without waiting.
 pub trait LastWord {
@@ -23,10 +24,9 @@ pub trait LastWord {
     fn last_word(&mut self, bytes: &[u8]);
 }
 
-impl LastWord for TokioIo<TcpStream> {
+impl LastWord for TokioIo<Wire> {
     fn last_word(&mut self, bytes: &[u8]) {
-        // The caller may be gone, which is why it got no answer: then there is nobody to tell.
-        let _ = self.inner().try_write(bytes);
+        self.inner().try_write(bytes);
     }
 }
 

@@ -26,15 +26,19 @@ def ask(
     import httpx2  # noqa: PLC0415
 
     from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415
+    from crossfade.control.evidence.gateway_address import gateway_address  # noqa: PLC0415
 
-    url = f"http://{load_or_exit(config).config.gateway.listen}/v1/chat/completions"
+    gateway = gateway_address(load_or_exit(config).config)
+    url = f"{gateway.url}/v1/chat/completions"
     body = {"model": feature, "messages": [{"role": "user", "content": text}], "stream": stream}
     key = os.environ.get("CROSSFADE_KEY")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        with httpx2.stream("POST", url, json=body, headers=headers, timeout=120) as answer:
+        with httpx2.stream(
+            "POST", url, json=body, headers=headers, timeout=120, verify=gateway.verify()
+        ) as answer:
             said, whole = _read(answer, stream=stream, quiet=as_json)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, OSError) as error:
         typer.echo(f"the gateway does not answer: {error} (hint: is `crossfade up` running?)", err=True)
         raise typer.Exit(1) from None
     decision = {

@@ -33,6 +33,7 @@ def doctor(
     from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415
     from crossfade.app.doctor.examine import Gateway, examine  # noqa: PLC0415 - heavy
     from crossfade.app.doctor.finding import State  # noqa: PLC0415
+    from crossfade.control.evidence.gateway_address import gateway_address  # noqa: PLC0415
     from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
 
     loaded = load_or_exit(config).config
@@ -41,7 +42,7 @@ def doctor(
         known = ", ".join(loaded.endpoints)
         typer.echo(f"there is no endpoint {', '.join(unknown)} (hint: one of {known})", err=True)
         raise typer.Exit(2)
-    gateway = Gateway(f"http://{loaded.gateway.listen}", StateDir(state).measure_key())
+    gateway = Gateway(gateway_address(loaded), StateDir(state).measure_key())
     findings = [
         *_deployment(f"http://{loaded.control.listen}"),
         *examine(loaded, gateway, tuple(endpoints or ())),

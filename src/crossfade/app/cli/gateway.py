@@ -39,6 +39,7 @@ def gateway(  # noqa: PLR0913 - options of a command line
         "admin": admin or settings.gateway.admin,
         "state_dir": str(own),
         "control_url": control_url or f"http://{settings.control.listen}",
+        "tls": settings.gateway.tls.model_dump() if settings.gateway.tls else None,
         "token": folder.gateway_token(),
         "pepper": folder.pepper(),
     }

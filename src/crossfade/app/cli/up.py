@@ -38,9 +38,10 @@ def up(
         if as_json:
             typer.echo(json.dumps(message))
         elif "ready" in message and not quiet:
-            typer.echo(f"{message['ready']:<8} ready on http://{message['listen']} (pid {message['pid']})")
+            url = f"{message.get('scheme', 'http')}://{message['listen']}"
+            typer.echo(f"{message['ready']:<8} ready on {url} (pid {message['pid']})")
             if message["ready"] == "control":
-                typer.echo("console  " + _link(f"http://{message['listen']}", folder.api_token()))
+                typer.echo("console  " + _link(url, folder.api_token()))
         elif "restart" in message:
             typer.echo(f"{message['restart']} ended with {message['exit']}: starting it again", err=True)
         elif "line" in message and not quiet:

@@ -18,6 +18,7 @@ from crossfade.config.compile import CredentialNeed, credential_plan
 from crossfade.config.features import Config
 from crossfade.control.credentials.broker import explain
 from crossfade.control.credentials.sources import fetch
+from crossfade.control.evidence.gateway_address import GatewayAddress
 
 CALL_WITHIN_S = 60.0
 SOON_S = 300.0
@@ -27,14 +28,16 @@ SOON_S = 300.0
 class Gateway:
     """A running gateway, and the key that may pin endpoints."""
 
-    url: str
+    address: GatewayAddress
     key: str
 
     def is_up(self) -> bool:
         """Whether it answers."""
         try:
-            return httpx2.get(f"{self.url}/health/liveliness", timeout=3).is_success
-        except httpx2.HTTPError:
+            return httpx2.get(
+                f"{self.address.url}/health/liveliness", timeout=3, verify=self.address.verify()
+            ).is_success
+        except (httpx2.HTTPError, OSError):
             return False
 
 
@@ -109,7 +112,11 @@ def _call(name: str, feature: str, gateway: Gateway) -> list[Finding]:
     began = time.monotonic()
     try:
         answer = httpx2.post(
-            f"{gateway.url}/v1/chat/completions", json=body, headers=headers, timeout=CALL_WITHIN_S
+            f"{gateway.address.url}/v1/chat/completions",
+            json=body,
+            headers=headers,
+            timeout=CALL_WITHIN_S,
+            verify=gateway.address.verify(),
         )
         document = answer.json()
     except (httpx2.HTTPError, ValueError) as error:

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx2
 
+from crossfade.control.evidence.gateway_address import GatewayAddress
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -27,12 +29,16 @@ class Measured:
 class GatewayClient:
     """Calls features, or pins endpoints, at one gateway."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self.url = url
+    def __init__(self, address: GatewayAddress, key: str) -> None:
+        self.address = address
         self.key = key
         limits = httpx2.Limits(max_connections=2000, max_keepalive_connections=200)
         self._http = httpx2.AsyncClient(
-            base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=120, limits=limits
+            base_url=address.url,
+            headers={"authorization": f"Bearer {key}"},
+            timeout=120,
+            limits=limits,
+            verify=address.verify(),
         )
 
     async def close(self) -> None:

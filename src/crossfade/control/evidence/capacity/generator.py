@@ -4,7 +4,7 @@ Apart from control, because a generator that shares an interpreter with an API, 
 record intake is late whenever one of them is busy, and then measures them. It collects no garbage
 while it runs: a pause of the collector is a lag, too.
 
-Reads one JSON document from standard input ({url, key, endpoint, requests: [{due_s, body}]}), prints
+Reads one JSON document from standard input ({url, cert, key, endpoint, requests: [{due_s, body}]}), prints
 one (a list of `Measured`). The key comes that way so that it stands in no process list.
 """
 
@@ -17,6 +17,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from crossfade.control.evidence.gateway_address import GatewayAddress
 from crossfade.control.evidence.gateway_client import GatewayClient, Measured
 
 LEAD_S = 0.3  # between the start and the first request: tasks are made before any is due
@@ -24,7 +25,7 @@ LEAD_S = 0.3  # between the start and the first request: tasks are made before a
 
 async def send_all(plan: dict[str, Any]) -> list[Measured]:
     """Send every request at its time and wait for all answers."""
-    client = GatewayClient(plan["url"], plan["key"])
+    client = GatewayClient(GatewayAddress(plan["url"], plan["cert"]), plan["key"])
     began = asyncio.get_running_loop().time() + LEAD_S
     try:
         async with asyncio.TaskGroup() as group:

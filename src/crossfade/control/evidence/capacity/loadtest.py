@@ -11,7 +11,7 @@ import itertools
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from crossfade.control.evidence.capacity.profile import Arrival
@@ -74,7 +74,7 @@ async def run_probe(
         {"due_s": arrival.at_s, "body": with_parameters(body_of(feature, arrival), parameters)}
         for arrival in arrivals
     ]
-    plan = {"url": client.url, "key": client.key, "endpoint": endpoint, "requests": requests}
+    plan = {**asdict(client.address), "key": client.key, "endpoint": endpoint, "requests": requests}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -1,0 +1,129 @@
+"""TLS at the data port: official SDKs, a renewed certificate, and callers who speak something else."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.client
+import ipaddress
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cloud import TEXT, Cloud
+from process import BINARY, running_gateway
+
+from crossfade.control.evidence.gateway_address import GatewayAddress
+
+httpx2 = pytest.importorskip("httpx2")
+
+CONFIG = """
+providers:
+  up: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/a/v1', auth: {{method: none}}}}
+endpoints: {{a: {{provider: up, model: m}}}}
+features: {{f: {{hierarchy: [a]}}}}
+gateway: {{receive: 500ms}}
+"""
+LOOKS = 5000  # at the certificate that is shown, some ms each, before its renewal counts as missed
+
+
+def write_certificate(folder: Path, serial: int) -> None:
+    """A self-signed one for the loopback address, as `tls.crt` and `tls.key`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "tls.key").write_bytes(key.private_bytes(pem, *plain))
+    (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
+
+
+@pytest.fixture
+def place(tmp_path):
+    write_certificate(tmp_path, 1)
+    cloud = Cloud()
+    cloud.script("a", ["ok"])
+    options = ("--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"))
+    with running_gateway(CONFIG.format(port=cloud.port), options=options) as gateway:
+        yield gateway, tmp_path
+    cloud.close()
+
+
+def shown_serial(port: int) -> int:
+    pem = ssl.get_server_certificate(("127.0.0.1", port))
+    return x509.load_pem_x509_certificate(pem.encode()).serial_number
+
+
+def test_sdks_speak_tls_and_nothing_else_is_answered(place):
+    openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
+    gateway, folder = place
+    trusted = GatewayAddress(f"https://127.0.0.1:{gateway.port}", str(folder / "tls.crt"))
+    context = trusted.verify()
+    with openai.OpenAI(
+        base_url=f"{trusted.url}/v1", api_key="x", http_client=openai.DefaultHttpxClient(verify=context)
+    ) as caller:
+        plain = caller.chat.completions.create(model="f", messages=[{"role": "user", "content": "Hi"}])
+        stream = caller.chat.completions.create(
+            model="f", messages=[{"role": "user", "content": "Hi"}], stream=True
+        )
+        streamed = "".join(part.choices[0].delta.content or "" for part in stream if part.choices)
+    assert plain.choices[0].message.content == streamed == TEXT
+
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{trusted.url}/v1/models")  # nobody vouches for the certificate
+    plainly = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    plainly.request("GET", "/v1/models")
+    with pytest.raises((http.client.HTTPException, ConnectionError)):
+        plainly.getresponse()
+    plainly.close()
+
+
+def test_a_caller_who_never_shakes_hands_is_let_go(place):
+    gateway, _ = place
+    with socket.create_connection(("127.0.0.1", gateway.port), 10) as silent:
+        assert silent.recv(1) == b""
+
+
+def test_a_renewed_certificate_serves_and_a_broken_one_does_not_replace_it(place):
+    gateway, folder = place
+    assert shown_serial(gateway.port) == 1
+    write_certificate(folder, 2)
+    assert any(shown_serial(gateway.port) == 2 for _ in range(LOOKS))
+    (folder / "tls.crt").write_text("no certificate")
+    assert all(shown_serial(gateway.port) == 2 for _ in range(LOOKS // 10))
+
+
+def test_a_certificate_that_cannot_be_used_is_told_at_the_start(tmp_path):
+    write_certificate(tmp_path, 1)
+    (tmp_path / "tls.key").write_text("no key")
+    command = [
+        BINARY, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state-dir", tmp_path,
+        "--tls-cert", tmp_path / "tls.crt", "--tls-key", tmp_path / "tls.key",
+    ]  # fmt: skip
+    secrets = {"CROSSFADE_GATEWAY_TOKEN": "t", "CROSSFADE_PEPPER": "p"}
+    done = subprocess.run(command, env=secrets, capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.returncode == 1
+    assert "gateway.tls" in done.stderr
+    assert "tls.key" in done.stderr
