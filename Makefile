@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents
+.PHONY: help demo test lint bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents bench-peers
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -42,6 +42,10 @@ bench: setup ## Measure speed and memory beside nginx in the same run
 	cargo build --quiet --release -p crossfade-gateway --bins --examples
 	cargo build --quiet --release -p crossfade-core --examples
 	$(PY) bench/gateway.py $(ARGS)
+
+bench-peers: setup ## The same beside other gateways, installed by their own package clients
+	cargo build --quiet --release -p crossfade-gateway --bins --examples
+	$(PY) bench/peers.py $(ARGS)
 
 matrix: setup ## Ask every upstream kind for everything with every SDK; write docs/reference/capabilities.md
 	WRITE_MATRIX=1 pytest -q tests/e2e/test_capabilities.py

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from streams import added_by_the_gateway, idle_streams, streams_per_s
+from streams import KEY, added_by_the_gateway, idle_streams, streams_per_s
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -92,7 +92,8 @@ def write_snapshot(folder: Path, upstream_port: int, stream_port: int) -> None:
         "  a: {provider: up, model: bench}\n"
         "  b: {provider: up, model: bench}\n"
         + "".join(f"  {mode}: {{provider: {mode}, model: bench}}\n" for mode in MODES)
-        + "features:\n"
+        + f"keys: {{bench: {{hash: cfh_bench_{hmac.new(b'bench', KEY.encode(), hashlib.sha256).hexdigest()}}}}}\n"
+        "features:\n"
         "  summary: [a, b]\n"
         + "".join(f"  {mode}: {{hierarchy: [{mode}], deadline: 10m, limits: {PATIENT}}}\n" for mode in MODES)
     )
@@ -116,6 +117,7 @@ def load(folder: Path, port: int, connections: int, size: int, seconds: float) -
         script.write_text(
             f'local f = io.open("{folder}/body-{size}"); wrk.body = f:read("*a"); f:close()\n'
             'wrk.method = "POST"; wrk.headers["content-type"] = "application/json"\n'
+            f'wrk.headers["authorization"] = "Bearer {KEY}"\n'
         )
     done = subprocess.run(
         ["taskset", "-c", "0", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script),

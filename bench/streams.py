@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-EVENTS = 200
+KEY = "cf-bench_secret"  # every request shows it, to peers too
 DESCRIPTORS_BESIDE = 500  # of the gateway's own, beside two a stream
 
 
@@ -30,6 +30,7 @@ def streams_per_s(folder: Path, port: int, mode: str, seconds: float) -> float:
     script = folder / f"stream-{mode}.lua"
     script.write_text(
         f"wrk.method = 'POST'; wrk.headers['content-type'] = 'application/json'\nwrk.body = [[{body(mode)}]]\n"
+        f"wrk.headers['authorization'] = 'Bearer {KEY}'\n"
     )
     path = f"/{mode}/v1/chat/completions"
     done = subprocess.run(
@@ -47,7 +48,14 @@ def open_stream(port: int, path: str, mode: str) -> socket.socket:
     caller = socket.create_connection(("127.0.0.1", port), 10)
     caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     text = body(mode).encode()
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n\r\n"
+    fields = {
+        "host": "x",
+        "authorization": f"Bearer {KEY}",
+        "content-type": "application/json",
+        "content-length": len(text),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    head = f"POST {path} HTTP/1.1\r\n{lines}\r\n"
     caller.sendall(head.encode() + text)
     return caller
 

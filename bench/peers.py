@@ -1,0 +1,241 @@
+"""The gateway beside its peers, in one run. `make bench-peers [ARGS="--rounds 3 --only rolter"]`.
+
+One gateway at a time on core 1, load and upstream on core 0; each figure sits between two runs of nginx
+as in `gateway.py`. A peer is data: a package of its own package client, a command, a config. Every
+request shows a key, and every gateway checks it where it can. An answer is compared with the
+upstream's before anything is measured: a fast wrong answer counts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway import (
+    BINARY,
+    EXAMPLES,
+    HERE,
+    ROOT,
+    TOKEN,
+    cpu_us,
+    free_port,
+    load,
+    nginx,
+    running,
+    write_snapshot,
+)
+from streams import KEY, body, streams_per_s
+
+VENV = ROOT / ".cache/peers"
+MODES = ("burst", "each")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """`{port}`, `{base}` (the upstream, without /v1), `{config}` and `{key}` are filled in."""
+
+    package: str
+    command: tuple[str, ...]
+    config: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+PEERS = {
+    "rolter": Peer(
+        "rolter",
+        ("rolter", "gateway", "-c", "{config}"),
+        """
+[server]
+host = "127.0.0.1"
+port = {port}
+[[providers]]
+name = "up"
+kind = "openai_compatible"
+api_base = "{base}"
+[[routes]]
+model = "{model}"
+strategy = "round_robin"
+[[routes.targets]]
+provider = "up"
+model = "bench"
+[[virtual_keys]]
+key = "{key}"
+models = []
+""",
+    ),
+    "ferrogw": Peer(
+        "ferrogw",
+        ("ferrogw", "serve"),
+        "strategy: {{mode: single}}\ntargets: [{{virtual_key: openai}}]\naliases: {{{model}: gpt-4o}}\n",
+        {
+            "GATEWAY_CONFIG": "{config}",
+            "OPENAI_BASE_URL": "{base}/v1",
+            "OPENAI_API_KEY": "x",
+            "MASTER_KEY": "{key}",
+            "PORT": "{port}",
+            "RATE_LIMIT_RPS": "1000000",
+            "RATE_LIMIT_BURST": "1000000",
+        },
+    ),
+    "smg": Peer(
+        "smg",
+        (
+            "smg",
+            "launch",
+            "--worker-urls",
+            "{base}",
+            "--backend",
+            "openai",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "{port}",
+        ),
+    ),
+}
+
+
+def install(peers: list[str]) -> None:
+    """Each peer's own package, into a folder of the cache."""
+    if not (VENV / "bin/python").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+    wanted = [PEERS[name].package for name in peers if not (VENV / "bin" / PEERS[name].command[0]).exists()]
+    if wanted:
+        print(f"installing {', '.join(wanted)}", file=sys.stderr)
+        subprocess.run([str(VENV / "bin/pip"), "install", "--quiet", *wanted], check=True)
+
+
+@contextlib.contextmanager
+def started(name: str, folder: Path, base: str, model: str) -> Iterator[tuple[int, int]]:
+    """One gateway over the upstream at `base`, its answers to `model` checked; yields port and pid."""
+    port = free_port()
+    if name == "crossfade":
+        command = [str(BINARY), "--name", "bench", "--listen", f"127.0.0.1:{port}",
+                   "--admin", f"127.0.0.1:{free_port()}", "--state-dir", str(folder)]  # fmt: skip
+        environment = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "bench"}
+    else:
+        peer = PEERS[name]
+        config = folder / f"{name}.conf"
+        filled = {"port": port, "base": base, "config": config, "key": KEY, "model": model}
+        config.write_text(peer.config.format(**filled))
+        command = [part.format(**filled) for part in peer.command]
+        command[0] = str(VENV / "bin" / command[0])
+        environment = {key: value.format(**filled) for key, value in peer.environment.items()}
+    log = folder / f"{name}.log"
+    command = ["sh", "-c", f'exec "$@" >{log} 2>&1', "sh", *command]
+    with running(command, 1, port, **environment) as pid:
+        yield port, pid
+
+
+def check(name: str, port: int, model: str, *, stream: bool) -> None:
+    """SystemExit unless the answer is the upstream's own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    text = (
+        body(model)
+        if stream
+        else json.dumps({"model": model, "messages": [{"role": "user", "content": "x"}]})
+    )
+    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+    connection.request("POST", "/v1/chat/completions", text, headers)
+    answer = connection.getresponse()
+    said = answer.read().decode()
+    connection.close()
+    right = (
+        said.count(" word") == 198 and "[DONE]" in said
+        if stream
+        else "A short answer of a few words." in said
+    )
+    if answer.status != 200 or not right:
+        raise SystemExit(f"{name}: status {answer.status}, not the upstream's answer: {said[:200]!r}")
+
+
+def measure(name: str, folder: Path, ports: dict[str, int], rounds: int) -> dict[str, dict[str, float]]:
+    """Every row of one gateway."""
+    found: dict[str, dict[str, float]] = {}
+    with started(name, folder, f"http://127.0.0.1:{ports['up']}", "summary") as (port, pid):
+        check(name, port, "summary", stream=False)
+        for row, (connections, size) in {"small_32": (32, 300), "large_8": (8, 200_000)}.items():
+            ratios, cpu = [], []
+            for _ in range(rounds):
+                before = load(folder, ports["relay"], connections, size, 2)
+                spent = cpu_us(pid)
+                ours = load(folder, port, connections, size, 4)
+                cpu.append((cpu_us(pid) - spent) / (ours["rps"] * 4))
+                after = load(folder, ports["relay"], connections, size, 2)
+                if ours["bad"]:
+                    raise SystemExit(f"{name}: {ours['bad']:.0f} answers were not 2xx in {row}")
+                ratios.append(ours["rps"] / statistics.mean([before["rps"], after["rps"]]))
+            found[row] = {"ratio_to_nginx": statistics.median(ratios), "cpu_us": statistics.median(cpu)}
+    for mode in MODES:
+        with started(name, folder, f"http://127.0.0.1:{ports['streams']}/{mode}", mode) as (port, _):
+            check(name, port, mode, stream=True)
+            rates = [streams_per_s(folder, port, mode, 4) for _ in range(rounds)]
+            relay = [streams_per_s(folder, ports["relay"], mode, 2) for _ in range(rounds)]
+        found[f"stream_{mode}_8"] = {
+            "streams_per_s": statistics.median(rates),
+            "ratio_to_nginx": statistics.median(rates) / statistics.median(relay),
+        }
+    return found
+
+
+def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
+    """For people: a line a gateway."""
+    rows = ("small_32", "large_8", "stream_burst_8", "stream_each_8")
+    lines = [f"{'ratio to nginx':<12}" + "".join(f"{row:>18}" for row in rows)]
+    for name, of in found.items():
+        lines.append(f"{name:<14}" + "".join(f"{of[row]['ratio_to_nginx']:>18.3f}" for row in rows))
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print, write `bench/out/peers.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=list(PEERS), default=list(PEERS))
+    given = parser.parse_args()
+    for tool in ("nginx", "wrk", "taskset"):
+        if not shutil.which(tool):
+            print(f"missing: {tool} (install: apt-get install nginx-light wrk util-linux)", file=sys.stderr)
+            return 1
+    install(given.only)
+    ports = {name: free_port() for name in ("up", "relay", "streams")}
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_snapshot(folder, ports["up"], ports["streams"])
+        relay = nginx(folder, "relay.conf", upstream_port=ports["up"], relay_port=ports["relay"],
+                      stream_port=ports["streams"])  # fmt: skip
+        with (
+            running(nginx(folder, "upstream.conf", upstream_port=ports["up"]), 0, ports["up"]),
+            running([str(EXAMPLES / "stream_upstream"), str(ports["streams"])], 0, ports["streams"]),
+            running(relay, 1, ports["relay"]),
+        ):
+            for one in ("crossfade", *given.only):
+                print(f"measuring {one}", file=sys.stderr)
+                found[one] = measure(one, folder, ports, given.rounds)
+    out = HERE / "out"
+    out.mkdir(exist_ok=True)
+    (out / "peers.json").write_text(json.dumps({"rounds": given.rounds, **found}, indent=2) + "\n")
+    print(table(found))
+    behind = [
+        f"{row} ({name})"
+        for name, of in found.items()
+        for row, value in of.items()
+        if value["ratio_to_nginx"] > found["crossfade"][row]["ratio_to_nginx"]
+    ]
+    print("ahead of every peer in every row" if not behind else f"behind in {', '.join(behind)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
