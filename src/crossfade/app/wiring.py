@@ -20,6 +20,7 @@ from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.access import Person, person_in, person_of
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.control.evidence.gateway_address import gateway_address
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.prices import snapshot_prices
@@ -57,7 +58,7 @@ def metrics_of(
     publisher: Publisher, samples: SampleBoard, folder: StateDir, records: RecordStore
 ) -> MetricBook:
     """Business metrics and judged answers of the migrations under way."""
-    client = GatewayClient(f"http://{publisher.config.gateway.listen}", folder.measure_key())
+    client = GatewayClient(gateway_address(publisher.config), folder.measure_key())
     live = LiveJudge(samples, grader(client))
     records.listen(live.observe)
     return MetricBook(

@@ -15,6 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from crossfade.config.shape.control import MetricSection
+from crossfade.control.evidence.gateway_address import GatewayAddress
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.evidence.judge import JudgeError
 from crossfade.control.migration.guard.samples import Sample, SampleBoard
@@ -355,7 +356,7 @@ async def test_more_answers_than_a_judge_can_grade_drop_the_oldest(judged):
 
 
 async def test_a_gateway_that_cannot_be_reached_is_the_judges_problem():
-    client = GatewayClient("http://127.0.0.1:9", "key")
+    client = GatewayClient(GatewayAddress("http://127.0.0.1:9"), "key")
     with pytest.raises(JudgeError, match="connect"):
         await grader(client)("judge-a", [("source", "answer")])
     await client.close()

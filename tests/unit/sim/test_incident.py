@@ -39,7 +39,8 @@ def test_an_outage_is_left_within_seconds_and_comes_back_by_the_ramp(run):
 
     assert found["left_after_s"] <= 10
     assert found["callers_saw_an_error"] <= found["requests"] * 0.001
-    assert 45 <= found["whole_again_after_s"] <= 240, "by evidence and time, not at once"
+    # After so many openings it stays open for five minutes at a time; then the ramp's levels.
+    assert 45 <= found["whole_again_after_s"] <= 420, "by evidence and time, not at once"
     shares = [window["shares"]["primary"] for window in found["windows"]]
     assert shares[0] == 1.0
     assert {0.0, 1.0} < set(shares), "with steps between"
