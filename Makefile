@@ -40,7 +40,6 @@ lint: setup ## Format, lints, types, import rules, licences
 
 bench: setup ## Measure speed and memory beside nginx in the same run
 	cargo build --quiet --release -p crossfade-gateway --bins --examples
-	cargo build --quiet --release -p crossfade-core --examples
 	$(PY) bench/gateway.py $(ARGS)
 
 bench-peers: setup ## The same beside other gateways, installed by their own package clients

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crossfade.sim.rehearsal.clouds.incident import Incident
 
 
-def incident(  # noqa: PLR0913, PLR0917 - one parameter an option
+def incident(  # noqa: PLR0913 - one parameter an option
     file: Annotated[Path, typer.Argument(help="A JSON file of incidents: ids and phases.")],
     only: Annotated[
         list[str] | None, typer.Option("--incident", help="This one, by its id; repeatable. Else all.")
@@ -24,6 +24,7 @@ def incident(  # noqa: PLR0913, PLR0917 - one parameter an option
     config: Annotated[
         Path | None, typer.Option("--config", help="Your own config; else an endpoint and its backup.")
     ] = None,
+    *,
     feature: Annotated[str | None, typer.Option(help="Whose requests; else the config's first.")] = None,
     at: Annotated[
         list[str] | None, typer.Option("--at", help="Struck endpoint; repeatable. Else the primary's.")
