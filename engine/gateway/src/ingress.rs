@@ -234,6 +234,7 @@ fn facts(
         prompt: Some(said.prompt),
         max_output_tokens: said.max_output_tokens,
         tools: said.tools,
+        needs: said.needs,
         deadline_ms: head.deadline_ms.and_then(|value| value.parse().ok()),
         pin: head.pin.map(str::to_owned),
         request_id,
@@ -279,6 +280,11 @@ fn refusal_answer(shared: &Shared, refusal: Refusal) -> Refused {
         Refusal::NoEligibleEndpoint { feature } => {
             let text = format!("no endpoint may serve the feature {feature:?}");
             refuse(503, ErrorKind::Config, &text, "its endpoints have no valid compliance verdict")
+        }
+        Refusal::Incapable { feature, lacks } => {
+            let text = format!("no endpoint of the feature {feature:?} can serve this: {lacks}");
+            let hint = "leave it out, or ask for a feature whose model takes it";
+            refuse(400, ErrorKind::Unsupported, &text, hint)
         }
         Refusal::AllOpen { feature, retry_after_ms } => {
             let text = format!("every endpoint of the feature {feature:?} is failing");

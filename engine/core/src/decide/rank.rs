@@ -6,17 +6,17 @@ use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Choose, RequestClass, Snapshot, Target};
 
+use super::able::Ways;
 use super::capacity::rooms::Rooms;
 use super::health::breaker::{Admission, Breaker};
 use super::split::split_point;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What `rank` reads, and the breakers whose probe slot it may take.
 pub struct Ranking<'a> {
     pub snapshot: &'a Snapshot,
-    pub eligible: &'a [String],
+    pub ways: &'a Ways<'a>,
     pub breakers: &'a mut BTreeMap<String, Breaker>,
     pub rooms: &'a mut Rooms,
     pub request: &'a RequestFacts,
@@ -50,10 +50,11 @@ struct LastResort {
 }
 
 impl<'a> Ranking<'a> {
-    /// Ranks the endpoints of `targets`; `why` says what each target is.
-    pub fn rank(&mut self, targets: &[(&Target, Cow<'static, str>)]) -> Ranked {
+    /// Ranks the endpoints of the targets; `why` says what each target is.
+    pub fn rank(&mut self) -> Ranked {
         let mut ranked = Ranked::default();
-        for (index, (target, why)) in targets.iter().enumerate() {
+        let ways = self.ways;
+        for (index, (target, why)) in ways.targets.iter().enumerate() {
             for name in self.pool_order(target) {
                 self.consider(&mut ranked, name, index, (target, why));
             }
@@ -69,7 +70,11 @@ impl<'a> Ranking<'a> {
         if ranked.knows(name) {
             return;
         }
-        if !self.eligible.iter().any(|allowed| allowed == name) {
+        if let Some(unable) = self.ways.unable.iter().find(|unable| unable.endpoint == name) {
+            ranked.skipped.push(unable.clone());
+            return;
+        }
+        if !self.ways.able.iter().any(|allowed| allowed == name) {
             ranked.skip(name, "not eligible for this feature (no valid compliance verdict)".to_owned());
             return;
         }

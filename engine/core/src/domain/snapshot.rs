@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::chat::Capabilities;
 use super::prompt::Counting;
 
 pub use super::capacity::{Capacity, CapacityClass};
@@ -183,6 +184,7 @@ pub struct Endpoint {
     pub model: String,
     pub dialect: Dialect,
     pub counting: Counting,
+    pub takes: Capabilities,
     pub capacity: Capacity,
     pub weight: f64,
     pub breaker: BreakerPolicy,

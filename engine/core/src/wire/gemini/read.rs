@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::domain::request::Usage;
 use crate::domain::stream::{Citation, StreamEvent};
 use crate::wire::closing::Sink;
-use crate::wire::loose::{call_id, count_at, items, json_or_empty, text, text_in};
+use crate::wire::loose::{as_count, call_id, items, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
 use super::citations::citations;
@@ -133,8 +133,11 @@ impl GeminiReader {
 }
 
 fn usage(chunk: &Value, sink: &mut Sink<'_>) {
-    let counted = |name: &str| count_at(chunk, &format!("/usageMetadata/{name}"));
-    if let Some(tier) = chunk.pointer("/usageMetadata/trafficType").and_then(Value::as_str) {
+    let Some(said) = chunk.get("usageMetadata") else {
+        return;
+    };
+    let counted = |name: &str| said.get(name).and_then(as_count);
+    if let Some(tier) = text_in(said, "trafficType") {
         sink.say(StreamEvent::ServedTier(tier.to_owned()));
     }
     let Some(prompt) = counted("promptTokenCount") else {

@@ -9,7 +9,7 @@ use crate::domain::chat::{
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::loose::{items, text, text_in};
-use crate::wire::translate::{EARLIER_CITATIONS, arguments, data_url, refused, unseal};
+use crate::wire::translate::{EARLIER_CITATIONS, arguments, data_url, malformed, refused, unseal};
 
 /// Fields that are carried, that routing has used up, or that change nothing about an answer.
 const KNOWN: [&str; 22] = [
@@ -40,7 +40,7 @@ const KNOWN: [&str; 22] = [
 /// The conversation of a Responses body.
 ///
 /// # Errors
-/// `InvalidRequest` for what no other dialect can say.
+/// `Unsupported` for what no other dialect can say.
 pub fn decode_chat(body: &Map<String, Value>) -> Result<Chat, UpstreamError> {
     for name in ["previous_response_id", "conversation", "prompt"] {
         if body.get(name).is_some_and(|value| !value.is_null()) {
@@ -61,7 +61,7 @@ pub fn decode_chat(body: &Map<String, Value>) -> Result<Chat, UpstreamError> {
             chat.speak(Speaker::User, vec![Part::plain(Content::Text(words.clone()))]);
         }
         Some(Value::Array(all)) => all.iter().try_for_each(|item| item_of(item, &mut chat))?,
-        _ => return Err(refused("input: must be a string or an array of items")),
+        _ => return Err(malformed("input: must be a string or an array of items")),
     }
     chat.tools = body
         .get("tools")
@@ -171,7 +171,7 @@ fn parts(content: Option<&Value>) -> Result<Vec<Part>, UpstreamError> {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(words)) => Ok(vec![Part::plain(Content::Text(words.clone()))]),
         Some(Value::Array(all)) => all.iter().map(|part| content_of(part).map(Part::plain)).collect(),
-        Some(_) => Err(refused("input: content must be a string or an array of parts")),
+        Some(_) => Err(malformed("input: content must be a string or an array of parts")),
     }
 }
 

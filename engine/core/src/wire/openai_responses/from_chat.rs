@@ -5,19 +5,19 @@ use serde_json::{Map, Value, json};
 use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Reasoning, Source, Speaker, ToolChoice};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, as_url, effort_of, put, refused};
+use crate::wire::translate::{Encoded, Gate, Place, as_url, effort_of, put, refused};
 
 /// The body for `model`.
 ///
 /// # Errors
-/// `InvalidRequest` for content without a form here.
-pub fn encode_chat(mut chat: Chat, model: &str, stream: bool) -> Result<Encoded, UpstreamError> {
-    let mut gate = Gate::new(Dialect::OpenaiResponses);
-    gate.admit(&mut chat, model)?;
+/// `Unsupported` for content without a form here.
+pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Encoded, UpstreamError> {
+    let mut gate = Gate::new(Dialect::OpenaiResponses, place.takes);
+    gate.admit(&mut chat)?;
     gate.lacks(&mut chat, &["top_k", "seed", "stop", "presence_penalty", "frequency_penalty", "logprobs"]);
     let settings = &chat.settings;
     let mut body = Map::new();
-    put(&mut body, "model", Some(model));
+    put(&mut body, "model", Some(place.model));
     put(&mut body, "input", Some(input(&chat)?));
     let instructions: Vec<&str> = chat.system.iter().filter_map(words).collect();
     put(&mut body, "instructions", Some(instructions.join("\n\n")).filter(|text| !text.is_empty()));
