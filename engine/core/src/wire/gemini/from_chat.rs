@@ -14,7 +14,7 @@ use crate::wire::translate::{Encoded, Gate, Place, budget_of, put};
 pub fn encode_chat(mut chat: Chat, place: Place<'_>) -> Result<Encoded, UpstreamError> {
     let mut gate = Gate::new(Dialect::Gemini, place.takes);
     gate.admit(&mut chat)?;
-    gate.lacks(&mut chat, &["parallel_tool_calls", "logprobs"]);
+    gate.lacks(&mut chat, &["parallel_tool_calls"]);
     gate.loosen(&mut chat.tools);
     let mut body = Map::new();
     let contents = chat.turns.iter().map(|turn| content(turn, &chat)).collect::<Vec<_>>();
@@ -46,6 +46,8 @@ fn generation(chat: &Chat, model: &str) -> Map<String, Value> {
     put(&mut config, "seed", settings.seed);
     put(&mut config, "presencePenalty", settings.presence_penalty);
     put(&mut config, "frequencyPenalty", settings.frequency_penalty);
+    put(&mut config, "responseLogprobs", settings.logprobs.map(|_| true));
+    put(&mut config, "logprobs", settings.logprobs.filter(|count| *count > 0));
     if let Some(format) = &settings.format {
         put(&mut config, "responseMimeType", Some("application/json"));
         if let Format::Schema { schema, .. } = format {

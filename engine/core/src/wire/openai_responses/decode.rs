@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::LOGPROBS;
 use crate::domain::chat::{
     Chat, Content, Format, MediaKind, Part, Reasoning, Settings, Source, Speaker, Tool, ToolChoice,
 };
@@ -103,11 +104,20 @@ fn settings(body: &Map<String, Value>) -> Settings {
         temperature: field("temperature").and_then(Value::as_f64),
         top_p: field("top_p").and_then(Value::as_f64),
         user: field("user").or_else(|| field("safety_identifier")).and_then(Value::as_str).map(str::to_owned),
+        logprobs: wanted_logprobs(body),
         format,
         reasoning: effort.map(|effort| Reasoning::Effort(effort.to_owned())),
         uncarried: uncarried.map(|(name, _)| name.clone()).collect(),
         ..Settings::default()
     }
+}
+
+/// How many alternatives beside each token, where their probabilities are wanted at all.
+fn wanted_logprobs(body: &Map<String, Value>) -> Option<u64> {
+    let beside = body.get("top_logprobs").and_then(Value::as_u64).filter(|count| *count > 0);
+    let included = body.get("include").and_then(Value::as_array).into_iter().flatten();
+    let asked = included.filter_map(Value::as_str).any(|name| name == LOGPROBS);
+    beside.or(asked.then_some(0))
 }
 
 fn item_of(item: &Value, chat: &mut Chat) -> Result<(), UpstreamError> {
