@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents bench-peers
+.PHONY: help demo test lint bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents bench-peers bench-decoding
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ bench: setup ## Measure speed and memory beside nginx in the same run
 bench-peers: setup ## The same beside other gateways, installed by their own package clients
 	cargo build --quiet --release -p crossfade-gateway --bins --examples
 	$(PY) bench/peers.py $(ARGS)
+
+bench-decoding: ## What decoding a stream costs beside reading it, by dialect
+	cargo test --quiet --profile ci -p crossfade-core --test decoding -- --ignored --nocapture
 
 matrix: setup ## Ask every upstream kind for everything with every SDK; write docs/reference/capabilities.md
 	WRITE_MATRIX=1 pytest -q tests/e2e/test_capabilities.py

@@ -11,8 +11,8 @@ import pytest
 from google.genai import errors, types
 
 from crossfade.config.schema import EndpointSection, ProviderSection
-from crossfade.control.evidence.posture import Check
-from crossfade.control.evidence.posture_aws import AwsView, see_aws
+from crossfade.control.evidence.posture.aws import AwsView, see_aws
+from crossfade.control.evidence.posture.checks import Check
 from crossfade.sim.config import CloudsConfig, ModelConfig, QuotaConfig, ThroughputConfig
 from crossfade.sim.text import count_tokens
 

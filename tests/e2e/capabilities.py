@@ -272,7 +272,7 @@ def outcome(caller: Any, capability: str, model: str) -> str:
     except (openai.BadRequestError, anthropic.BadRequestError) as refused:
         body = refused.body if isinstance(refused.body, dict) else {}
         error = body.get("error", body)
-        if error.get("code") != "invalid_request":
+        if error.get("code") != "unsupported":
             raise
         return f"no: {error['message']}"
     return f"yes: {caller.warnings}" if caller.warnings else "yes"
@@ -286,7 +286,7 @@ def page(outcomes: Mapping[tuple[str, str, str], str], upstreams: Mapping[str, s
         "",
         "What each official SDK, pointed at the gateway, gets from each upstream kind; measured against the",
         "simulated clouds by `make matrix`, and checked fresh by the tests. A number points to what the",
-        "gateway says beside its answer (`x-crossfade-warnings`), or instead of one (`invalid_request`).",
+        "gateway says beside its answer (`x-crossfade-warnings`), or instead of one (`unsupported`).",
         "Cohere, TGI containers and plain-prompt Bedrock families have no simulated cloud: what is known of",
         "them comes from recorded answers alone (`make replay`).",
     ]

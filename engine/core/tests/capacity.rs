@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use crossfade_core::decide::{Engine, Observation, Tried};
 use crossfade_core::domain::decision::{Decision, Next, Role};
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
-use crossfade_core::domain::request::RequestFacts;
+use crossfade_core::domain::request::{Needs, RequestFacts};
 use draws::Draws;
 use serde_json::{Value, json};
 use world::{parse, simple};
@@ -198,6 +198,7 @@ impl Play {
             max_output_tokens: Some(MAX_OUTPUT),
             tools: false,
             prefix: None,
+            needs: Needs::default(),
             deadline_ms: None,
             pin: None,
         };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test: the helpers fail it")]
 
 use crossfade_core::domain::answer::Answer;
+use crossfade_core::domain::chat::Capabilities;
 use crossfade_core::domain::request::ChatRequest;
 use crossfade_core::domain::snapshot::Dialect;
 use crossfade_core::domain::stream::{Citation, Cited, CitedUnit, StopReason, StreamEvent};
@@ -325,7 +326,13 @@ fn documents_are_cited_where_the_upstream_can_and_else_the_caller_hears_of_it() 
         {"role": "user", "content": "Sure?"}]});
     let request = ChatRequest::made(Dialect::AnthropicMessages, body.as_object().unwrap().clone());
     let sent = |dialect| {
-        let place = Place { dialect, model: "anthropic.claude-haiku-4-5", named: true, limit: "max_tokens" };
+        let place = Place {
+            dialect,
+            model: "anthropic.claude-haiku-4-5",
+            takes: &Capabilities::EVERYTHING,
+            named: true,
+            limit: "max_tokens",
+        };
         let sent = outbound(&request, &Map::new(), place, false).unwrap();
         let body: Value = serde_json::from_slice(&sent.body).unwrap();
         (body, sent.warnings)

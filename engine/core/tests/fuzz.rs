@@ -10,6 +10,7 @@ mod mutate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crossfade_core::domain::chat::Capabilities;
 use crossfade_core::domain::snapshot::{CapacityClass, Dialect, ProviderKind};
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers;
@@ -245,7 +246,8 @@ fn a_request(conversation: &Value, draws: &mut Draws) {
     if let Ok(request) = decode_request(caller, &body.into(), limits) {
         let _ = facts(&request);
         let dialect = UPSTREAMS[draws.below(UPSTREAMS.len())];
-        let place = Place { dialect, model: "m", named: true, limit: "max_tokens" };
+        let place =
+            Place { dialect, model: "m", takes: &Capabilities::EVERYTHING, named: true, limit: "max_tokens" };
         if let Ok(sent) = outbound(&request, &Map::new(), place, true) {
             assert!(serde_json::from_slice::<Value>(&sent.body).is_ok(), "an upstream gets JSON");
         }

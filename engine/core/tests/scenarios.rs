@@ -283,6 +283,55 @@ fn a_callers_mistake_is_told_at_once_and_too_long_goes_to_another_model_once() {
 }
 
 #[test]
+fn a_request_goes_only_where_the_model_takes_it() {
+    let mut snapshot = simple(TWO);
+    snapshot["endpoints"]["a"]["takes"]["images"] = json!(false);
+    snapshot["endpoints"]["b"]["takes"]["context"] = json!(1000);
+    let mut world = World::new(&snapshot);
+    let mut ask = |images, tokens| {
+        let mut facts = world.facts("u1");
+        facts.needs.images = images;
+        facts.input_tokens = tokens;
+        world.serve(&facts)
+    };
+    assert_eq!(ask(false, 100).unwrap().endpoints(), ["a"]);
+    let served = ask(true, 100).unwrap();
+    assert_eq!(served.endpoints(), ["b"]);
+    assert_eq!(served.decision.skipped[0].reason, "reads no images");
+
+    // Estimates are within 15 %: what may fit is tried.
+    assert_eq!(ask(true, 1176).unwrap().endpoints(), ["b"]);
+    let lacks = "reads no images; takes 1000 tokens, and the prompt has about 1177".to_owned();
+    assert_eq!(ask(true, 1177).unwrap_err(), Refusal::Incapable { feature: "recap".to_owned(), lacks });
+}
+
+#[test]
+fn a_request_that_can_be_served_by_one_that_is_open_waits_for_it() {
+    let mut snapshot = simple(TWO);
+    snapshot["endpoints"]["a"]["takes"]["images"] = json!(false);
+    let mut world = World::new(&snapshot);
+    world.answer("b", Answer::fails(ErrorKind::Timeout));
+    let mut facts = world.facts("u1");
+    facts.needs.images = true;
+    for number in 0..20 {
+        facts.request_id = format!("r{number}");
+        let _ = world.serve(&facts);
+    }
+
+    assert!(matches!(world.serve(&facts), Err(Refusal::AllOpen { .. })));
+}
+
+#[test]
+fn what_has_no_form_at_one_endpoint_is_asked_of_the_next() {
+    let mut world = World::new(&simple(&[("p", &["a", "b"]), ("q", &["c"])]));
+    world.answer("a", Answer::fails(ErrorKind::Unsupported));
+    world.answer("b", Answer::fails(ErrorKind::Unsupported));
+
+    assert_eq!(world.send().unwrap().endpoints(), ["a", "b", "c"]);
+    assert_eq!(world.state("a"), "closed");
+}
+
+#[test]
 fn a_refused_credential_fails_over_and_is_quarantined() {
     let mut world = World::new(&simple(TWO));
     world.answer("a", Answer::fails(ErrorKind::Auth));

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crossfade_core::domain::chat::Capabilities;
 use crossfade_core::domain::request::{ChatRequest, Usage};
 use crossfade_core::domain::snapshot::Dialect;
 use crossfade_core::domain::stream::{StopReason, StreamEvent};
@@ -43,7 +44,8 @@ fn each_upstream_gets_the_conversation_in_its_dialect() {
         ("bedrock_converse", Dialect::BedrockConverse, "us.anthropic.claude-haiku-4-5"),
         ("cohere_chat", Dialect::CohereChat, "command-a-vision"),
     ] {
-        let place = Place { dialect, model, named: true, limit: "max_tokens" };
+        let takes = Capabilities { sampling: !model.starts_with("gpt-5"), ..Capabilities::EVERYTHING };
+        let place = Place { dialect, model, takes: &takes, named: true, limit: "max_tokens" };
         let sent = outbound(&request(), &Map::new(), place, false).unwrap();
         let body: Value = serde_json::from_slice(&sent.body).unwrap();
         let document = json!({"body": body, "warnings": sent.warnings});

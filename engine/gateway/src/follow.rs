@@ -14,6 +14,7 @@ use crate::identify::decode_hex;
 use crate::shared::{Shared, unix_ms};
 use crate::upstream::connect::{Answer, Outgoing};
 use crate::upstream::sign::Credentials;
+use crate::upstream::warm;
 
 /// Longer than control holds a poll open (20 s).
 const POLL: Duration = Duration::from_secs(30);
@@ -62,7 +63,7 @@ pub async fn snapshots(shared: Arc<Shared>) {
     }
 }
 
-async fn next_snapshot(shared: &Shared, version: u64) -> Result<(), String> {
+async fn next_snapshot(shared: &Arc<Shared>, version: u64) -> Result<(), String> {
     let path = format!("/internal/v1/snapshot?after={version}&gateway={}", shared.options.name);
     let answer = get(shared, &path).await?;
     if answer.head.status == NO_CONTENT {
@@ -72,6 +73,7 @@ async fn next_snapshot(shared: &Shared, version: u64) -> Result<(), String> {
     let signature = answer.head.get("x-crossfade-signature").unwrap_or_default().to_owned();
     let body = collect(answer).await?;
     let snapshot = verified(shared, &body, &signature)?;
+    warm::meet(shared, &snapshot).await;
     // Served first, kept second: a full disk must not stop a rollback.
     shared.apply(snapshot);
     acknowledge(shared).await?;

@@ -22,6 +22,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
+use crate::edge::facts::facts;
 use crate::edge::head::CallerHead;
 use crate::edge::truth::tell_allowances;
 use crate::identify::{Caller, Stranger, identify};
@@ -221,32 +222,6 @@ async fn receive(
     }
 }
 
-fn facts(
-    shared: &Shared,
-    caller: &Caller<'_>,
-    head: &CallerHead<'_>,
-    request: &ChatRequest,
-) -> (RequestFacts, bool) {
-    let said = openai_chat::facts(request);
-    let named = head.request_id.filter(|id| caller.may_measure() && !id.is_empty() && id.len() <= 128);
-    let request_id = named.map_or_else(|| shared.new_request_id(), str::to_owned);
-    let facts = RequestFacts {
-        feature: head.feature.map_or(said.model, str::to_owned),
-        unit: head.session.map(str::to_owned).or(said.user).unwrap_or_else(|| request_id.clone()),
-        unix_s: unix_ms() / 1000,
-        stream: said.stream,
-        input_tokens: said.prompt.pieces(),
-        prompt: Some(said.prompt),
-        max_output_tokens: said.max_output_tokens,
-        tools: said.tools,
-        prefix: None,
-        deadline_ms: head.deadline_ms.and_then(|value| value.parse().ok()),
-        pin: head.pin.map(str::to_owned),
-        request_id,
-    };
-    (facts, said.include_usage)
-}
-
 /// Lets the request in under its key's own allowances.
 fn admit_key(shared: &Shared, caller: &Caller<'_>, facts: &RequestFacts) -> Result<Option<Left>, Refused> {
     let Some(key) = caller.key.filter(|key| key.is_limited()) else {
@@ -286,6 +261,11 @@ fn refusal_answer(shared: &Shared, refusal: Refusal) -> Refused {
         Refusal::NoEligibleEndpoint { feature } => {
             let text = format!("no endpoint may serve the feature {feature:?}");
             refuse(503, ErrorKind::Config, &text, "its endpoints have no valid compliance verdict")
+        }
+        Refusal::Incapable { feature, lacks } => {
+            let text = format!("no endpoint of the feature {feature:?} can serve this: {lacks}");
+            let hint = "leave it out, or ask for a feature whose model takes it";
+            refuse(400, ErrorKind::Unsupported, &text, hint)
         }
         Refusal::AllOpen { feature, retry_after_ms } => {
             let text = format!("every endpoint of the feature {feature:?} is failing");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::domain::decision::{ArmKind, AssignedArm, Role};
 use crossfade_core::domain::outcome::UpstreamError;
-use crossfade_core::domain::request::{ChatRequest, RequestFacts};
+use crossfade_core::domain::request::{ChatRequest, Needs, RequestFacts};
 use crossfade_core::domain::snapshot::Dialect;
 use tokio::task::JoinHandle;
 
@@ -116,6 +116,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         max_output_tokens: Some(64),
         tools: false,
         prefix: None,
+        needs: Needs::default(),
         deadline_ms: None,
         pin: None,
         request_id,

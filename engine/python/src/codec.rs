@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use crossfade_core::domain::answer::{Answer, Block};
+use crossfade_core::domain::chat::Capabilities;
 use crossfade_core::domain::snapshot::{CapacityClass, Dialect, ProviderKind};
 use crossfade_core::domain::stream::{Citation, Cited, StreamEvent};
 use crossfade_core::providers;
@@ -135,22 +136,23 @@ pub(crate) fn prompt_size(body: &str) -> PyResult<String> {
 }
 
 /// A caller's body as the body its upstream would get, with the warnings, as one JSON document.
+/// `takes`: what the model takes, as the snapshot has it.
 #[pyfunction]
-#[pyo3(signature = (caller, upstream, model, body, stream = false))]
 pub(crate) fn translate_request(
     caller: &str,
     upstream: &str,
     model: &str,
+    takes: &str,
     body: &[u8],
-    stream: bool,
 ) -> PyResult<String> {
     let refused = |detail: String| PyValueError::new_err(detail);
     let request =
         openai_chat::decode_request(word::<Dialect>(caller)?, &Bytes::copy_from_slice(body), LIMITS)
             .map_err(|error| refused(error.to_string()))?;
-    let place =
-        Place { dialect: word::<Dialect>(upstream)?, model, named: true, limit: "max_completion_tokens" };
-    let sent = outbound(&request, &serde_json::Map::new(), place, stream)
+    let takes: Capabilities = serde_json::from_str(takes).map_err(|error| refused(error.to_string()))?;
+    let (dialect, limit) = (word::<Dialect>(upstream)?, "max_completion_tokens");
+    let place = Place { dialect, model, takes: &takes, named: true, limit };
+    let sent = outbound(&request, &serde_json::Map::new(), place, false)
         .map_err(|error| refused(format!("{}: {}", error.kind.as_str(), error.detail)))?;
     let body: Value = serde_json::from_slice(&sent.body).map_err(|error| refused(error.to_string()))?;
     Ok(json!({"body": body, "warnings": sent.warnings}).to_string())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from crossfade.config.catalogue.capabilities import capabilities_of
 from crossfade.config.catalogue.counting import counting_of
 from crossfade.config.features import (
     Config,
@@ -37,6 +38,7 @@ from crossfade.domain.snapshot import (
     Attempts,
     Auth,
     AuthScheme,
+    Capabilities,
     Capacity,
     CapacityClass,
     Deadlines,
@@ -209,10 +211,18 @@ def _endpoint(config: Config, endpoint: EndpointSection, price: Price | None) ->
         model=endpoint.model,
         dialect=Dialect(endpoint.dialect) if endpoint.dialect else _dialect(kind, endpoint.model),
         counting=counting_of(endpoint.model),
+        takes=_takes(endpoint),
         capacity=_capacity(kind, endpoint.capacity),
         weight=endpoint.weight,
         price=price,
         breaker=endpoint.breaker.policy(),
+    )
+
+
+def _takes(endpoint: EndpointSection) -> Capabilities:
+    """The model's own profile, with what the config says of this endpoint over it."""
+    return replace(
+        capabilities_of(endpoint.model), **endpoint.capabilities.model_dump(exclude_none=True, by_alias=True)
     )
 
 

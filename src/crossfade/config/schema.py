@@ -156,6 +156,9 @@ class ProviderSection(Section):
         pattern=r"^vpc-[0-9a-f]+$",
         description="Network the gateways run in, read for posture evidence.",
     )
+    resource: str | None = Field(
+        None, pattern=r"^/subscriptions/.+$", description="Azure account's resource id, read for the same."
+    )
 
 
 CLOUD_OF_KIND = {"bedrock": "aws", "sagemaker": "aws", "vertex": "gcp", "azure-openai": "azure"}
@@ -285,6 +288,20 @@ class BreakerSection(Section):
         )
 
 
+class CapabilitiesSection(Section):
+    """What the endpoint's model takes, over its built-in profile; what is left out stays as that has it."""
+
+    tools: bool | None = Field(None, description="Calls tools.")
+    images: bool | None = Field(None, description="Reads images.")
+    documents: bool | None = Field(None, description="Reads documents.")
+    audio: bool | None = Field(None, description="Hears audio.")
+    schema_: bool | None = Field(None, alias="schema", description="Answers by a JSON schema.")
+    prefill: bool | None = Field(None, description="Continues a last turn of the assistant's.")
+    sampling: bool | None = Field(None, description="Takes temperature, top_p and top_k.")
+    thinking_budget: bool | None = Field(None, description="Takes a number of thinking tokens.")
+    context: Count | None = Field(None, ge=1, description="Most tokens of a prompt.")
+
+
 class EndpointSection(Section):
     """One addressable, health-checked place serving one model."""
 
@@ -293,7 +310,9 @@ class EndpointSection(Section):
     region: str | None = Field(None, description="Region the call goes to.")
     dialect: str | None = Field(None, description="Over the one that follows from the provider's kind.")
     capacity: CapacitySection = Field(default_factory=CapacitySection, description="Its capacity.")
-    capabilities: later("capability profiles") = None  # type: ignore[valid-type]
+    capabilities: CapabilitiesSection = Field(
+        default_factory=CapabilitiesSection, description="What it takes, over its model's profile."
+    )
     weight: float = Field(1.0, gt=0, description="Share among a pool's endpoints where `choose: weighted`.")
     breaker: BreakerSection = Field(default_factory=BreakerSection, description="Its health rules.")
 

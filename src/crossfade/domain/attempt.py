@@ -38,6 +38,7 @@ class ErrorKind(StrEnum):
     CONFIG = "config"
     NOT_FOUND = "not_found"
     INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED = "unsupported"
     CONTEXT_LENGTH = "context_length"
     CONTENT_FILTERED = "content_filtered"
     CONFLICT = "conflict"

@@ -182,6 +182,26 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model takes of what its dialect can say.
+
+    `sampling`: temperature, `top_p` and `top_k`; `prefill`: a last turn of the assistant's, to be
+    continued; `thinking_budget`: a number of thinking tokens, else only an effort; `context`: the most
+    tokens of a prompt, where known.
+    """
+
+    tools: bool
+    images: bool
+    documents: bool
+    audio: bool
+    schema: bool
+    prefill: bool
+    sampling: bool
+    thinking_budget: bool
+    context: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Counting:
     """How a model's provider counts a prompt: tokens for each thing in it.
 
@@ -212,6 +232,7 @@ class Endpoint:
     model: str
     dialect: Dialect
     counting: Counting
+    takes: Capabilities
     capacity: Capacity
     weight: float
     price: Price | None  # null where none is known, or none was asked for

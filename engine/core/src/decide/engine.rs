@@ -15,6 +15,7 @@ use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, Rollout, Snapshot};
 
+use super::able::ways;
 use super::assign::{decision, nearest};
 use super::budget::RetryBudget;
 use super::capacity::rooms::{Ended, Rooms};
@@ -154,9 +155,10 @@ impl Engine {
             return choose_pinned(&snapshot, feature, request, pin);
         }
         let (arm, targets) = self.assign(feature, request);
+        let ways = ways(&snapshot, (&feature.eligible, &targets), request);
         let mut ranking = Ranking {
             snapshot: &snapshot,
-            eligible: &feature.eligible,
+            ways: &ways,
             breakers: &mut self.book.breakers,
             rooms: &mut self.rooms,
             paces: &mut self.paces,
@@ -167,12 +169,12 @@ impl Engine {
             now,
             draw,
         };
-        let mut ranked = ranking.rank(&targets);
+        let mut ranked = ranking.rank();
         if ranked.candidates.is_empty() {
-            return self.all_open(feature, request, (arm, &targets), ranked, now);
+            return self.all_open(feature, request, (arm, &ways), ranked, now);
         }
         self.set_marks(feature, request, &mut ranked.candidates);
-        let shadow = self.plan_copy(feature, request, arm.kind, &mut ranked.skipped, now);
+        let shadow = self.plan_copy((feature, &ways.able), request, arm.kind, &mut ranked.skipped, now);
         Ok(decision(&snapshot, feature, request, arm, (ranked.candidates, ranked.skipped, shadow)))
     }
 

@@ -1,5 +1,6 @@
 //! Where a request goes, and what its outcome changes. `Engine` is the one door.
 
+mod able;
 mod assign;
 pub mod budget;
 pub mod capacity;

@@ -115,7 +115,8 @@ fn is_new_target(situation: &Situation<'_>, index: usize) -> bool {
     situation.tried.iter().all(|tried| target(tried.candidate) != target(index))
 }
 
-/// Too long for this model may fit a later one; nothing else of the caller's is anyone else's business.
+/// Too long for this model may fit a later one, and what has no form at one endpoint may have one at
+/// another; nothing else of the caller's is anyone else's business.
 fn after_callers_mistake(situation: &Situation<'_>, last: &Tried) -> Next {
     let before = situation.tried.iter().filter(|tried| tried.error.kind == ErrorKind::ContextLength).count();
     if last.error.kind == ErrorKind::ContextLength && before == 1 {
@@ -127,6 +128,12 @@ fn after_callers_mistake(situation: &Situation<'_>, last: &Tried) -> Next {
                 "failover: too long for the model before, another may have a larger context".to_owned();
             return attempt(index, Role::Failover, 0, reason);
         }
+    }
+    if last.error.kind == ErrorKind::Unsupported
+        && let Some(index) = untried(situation).next()
+    {
+        let reason = "failover: the endpoint before has no form for it".to_owned();
+        return attempt(index, Role::Failover, 0, reason);
     }
     give_up(format!("{}: the request itself must change", last.error.kind.as_str()))
 }

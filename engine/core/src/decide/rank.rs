@@ -6,6 +6,7 @@ use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Pool, RequestClass, Snapshot, Target};
 
+use super::able::Ways;
 use super::capacity::rooms::Rooms;
 use super::health::breaker::{Admission, Breaker};
 use super::pick::Picking;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 /// What `rank` reads, and the breakers whose probe slot it may take.
 pub struct Ranking<'a> {
     pub snapshot: &'a Snapshot,
-    pub eligible: &'a [String],
+    pub ways: &'a Ways<'a>,
     pub breakers: &'a mut BTreeMap<String, Breaker>,
     pub rooms: &'a mut Rooms,
     pub paces: &'a mut Paces,
@@ -57,10 +58,11 @@ struct LastResort {
 }
 
 impl<'a> Ranking<'a> {
-    /// Ranks the endpoints of `targets`; `why` says what each target is.
-    pub fn rank(&mut self, targets: &[(&Target, Cow<'static, str>)]) -> Ranked {
+    /// Ranks the endpoints of the targets; `why` says what each target is.
+    pub fn rank(&mut self) -> Ranked {
         let mut ranked = Ranked::default();
-        for (index, (target, why)) in targets.iter().enumerate() {
+        let ways = self.ways;
+        for (index, (target, why)) in ways.targets.iter().enumerate() {
             let Some(pool) = self.snapshot.pools.get(&target.pool) else {
                 continue;
             };
@@ -85,7 +87,7 @@ impl<'a> Ranking<'a> {
     fn order(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
         let mut picking = Picking {
             snapshot: self.snapshot,
-            eligible: self.eligible,
+            eligible: &self.ways.able,
             breakers: self.breakers,
             rooms: self.rooms,
             paces: self.paces,
@@ -100,7 +102,11 @@ impl<'a> Ranking<'a> {
         if ranked.knows(name) {
             return;
         }
-        if !self.eligible.iter().any(|allowed| allowed == name) {
+        if let Some(unable) = self.ways.unable.iter().find(|unable| unable.endpoint == name) {
+            ranked.skipped.push(unable.clone());
+            return;
+        }
+        if !self.ways.able.iter().any(|allowed| allowed == name) {
             ranked.skip(name, "not eligible for this feature (no valid compliance verdict)".to_owned());
             return;
         }

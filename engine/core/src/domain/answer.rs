@@ -1,5 +1,7 @@
 //! An answer collected from its events, in the order its parts came.
 
+use serde_json::Value;
+
 use super::request::Usage;
 use super::stream::{Citation, StopReason, StreamEvent};
 
@@ -31,6 +33,8 @@ pub struct Answer {
     pub model: Option<String>,
     pub blocks: Vec<Block>,
     pub citations: Vec<Citation>,
+    /// Of the text's tokens, where they were asked for.
+    pub logprobs: Vec<Value>,
     /// A JSON list, where embeddings were asked for.
     pub vectors: Option<String>,
     pub stop: Option<(StopReason, String)>,
@@ -81,6 +85,7 @@ impl Answer {
                     *held = Some(signature.clone());
                 }
             }
+            StreamEvent::Logprobs(tokens) => self.logprobs.extend(tokens.iter().cloned()),
             StreamEvent::Citation(citation) => self.citations.push((**citation).clone()),
             StreamEvent::Stop { reason, raw } => self.stop = Some((*reason, raw.clone())),
             StreamEvent::Vectors(list) => self.vectors = Some(list.clone()),

@@ -1,9 +1,10 @@
 //! A conversation in canonical form: what every chat dialect can say, in one shape. Between the
 //! same dialects it is never built (bytes pass); across dialects it is the only way through.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::snapshot::Dialect;
+use super::snapshot::{Dialect, required};
 
 /// A request for the next turn of a conversation.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +16,39 @@ pub struct Chat {
     /// `false`: at most one call an answer.
     pub parallel_calls: Option<bool>,
     pub settings: Settings,
+}
+
+/// What a model takes of what its dialect can say. `sampling`: temperature, `top_p` and `top_k`;
+/// `prefill`: a last turn of the assistant's, to be continued; `thinking_budget`: a number of thinking
+/// tokens, else only an effort; `context`: the most tokens of a prompt, where known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capabilities {
+    pub tools: bool,
+    pub images: bool,
+    pub documents: bool,
+    pub audio: bool,
+    pub schema: bool,
+    pub prefill: bool,
+    pub sampling: bool,
+    pub thinking_budget: bool,
+    #[serde(deserialize_with = "required")]
+    pub context: Option<u64>,
+}
+
+impl Capabilities {
+    /// Those of a model that takes whatever its dialect can say.
+    pub const EVERYTHING: Self = Self {
+        tools: true,
+        images: true,
+        documents: true,
+        audio: true,
+        schema: true,
+        prefill: true,
+        sampling: true,
+        thinking_budget: true,
+        context: None,
+    };
 }
 
 /// How the answer is to be made. `uncarried` names fields without a common form.

@@ -121,10 +121,25 @@ pub struct Skipped {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "refusal")]
 pub enum Refusal {
-    UnknownFeature { feature: String, nearest: Option<String> },
-    UnknownPin { endpoint: String },
-    NoEligibleEndpoint { feature: String },
-    AllOpen { feature: String, retry_after_ms: u64 },
+    UnknownFeature {
+        feature: String,
+        nearest: Option<String>,
+    },
+    UnknownPin {
+        endpoint: String,
+    },
+    NoEligibleEndpoint {
+        feature: String,
+    },
+    /// `lacks`: what each of its endpoints lacks, such as "reads no images".
+    Incapable {
+        feature: String,
+        lacks: String,
+    },
+    AllOpen {
+        feature: String,
+        retry_after_ms: u64,
+    },
 }
 
 /// What to do next after an attempt failed before any content reached the caller.

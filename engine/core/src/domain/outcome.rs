@@ -49,6 +49,8 @@ pub enum ErrorKind {
     Config,
     NotFound,
     InvalidRequest,
+    /// What the endpoint's dialect or model has no form for, as we know before it is asked.
+    Unsupported,
     ContextLength,
     ContentFiltered,
     Conflict,
@@ -75,6 +77,7 @@ impl ErrorKind {
             Self::Config => "config",
             Self::NotFound => "not_found",
             Self::InvalidRequest => "invalid_request",
+            Self::Unsupported => "unsupported",
             Self::ContextLength => "context_length",
             Self::ContentFiltered => "content_filtered",
             Self::Conflict => "conflict",
@@ -98,9 +101,11 @@ impl ErrorKind {
             | Self::CapacityWarming
             | Self::QuotaExhausted => OutcomeClass::Overload,
             Self::Auth | Self::Config | Self::NotFound => OutcomeClass::Config,
-            Self::InvalidRequest | Self::ContextLength | Self::ContentFiltered | Self::Conflict => {
-                OutcomeClass::Caller
-            }
+            Self::InvalidRequest
+            | Self::Unsupported
+            | Self::ContextLength
+            | Self::ContentFiltered
+            | Self::Conflict => OutcomeClass::Caller,
             Self::ClientCancelled => OutcomeClass::Cancelled,
         }
     }
@@ -127,6 +132,7 @@ impl ErrorKind {
             | Self::Config
             | Self::NotFound
             | Self::InvalidRequest
+            | Self::Unsupported
             | Self::ContextLength
             | Self::ContentFiltered
             | Self::ClientCancelled => false,
@@ -138,7 +144,7 @@ impl ErrorKind {
     pub fn may_pass_elsewhere(self) -> bool {
         match self.class() {
             OutcomeClass::Hard | OutcomeClass::Overload | OutcomeClass::Config => true,
-            OutcomeClass::Caller => matches!(self, Self::Conflict | Self::ContextLength),
+            OutcomeClass::Caller => matches!(self, Self::Conflict | Self::ContextLength | Self::Unsupported),
             OutcomeClass::Ok | OutcomeClass::Cancelled => false,
         }
     }

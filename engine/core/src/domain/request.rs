@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::chat::Capabilities;
 use super::prompt::PromptSize;
 use super::snapshot::Dialect;
 
@@ -51,6 +52,35 @@ impl Usage {
     }
 }
 
+/// What a request cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needs {
+    pub tools: bool,
+    pub images: bool,
+    pub documents: bool,
+    pub audio: bool,
+    pub schema: bool,
+    /// The last turn is the assistant's own, to be continued.
+    pub prefill: bool,
+}
+
+impl Needs {
+    /// The first that a model does not take, in words.
+    #[must_use]
+    pub fn lacking(&self, takes: &Capabilities) -> Option<&'static str> {
+        let each = [
+            (self.tools, takes.tools, "calls no tools"),
+            (self.images, takes.images, "reads no images"),
+            (self.documents, takes.documents, "reads no documents"),
+            (self.audio, takes.audio, "hears no audio"),
+            (self.schema, takes.schema, "promises no schema"),
+            (self.prefill, takes.prefill, "continues no last turn of the assistant's"),
+        ];
+        each.into_iter().find(|(needed, taken, _)| *needed && !taken).map(|(_, _, words)| words)
+    }
+}
+
 /// What `choose` looks at. `unit`: the sticky unit (session header, else `user`, else request id).
 /// `unix_s`: wall time, only for end dates. `pin`: serve from exactly this endpoint (measuring keys only; the shell has checked the right).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -70,6 +100,8 @@ pub struct RequestFacts {
     /// pool of the feature chooses by it.
     #[serde(default)]
     pub prefix: Option<u64>,
+    #[serde(default)]
+    pub needs: Needs,
     pub deadline_ms: Option<u64>,
     pub pin: Option<String>,
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::chat::Capabilities;
 use super::prompt::Counting;
 
 mod capacity;
@@ -20,7 +21,7 @@ pub use route::{Choose, Pool, Price, Rule, Shape, Span, Target};
 pub const FORMAT: u32 = 1;
 
 /// Makes an `Option` field required: `null` is an answer, absence is an error.
-fn required<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn required<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -163,6 +164,7 @@ pub struct Endpoint {
     pub model: String,
     pub dialect: Dialect,
     pub counting: Counting,
+    pub takes: Capabilities,
     pub capacity: Capacity,
     pub weight: f64,
     #[serde(deserialize_with = "required")]

@@ -105,6 +105,8 @@ pub enum StreamEvent {
     },
     /// Of text said before.
     Citation(Box<Citation>),
+    /// Log probabilities of the tokens of text said before, each as OpenAI's callers read it.
+    Logprobs(Vec<Value>),
     /// Embeddings: the list as OpenAI's callers read it, as JSON text.
     Vectors(String),
     /// `raw`: the provider's own word.

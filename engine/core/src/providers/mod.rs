@@ -63,7 +63,7 @@ pub struct Asked<'a> {
 /// Prepares a request for an endpoint.
 ///
 /// # Errors
-/// `InvalidRequest` for what the endpoint's dialect cannot carry, `Config` for an endpoint that
+/// `Unsupported` for what the endpoint's dialect cannot carry, `Config` for an endpoint that
 /// lacks what its provider needs.
 pub fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     if asked.request.dialect == Dialect::OpenaiEmbeddings {
@@ -91,7 +91,13 @@ fn by_kind(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
 
 /// What most addresses leave to the body.
 fn place(endpoint: &Endpoint) -> Place<'_> {
-    Place { dialect: endpoint.dialect, model: &endpoint.model, named: true, limit: "max_completion_tokens" }
+    Place {
+        dialect: endpoint.dialect,
+        model: &endpoint.model,
+        takes: &endpoint.takes,
+        named: true,
+        limit: "max_completion_tokens",
+    }
 }
 
 /// What a status of 400 or more means. Header names are lower-case.

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::chat::Capabilities;
 use crate::domain::prompt::Counting;
 use crate::domain::snapshot::{Auth, BreakerPolicy, Capacity, Dialect};
 
@@ -19,6 +20,7 @@ fn endpoint(model: &str) -> Endpoint {
         region: Some("us-east-1".to_owned()),
         model: model.to_owned(),
         dialect: Dialect::OpenaiChat,
+        takes: Capabilities::EVERYTHING,
         counting: Counting {
             base: 3.0,
             piece: 1.0,

@@ -87,6 +87,7 @@ impl Closing {
                 self.position += text.chars().count() as u64;
                 self.said = true;
             }
+            StreamEvent::Logprobs(tokens) if tokens.is_empty() => return,
             StreamEvent::Reasoning(_) => self.said = true,
             StreamEvent::Extra(_) => self.said = true,
             _ => self.said |= event.is_content(),

@@ -8,7 +8,7 @@ use crossfade_core::decide::{Engine, Observation, Tried};
 use crossfade_core::domain::attempt::FeatureEffect;
 use crossfade_core::domain::decision::{Decision, Next, Refusal, Role};
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
-use crossfade_core::domain::request::RequestFacts;
+use crossfade_core::domain::request::{Needs, RequestFacts};
 use crossfade_core::domain::snapshot::Snapshot;
 use serde_json::{Value, json};
 
@@ -138,6 +138,7 @@ impl World {
             max_output_tokens: None,
             tools: false,
             prefix: None,
+            needs: Needs::default(),
             deadline_ms: None,
             pin: None,
         }

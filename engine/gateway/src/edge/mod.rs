@@ -2,6 +2,7 @@
 //! been written.
 
 pub mod cuts;
+pub mod facts;
 pub mod head;
 pub mod polite;
 pub mod tls;

@@ -121,6 +121,16 @@ impl Clients {
         Ok(self.answer(head, fresh, origin))
     }
 
+    /// Opens a connection before it is needed.
+    ///
+    /// # Errors
+    /// No connection within `connect_ms`.
+    pub async fn open(&self, origin: &str, connect_ms: u64) -> Result<(), SendError> {
+        let fresh = self.connect(origin, connect_ms).await?;
+        self.pool.give(origin, fresh);
+        Ok(())
+    }
+
     /// Closes connections that have rested too long.
     pub fn prune(&self) {
         self.pool.prune();

@@ -7,3 +7,4 @@ mod pool;
 mod record;
 pub mod sign;
 mod timers;
+pub mod warm;

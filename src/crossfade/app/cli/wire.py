@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -77,8 +78,10 @@ def encode(
 ) -> None:
     """Print the body an endpoint would get for a caller's request, and what it could not carry."""
     from crossfade import _engine  # noqa: PLC0415 - loads the engine
+    from crossfade.config.catalogue.capabilities import capabilities_of  # noqa: PLC0415
 
-    _print_document(lambda: _engine.translate_request(caller, upstream, model, file.read_bytes()))
+    takes = json.dumps(asdict(capabilities_of(model)))
+    _print_document(lambda: _engine.translate_request(caller, upstream, model, takes, file.read_bytes()))
 
 
 def _print_document(read: Callable[[], str]) -> None:

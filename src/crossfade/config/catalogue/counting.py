@@ -2,8 +2,11 @@
 
 Source: fitted to recorded requests with their providers' own counts (`make estimate ARGS=--fit`,
 2026-11-26: families with at least five of them; fitted to one half of the requests, the weights put
-57 % of the other half inside 15 %, most of them prompts of a few dozen tokens). The 346 tokens of
-Claude 4's tools are set by hand and not fitted. What an endpoint's answers show is learnt on top of it.
+56 % of the other half inside 15 %, most of them prompts of a few dozen tokens). What Claude 3 adds
+for tools (530, 159, 264 by model) is its provider's table of tool use (docs.anthropic.com, "Tool use
+pricing and tokens", `tool_choice` auto). The 346 of Claude 4 are set by hand: no such table names it,
+the provider's own example of counting (one tool, one question: 403 in all) and the later families'
+fits agree with it, and the recorded requests of that family are too few to fit it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ PLAIN = Counting(3, 1, 4, 2, 800, 0, 10, 1, 0, 0)
 # (family, the names it is known by, weights); the first that fits decides.
 FAMILIES: tuple[tuple[str, str, Counting], ...] = (
     ("claude 2", r"claude-(v?2|instant)", Counting(6.3, 0.98, 2.81, 2, 800, 0, 10, 1, 0, 0)),
-    ("claude 3", r"claude-3", Counting(6.65, 0.99, 3.64, 1.57, 800, 310, 10, 1.05, 29, 0)),
+    ("claude 3 opus", r"claude-3-opus", Counting(6.65, 0.99, 3.64, 1.57, 800, 530, 10, 1.05, 29, 0)),
+    ("claude 3 sonnet", r"claude-3-sonnet", Counting(6.65, 0.99, 3.64, 1.57, 800, 159, 10, 1.05, 29, 0)),
+    ("claude 3 haiku", r"claude-3(-5)?-haiku", Counting(6.65, 0.99, 3.64, 1.57, 800, 264, 10, 1.05, 29, 0)),
+    ("claude 3.5", r"claude-3", Counting(6.65, 0.99, 3.64, 1.57, 800, 310, 10, 1.05, 29, 0)),
     ("claude 4.5", r"claude-.*4[-.]5", Counting(7.22, 0.87, 5.13, 1.95, 800, 525, 5.84, 1.21, 25, 136)),
     (
         "claude 4.6",

@@ -18,7 +18,6 @@ from crossfade.config.schema import CapacitySection
 from crossfade.control.evidence import (
     judge,
     pairs,
-    posture,
     quality,
     scorers,
 )
@@ -26,7 +25,8 @@ from crossfade.control.evidence.capacity import profile, search
 from crossfade.control.evidence.capacity.lever import Lever
 from crossfade.control.evidence.capacity.loadtest import Slo
 from crossfade.control.evidence.gateway_client import GatewayClient
-from crossfade.control.evidence.posture_clouds import see_pool
+from crossfade.control.evidence.posture.checks import Check, Unseen, check_posture
+from crossfade.control.evidence.posture.clouds import see_pool
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.adapters import LookedUp
 from crossfade.control.migration.drill import DrillParts, run_drill
@@ -116,10 +116,10 @@ class RealCollectors:
     async def _posture(self, task: Task) -> Evidence:
         """What the config says and what the clouds' own APIs say; the rest is named for people to attest."""
         config = self._parts.config()
-        checks = list(posture.check_posture(config, task.spec.candidate, task.spec.features))
+        checks = list(check_posture(config, task.spec.candidate, task.spec.features))
         seen = await asyncio.to_thread(see_pool, config, task.spec.candidate)
-        checks += [each for each in seen if isinstance(each, posture.Check)]
-        unseen = [each for each in seen if isinstance(each, posture.Unseen)]
+        checks += [each for each in seen if isinstance(each, Check)]
+        unseen = [each for each in seen if isinstance(each, Unseen)]
         failed = [check for check in checks if not check.ok]
         observed = {
             "checks": [asdict(check) for check in checks],

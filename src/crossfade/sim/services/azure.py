@@ -230,7 +230,7 @@ def refuse_azure(trouble: Trouble) -> Refusal:
 
 
 def azure_headers(endpoint: Endpoint) -> dict[str, str]:
-    """Limits with resets in seconds; utilisation of provisioned deployments in percent."""
+    """Limits with resets in milliseconds, as recorded; utilisation of provisioned deployments in percent."""
     if isinstance(endpoint.load, Throughput):
         used = endpoint.load.utilisation(asyncio.get_running_loop().time())
         return {"azure-openai-deployment-utilization": f"{used * 100:.0f}%"}
@@ -241,7 +241,8 @@ def azure_headers(endpoint: Endpoint) -> dict[str, str]:
     return {
         "x-ratelimit-limit-tokens": str(int(quota.tpm)),
         "x-ratelimit-remaining-tokens": str(int(tokens)),
-        "x-ratelimit-reset-tokens": str(round(full_in_s(quota))),
+        "x-ratelimit-renewalperiod-tokens": "60",
+        "x-ratelimit-reset-tokens": str(round(full_in_s(quota) * 1000)),
     }
 
 

@@ -131,7 +131,7 @@ impl Engine {
     /// copied: it would be compared with its like.
     pub(super) fn plan_copy(
         &mut self,
-        feature: &Feature,
+        (feature, able): (&Feature, &[String]),
         request: &RequestFacts,
         arm: ArmKind,
         skipped: &mut Vec<Skipped>,
@@ -140,7 +140,7 @@ impl Engine {
         let snapshot = Arc::clone(&self.snapshot);
         let copied = feature.shadow.as_ref().filter(|_| arm != ArmKind::Candidate);
         let shadow = copied.filter(|shadow| is_copied(shadow, request))?;
-        let places = ShadowPlaces { snapshot: &snapshot, eligible: &feature.eligible, now };
+        let places = ShadowPlaces { snapshot: &snapshot, eligible: able, now };
         let plan = places.plan(shadow, &self.book.breakers, skipped)?;
         let endpoint = &plan.candidate.endpoint;
         let most = snapshot.endpoints.get(endpoint).map_or(1.0, |one| one.capacity.shadow_at_most);

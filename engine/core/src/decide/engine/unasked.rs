@@ -1,8 +1,8 @@
 //! Requests the ranking does not place: the trickle while everything is open, and made-up probes.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::decide::able::{Ways, reasons};
 use crate::decide::assign::decision;
 use crate::decide::health::breaker::{Admission, Breaker};
 use crate::decide::measured::choose_pinned;
@@ -10,7 +10,7 @@ use crate::decide::rank::Ranked;
 use crate::decide::trickle::least_bad;
 use crate::domain::decision::{AssignedArm, Decision, Refusal};
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Feature, RequestClass, Target};
+use crate::domain::snapshot::{Feature, RequestClass};
 
 use super::{Engine, millis};
 
@@ -20,7 +20,7 @@ impl Engine {
         &mut self,
         feature: &Feature,
         request: &RequestFacts,
-        (arm, targets): (AssignedArm, &[(&Target, Cow<'static, str>)]),
+        (arm, ways): (AssignedArm, &Ways<'_>),
         mut ranked: Ranked,
         now: f64,
     ) -> Result<Decision, Refusal> {
@@ -28,7 +28,7 @@ impl Engine {
         let urgent = ranked.retry_at.is_some() && feature.request_class != RequestClass::Batch;
         if urgent && self.trickles.entry(request.feature.clone()).or_default().admits(now) {
             let breakers = &mut self.book.breakers;
-            if let Some(one) = least_bad(&snapshot, &feature.eligible, targets, breakers, now) {
+            if let Some(one) = least_bad(&snapshot, &ways.able, ways.targets, breakers, now) {
                 ranked.skipped.retain(|skipped| skipped.endpoint != one.endpoint);
                 let plan = (vec![one], ranked.skipped, None);
                 let mut decision = decision(&snapshot, feature, request, arm, plan);
@@ -37,6 +37,10 @@ impl Engine {
             }
         }
         let Some(retry_at) = ranked.retry_at else {
+            if !ways.unable.is_empty() {
+                let lacks = reasons(&ways.unable);
+                return Err(Refusal::Incapable { feature: request.feature.clone(), lacks });
+            }
             return Err(Refusal::NoEligibleEndpoint { feature: request.feature.clone() });
         };
         let retry_after_ms = millis(retry_at - now);

@@ -8,7 +8,7 @@ use crate::domain::chat::{
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::loose::{items, text, text_in};
-use crate::wire::translate::{EARLIER_CITATIONS, inline_text, refused, unseal};
+use crate::wire::translate::{EARLIER_CITATIONS, inline_text, malformed, refused, unseal};
 
 /// Fields that are carried, that routing has used up, or that change nothing about an answer.
 const KNOWN: [&str; 17] = [
@@ -34,7 +34,7 @@ const KNOWN: [&str; 17] = [
 /// The conversation of a Messages body.
 ///
 /// # Errors
-/// `InvalidRequest` for what no other dialect can say.
+/// `Unsupported` for what no other dialect can say.
 pub fn decode_chat(body: &Map<String, Value>) -> Result<Chat, UpstreamError> {
     let mut chat = Chat { settings: settings(body), ..Chat::default() };
     chat.system = parts(body.get("system"))?;
@@ -137,7 +137,7 @@ fn parts(content: Option<&Value>) -> Result<Vec<Part>, UpstreamError> {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(plain)) => Ok(vec![Part::plain(Content::Text(plain.clone()))]),
         Some(Value::Array(blocks)) => blocks.iter().map(part).collect(),
-        Some(_) => Err(refused("messages: content must be a string or an array of blocks")),
+        Some(_) => Err(malformed("messages: content must be a string or an array of blocks")),
     }
 }
 

@@ -119,6 +119,7 @@ impl StreamEncoder {
             StreamEvent::Ping if self.started => event_bytes("ping", &json!({"type": "ping"}), out),
             StreamEvent::Start { .. }
             | StreamEvent::Vectors(_)
+            | StreamEvent::Logprobs(_)
             | StreamEvent::ToolSignature { .. }
             | StreamEvent::ServedTier(_)
             | StreamEvent::Ping

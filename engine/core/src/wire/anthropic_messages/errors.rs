@@ -64,9 +64,10 @@ fn word_of(status: u16, kind: ErrorKind) -> &'static str {
         ErrorKind::RateLimited | ErrorKind::ProvisionedFull | ErrorKind::QuotaExhausted => "rate_limit_error",
         ErrorKind::Capacity | ErrorKind::CapacityWarming => "overloaded_error",
         ErrorKind::Timeout => "timeout_error",
-        ErrorKind::InvalidRequest | ErrorKind::ContextLength | ErrorKind::ContentFiltered => {
-            "invalid_request_error"
-        }
+        ErrorKind::InvalidRequest
+        | ErrorKind::Unsupported
+        | ErrorKind::ContextLength
+        | ErrorKind::ContentFiltered => "invalid_request_error",
         ErrorKind::Conflict => "conflict_error",
         _ => "api_error",
     }

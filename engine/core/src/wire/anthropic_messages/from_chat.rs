@@ -3,19 +3,19 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::chat::{
-    Chat, Content, Format, MediaKind, Part, Reasoning, Source, Speaker, Tool, ToolChoice,
+    Capabilities, Chat, Content, Format, MediaKind, Part, Reasoning, Source, Speaker, Tool, ToolChoice,
 };
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, budget_of, profile, put, refused, words_of};
+use crate::wire::translate::{Encoded, Gate, Place, budget_of, put, refused, words_of};
 
 /// The dialect requires a limit; this is sent where neither the caller nor the feature set one.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
 
 /// The fields for `model`, but for its name and whether to stream.
-fn fields(mut chat: Chat, model: &str) -> Result<(Map<String, Value>, Vec<String>), UpstreamError> {
-    let mut gate = Gate::new(Dialect::AnthropicMessages);
-    gate.admit(&mut chat, model)?;
+fn fields(mut chat: Chat, place: Place<'_>) -> Result<(Map<String, Value>, Vec<String>), UpstreamError> {
+    let mut gate = Gate::new(Dialect::AnthropicMessages, place.takes);
+    gate.admit(&mut chat)?;
     gate.lacks(&mut chat, &["seed", "presence_penalty", "frequency_penalty", "logprobs"]);
     gate.cap_temperature(&mut chat, 1.0);
     if chat.settings.format == Some(Format::Json) {
@@ -33,7 +33,7 @@ fn fields(mut chat: Chat, model: &str) -> Result<(Map<String, Value>, Vec<String
         put(&mut body, "system", Some(blocks(&chat.system)?));
     }
     let limit = settings.max_output_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
-    let limit = thinking(settings.reasoning.as_ref(), model, limit, &mut body);
+    let limit = thinking(settings.reasoning.as_ref(), place.takes, limit, &mut body);
     put(&mut body, "max_tokens", Some(limit));
     // A thinking model takes no other temperature.
     if !body.contains_key("thinking") {
@@ -62,10 +62,10 @@ fn fields(mut chat: Chat, model: &str) -> Result<(Map<String, Value>, Vec<String
 /// The body as it is sent to the dialect's own API.
 ///
 /// # Errors
-/// `InvalidRequest` for content without a form here.
-pub fn encode_chat(chat: Chat, model: &str, stream: bool) -> Result<Encoded, UpstreamError> {
-    let (mut body, warnings) = fields(chat, model)?;
-    put(&mut body, "model", Some(model));
+/// `Unsupported` for content without a form here.
+pub fn encode_chat(chat: Chat, place: Place<'_>, stream: bool) -> Result<Encoded, UpstreamError> {
+    let (mut body, warnings) = fields(chat, place)?;
+    put(&mut body, "model", Some(place.model));
     put(&mut body, "stream", Some(true).filter(|_| stream));
     Ok(Encoded { body: Value::Object(body).to_string().into_bytes(), warnings })
 }
@@ -87,7 +87,7 @@ pub fn as_hosted(body: &[u8], version: &str, keeps_stream: bool, opt_ins: &[Stri
 }
 
 /// A thinking model refuses results of calls that its own signed thoughts do not precede.
-pub(crate) fn drop_unsigned(chat: &mut Chat, gate: &mut Gate) {
+pub(crate) fn drop_unsigned(chat: &mut Chat, gate: &mut Gate<'_>) {
     let calls = chat.turns.iter().rfind(|turn| turn.speaker == Speaker::Assistant);
     let unsigned = calls.is_some_and(|turn| {
         let called = turn.parts.iter().any(|part| matches!(part.content, Content::Call { .. }));
@@ -104,7 +104,7 @@ pub(crate) fn drop_unsigned(chat: &mut Chat, gate: &mut Gate) {
 /// Thinking in the form the model takes; the limit, raised so that it covers a budget.
 pub(crate) fn thinking(
     reasoning: Option<&Reasoning>,
-    model: &str,
+    takes: &Capabilities,
     limit: u64,
     body: &mut Map<String, Value>,
 ) -> u64 {
@@ -112,7 +112,7 @@ pub(crate) fn thinking(
         None => return limit,
         Some(Reasoning::Budget(0)) => return limit,
         Some(Reasoning::Effort(effort)) if effort == "none" => return limit,
-        Some(Reasoning::Effort(effort)) if !profile(model).thinking_budget => {
+        Some(Reasoning::Effort(effort)) if !takes.thinking_budget => {
             put(body, "thinking", Some(json!({"type": "adaptive"})));
             let effort = if effort == "minimal" { "low" } else { effort };
             put(body, "output_config", Some(json!({"effort": effort})));

@@ -8,15 +8,15 @@ use crate::domain::chat::{
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::anthropic_messages;
-use crate::wire::translate::{Encoded, Gate, put, refused};
+use crate::wire::translate::{Encoded, Gate, Place, put, refused};
 
 /// The body; the address names the model and whether it streams.
 ///
 /// # Errors
-/// `InvalidRequest` for content without a form here.
-pub fn encode_chat(mut chat: Chat, model: &str) -> Result<Encoded, UpstreamError> {
-    let mut gate = Gate::new(Dialect::BedrockConverse);
-    gate.admit(&mut chat, model)?;
+/// `Unsupported` for content without a form here.
+pub fn encode_chat(mut chat: Chat, place: Place<'_>) -> Result<Encoded, UpstreamError> {
+    let mut gate = Gate::new(Dialect::BedrockConverse, place.takes);
+    gate.admit(&mut chat)?;
     gate.lacks(
         &mut chat,
         &["seed", "presence_penalty", "frequency_penalty", "logprobs", "parallel_tool_calls"],
@@ -25,6 +25,7 @@ pub fn encode_chat(mut chat: Chat, model: &str) -> Result<Encoded, UpstreamError
     if chat.settings.format == Some(Format::Json) {
         gate.lacks(&mut chat, &["response_format"]);
     }
+    let model = place.model;
     let claude = model.contains("anthropic") || model.contains("claude");
     let mut body = Map::new();
     let mut said = messages(&chat)?;
@@ -33,7 +34,7 @@ pub fn encode_chat(mut chat: Chat, model: &str) -> Result<Encoded, UpstreamError
     }
     put(&mut body, "messages", Some(said));
     put(&mut body, "system", Some(blocks(&chat.system)?).filter(|system| !system.is_empty()));
-    extras(&mut chat, claude, model, &mut gate, &mut body);
+    extras(&mut chat, claude, place, &mut gate, &mut body);
     let config = inference(&chat);
     put(&mut body, "inferenceConfig", Some(config).filter(|config| !config.is_empty()));
     if let Some(Format::Schema { name, schema, .. }) = &chat.settings.format {
@@ -59,7 +60,13 @@ fn cite_documents(message: &mut Value) {
 }
 
 /// What only a model family knows travels beside the common fields.
-fn extras(chat: &mut Chat, claude: bool, model: &str, gate: &mut Gate, body: &mut Map<String, Value>) {
+fn extras(
+    chat: &mut Chat,
+    claude: bool,
+    place: Place<'_>,
+    gate: &mut Gate<'_>,
+    body: &mut Map<String, Value>,
+) {
     if !claude {
         return gate.lacks(chat, &["reasoning_effort", "top_k"]);
     }
@@ -69,7 +76,7 @@ fn extras(chat: &mut Chat, claude: bool, model: &str, gate: &mut Gate, body: &mu
     if !off {
         let limit = chat.settings.max_output_tokens.unwrap_or(4096);
         let reasoning = chat.settings.reasoning.take();
-        let limit = anthropic_messages::thinking(reasoning.as_ref(), model, limit, &mut fields);
+        let limit = anthropic_messages::thinking(reasoning.as_ref(), place.takes, limit, &mut fields);
         if fields.contains_key("thinking") {
             chat.settings.max_output_tokens = Some(limit);
             if chat.settings.temperature.take().is_some() | chat.settings.top_p.take().is_some() {
@@ -90,7 +97,7 @@ fn inference(chat: &Chat) -> Map<String, Value> {
     config
 }
 
-fn tools(chat: &Chat, gate: &mut Gate) -> Value {
+fn tools(chat: &Chat, gate: &mut Gate<'_>) -> Value {
     let mut specs = Vec::new();
     for tool in &chat.tools {
         specs.push(spec(tool));

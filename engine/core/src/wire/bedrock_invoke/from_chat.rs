@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::chat::Chat;
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, put, refused};
+use crate::wire::translate::{Encoded, Gate, Place, put, refused};
 use crate::wire::{bedrock_converse, openai_chat, tgi};
 
 /// Whether the model speaks Messages inside its frames.
@@ -19,17 +19,18 @@ pub fn is_messages(model: &str) -> bool {
 /// whether it streams.
 ///
 /// # Errors
-/// `InvalidRequest` for content without a form, `Config` for a family without a plain id.
-pub fn encode_chat(mut chat: Chat, model: &str) -> Result<Encoded, UpstreamError> {
+/// `Unsupported` for content without a form, `Config` for a family without a plain id.
+pub fn encode_chat(mut chat: Chat, place: Place<'_>) -> Result<Encoded, UpstreamError> {
+    let model = place.model;
     if model.contains("nova-") {
-        return bedrock_converse::encode_chat(chat, model);
+        return bedrock_converse::encode_chat(chat, place);
     }
     let plain = ["titan", "llama", "mistral-7b", "mixtral", "cohere.command-text", "cohere.command-light"];
     if !plain.iter().any(|family| model.contains(family)) {
-        return openai_chat::encode_chat(chat, None, model, "max_tokens", false);
+        return openai_chat::encode_chat(chat, Place { named: false, limit: "max_tokens", ..place }, false);
     }
-    let mut gate = Gate::new(Dialect::BedrockInvoke);
-    gate.admit(&mut chat, model)?;
+    let mut gate = Gate::new(Dialect::BedrockInvoke, place.takes);
+    gate.admit(&mut chat)?;
     gate.lacks(
         &mut chat,
         &["seed", "presence_penalty", "frequency_penalty", "logprobs", "reasoning_effort", "response_format"],
@@ -47,7 +48,7 @@ fn titan(chat: &Chat) -> Result<Value, UpstreamError> {
     Ok(json!({"inputText": tgi::prompt(chat)?, "textGenerationConfig": config}))
 }
 
-fn prompted(chat: &mut Chat, model: &str, gate: &mut Gate) -> Result<Value, UpstreamError> {
+fn prompted(chat: &mut Chat, model: &str, gate: &mut Gate<'_>) -> Result<Value, UpstreamError> {
     if !chat.tools.is_empty() {
         return Err(refused("tools: this model takes a plain prompt here (hint: use the Converse dialect)"));
     }

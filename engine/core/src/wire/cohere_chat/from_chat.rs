@@ -5,20 +5,20 @@ use serde_json::{Map, Value, json};
 use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Reasoning, Speaker, ToolChoice};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, as_url, put, refused};
+use crate::wire::translate::{Encoded, Gate, Place, as_url, put, refused};
 
 /// The body for `model`.
 ///
 /// # Errors
-/// `InvalidRequest` for content without a form here.
-pub fn encode_chat(mut chat: Chat, model: &str, stream: bool) -> Result<Encoded, UpstreamError> {
-    let mut gate = Gate::new(Dialect::CohereChat);
-    gate.admit(&mut chat, model)?;
+/// `Unsupported` for content without a form here.
+pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Encoded, UpstreamError> {
+    let mut gate = Gate::new(Dialect::CohereChat, place.takes);
+    gate.admit(&mut chat)?;
     gate.lacks(&mut chat, &["parallel_tool_calls", "logprobs"]);
     gate.loosen(&mut chat.tools);
     let settings = &chat.settings;
     let mut body = Map::new();
-    put(&mut body, "model", Some(model));
+    put(&mut body, "model", Some(place.model));
     put(&mut body, "stream", Some(true).filter(|_| stream));
     put(&mut body, "messages", Some(messages(&chat)?));
     put(&mut body, "max_tokens", settings.max_output_tokens);

@@ -115,11 +115,12 @@ fn texts(body: &Map<String, Value>) -> Result<Vec<&str>, UpstreamError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::chat::Capabilities;
 
     fn sent(dialect: Dialect, body: Value, set: &Value) -> Result<Encoded, UpstreamError> {
         let Value::Object(body) = body else { panic!("a body is an object") };
         let request = ChatRequest::made(Dialect::OpenaiEmbeddings, body);
-        let place = Place { dialect, model: "m", named: true, limit: "" };
+        let place = Place { dialect, model: "m", takes: &Capabilities::EVERYTHING, named: true, limit: "" };
         encode(&request, set.as_object().unwrap(), place)
     }
 

@@ -5,15 +5,15 @@ use serde_json::{Map, Value, json};
 use crate::domain::chat::{Chat, Content, Format, Part, Reasoning, Source, Speaker, Tool, ToolChoice, Turn};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, budget_of, put};
+use crate::wire::translate::{Encoded, Gate, Place, budget_of, put};
 
 /// The body; the address names the model and whether it streams.
 ///
 /// # Errors
-/// `InvalidRequest` for content without a form here.
-pub fn encode_chat(mut chat: Chat, model: &str) -> Result<Encoded, UpstreamError> {
-    let mut gate = Gate::new(Dialect::Gemini);
-    gate.admit(&mut chat, model)?;
+/// `Unsupported` for content without a form here.
+pub fn encode_chat(mut chat: Chat, place: Place<'_>) -> Result<Encoded, UpstreamError> {
+    let mut gate = Gate::new(Dialect::Gemini, place.takes);
+    gate.admit(&mut chat)?;
     gate.lacks(&mut chat, &["parallel_tool_calls"]);
     gate.loosen(&mut chat.tools);
     let mut body = Map::new();
@@ -23,7 +23,7 @@ pub fn encode_chat(mut chat: Chat, model: &str) -> Result<Encoded, UpstreamError
         let parts: Vec<Value> = chat.system.iter().flat_map(|part| pieces(part, &chat)).collect();
         put(&mut body, "systemInstruction", Some(json!({"parts": parts})));
     }
-    let config = generation(&chat, model);
+    let config = generation(&chat, place.model);
     put(&mut body, "generationConfig", Some(config).filter(|config| !config.is_empty()));
     if !chat.tools.is_empty() {
         let tools: Vec<Value> = chat.tools.iter().map(declaration).collect();

@@ -4,12 +4,12 @@
 //! Thinking tokens lie outside `candidatesTokenCount` (unless the total says otherwise), cached
 //! ones inside `promptTokenCount`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::request::Usage;
 use crate::domain::stream::{Citation, StreamEvent};
 use crate::wire::closing::Sink;
-use crate::wire::loose::{call_id, count_at, items, json_or_empty, text, text_in};
+use crate::wire::loose::{as_count, call_id, items, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
 use super::citations::citations;
@@ -82,6 +82,9 @@ impl GeminiReader {
             for part in items(candidate.get("content").unwrap_or(&Value::Null), "parts") {
                 self.part(part, sink);
             }
+            if let Some(result) = candidate.get("logprobsResult") {
+                sink.say(StreamEvent::Logprobs(logprobs(result)));
+            }
             for citation in citations(candidate, &self.words) {
                 if !self.cited.contains(&citation) {
                     self.cited.push(citation.clone());
@@ -132,9 +135,34 @@ impl GeminiReader {
     }
 }
 
+/// Each token that was chosen, with the alternatives to it.
+fn logprobs(result: &Value) -> Vec<Value> {
+    let mut beside = items(result, "topCandidates");
+    let mut token = |chosen: &Value| {
+        let others = beside.next().unwrap_or(&Value::Null);
+        let others: Vec<Value> = items(others, "candidates").map(|one| logprob(one, &[])).collect();
+        logprob(chosen, &[("top_logprobs", Value::Array(others))])
+    };
+    items(result, "chosenCandidates").map(&mut token).collect()
+}
+
+fn logprob(token: &Value, more: &[(&str, Value)]) -> Value {
+    let words = text(token, "token");
+    let mut said = json!({
+        "token": words, "logprob": token.get("logProbability"), "bytes": words.as_bytes(),
+    });
+    for (name, value) in more {
+        said[*name] = value.clone();
+    }
+    said
+}
+
 fn usage(chunk: &Value, sink: &mut Sink<'_>) {
-    let counted = |name: &str| count_at(chunk, &format!("/usageMetadata/{name}"));
-    if let Some(tier) = chunk.pointer("/usageMetadata/trafficType").and_then(Value::as_str) {
+    let Some(said) = chunk.get("usageMetadata") else {
+        return;
+    };
+    let counted = |name: &str| said.get(name).and_then(as_count);
+    if let Some(tier) = text_in(said, "trafficType") {
         sink.say(StreamEvent::ServedTier(tier.to_owned()));
     }
     let Some(prompt) = counted("promptTokenCount") else {
@@ -148,6 +176,6 @@ fn usage(chunk: &Value, sink: &mut Sink<'_>) {
     sink.say(StreamEvent::Usage(Usage::inclusive(prompt + tools, read, 0, output, thoughts)));
     if tools > 0 {
         // The provider's own tools at work: counted above, and told to nobody as a call.
-        sink.say(StreamEvent::Extra(serde_json::json!({"toolUsePromptTokenCount": tools})));
+        sink.say(StreamEvent::Extra(json!({"toolUsePromptTokenCount": tools})));
     }
 }

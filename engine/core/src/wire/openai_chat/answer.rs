@@ -36,6 +36,9 @@ pub fn encode_answer(answer: &Answer, id: &str, created: u64, model: &str) -> Ve
         "model": model,
         "choices": [{"index": 0, "message": message, "finish_reason": reason, "logprobs": null}],
     });
+    if !answer.logprobs.is_empty() {
+        document["choices"][0]["logprobs"] = json!({"content": answer.logprobs, "refusal": null});
+    }
     if let Some(usage) = &answer.usage {
         document["usage"] = usage_json(usage);
     }

@@ -8,7 +8,7 @@ use crate::domain::chat::{
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::loose::{items, text, text_in};
-use crate::wire::translate::{EARLIER_CITATIONS, arguments, data_url, refused};
+use crate::wire::translate::{EARLIER_CITATIONS, arguments, data_url, malformed, refused};
 
 /// Fields that are carried, that routing has used up, or that change nothing about an answer.
 const KNOWN: [&str; 33] = [
@@ -50,7 +50,7 @@ const KNOWN: [&str; 33] = [
 /// The conversation of a chat body.
 ///
 /// # Errors
-/// `InvalidRequest` for what no other dialect can say.
+/// `Unsupported` for what no other dialect can say.
 pub fn decode_chat(body: &Map<String, Value>) -> Result<Chat, UpstreamError> {
     for (name, problem) in [
         ("functions", "functions: the API before tools has no form at this endpoint (hint: send tools)"),
@@ -163,7 +163,7 @@ fn parts(content: Option<&Value>) -> Result<Vec<Part>, UpstreamError> {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(plain)) => Ok(vec![Part::plain(Content::Text(plain.clone()))]),
         Some(Value::Array(all)) => all.iter().map(part).collect(),
-        Some(_) => Err(refused("messages: content must be a string or an array of parts")),
+        Some(_) => Err(malformed("messages: content must be a string or an array of parts")),
     }
 }
 

@@ -50,6 +50,11 @@ impl StreamEncoder {
                 let call = json!({"index": index, "extra_content": call_extra(signature)});
                 self.delta(&json!({"tool_calls": [call]}), out);
             }
+            StreamEvent::Logprobs(tokens) => {
+                let logprobs = json!({"content": tokens, "refusal": null});
+                let choice = json!([{"index": 0, "delta": {}, "logprobs": logprobs, "finish_reason": null}]);
+                self.write(choice, None, out);
+            }
             StreamEvent::Citation(citation) => {
                 if let Some(cited) = annotation(citation) {
                     self.delta(&json!({"annotations": [cited]}), out);

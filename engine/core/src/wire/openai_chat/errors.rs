@@ -198,7 +198,10 @@ fn status_of(kind: ErrorKind) -> u16 {
         ErrorKind::RateLimited | ErrorKind::ProvisionedFull | ErrorKind::QuotaExhausted => 429,
         ErrorKind::Capacity | ErrorKind::CapacityWarming => 503,
         ErrorKind::Timeout => 504,
-        ErrorKind::InvalidRequest | ErrorKind::ContextLength | ErrorKind::ContentFiltered => 400,
+        ErrorKind::InvalidRequest
+        | ErrorKind::Unsupported
+        | ErrorKind::ContextLength
+        | ErrorKind::ContentFiltered => 400,
         ErrorKind::Conflict => 409,
         ErrorKind::ClientCancelled => 499,
         ErrorKind::Connection

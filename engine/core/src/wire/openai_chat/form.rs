@@ -45,6 +45,8 @@ pub(super) struct Choice {
     pub(super) message: Option<Delta>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) text: Option<String>,
+    #[serde(default, deserialize_with = "loose::fitting")]
+    pub(super) logprobs: Option<Logprobs>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) finish_reason: Option<String>,
     #[serde(default, deserialize_with = "loose::string")]
@@ -54,6 +56,12 @@ pub(super) struct Choice {
     pub(super) usage: Option<RawUsage>,
     #[serde(default)]
     pub(super) error: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Logprobs {
+    #[serde(default)]
+    pub(super) content: Option<Vec<serde_json::Value>>,
 }
 
 #[derive(Deserialize, Default)]

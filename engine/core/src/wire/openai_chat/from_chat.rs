@@ -8,25 +8,18 @@ use crate::domain::chat::{
 };
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, as_url, effort_of, put, refused};
+use crate::wire::translate::{Encoded, Gate, Place, as_url, effort_of, put, refused};
 
-/// The body for `model` (`None`: the address names it); `limit`: the server's name for the most
-/// output tokens.
+/// The body.
 ///
 /// # Errors
-/// `InvalidRequest` for content without a form here.
-pub fn encode_chat(
-    mut chat: Chat,
-    model: Option<&str>,
-    name: &str,
-    limit: &str,
-    stream: bool,
-) -> Result<Encoded, UpstreamError> {
-    let mut gate = Gate::new(Dialect::OpenaiChat);
-    gate.admit(&mut chat, name)?;
+/// `Unsupported` for content without a form here.
+pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Encoded, UpstreamError> {
+    let mut gate = Gate::new(Dialect::OpenaiChat, place.takes);
+    gate.admit(&mut chat)?;
     gate.lacks(&mut chat, &["top_k"]);
     let mut body = Map::new();
-    put(&mut body, "model", model);
+    put(&mut body, "model", Some(place.model).filter(|_| place.named));
     body.insert("messages".to_owned(), Value::Array(messages(&chat)?));
     if !chat.tools.is_empty() {
         body.insert("tools".to_owned(), chat.tools.iter().map(tool).collect());
@@ -34,7 +27,7 @@ pub fn encode_chat(
         put(&mut body, "parallel_tool_calls", chat.parallel_calls);
     }
     let settings = &chat.settings;
-    put(&mut body, limit, settings.max_output_tokens);
+    put(&mut body, place.limit, settings.max_output_tokens);
     put(&mut body, "temperature", settings.temperature);
     put(&mut body, "top_p", settings.top_p);
     put(&mut body, "stop", Some(&settings.stop).filter(|stop| !stop.is_empty()));

@@ -143,6 +143,9 @@ impl ChatReader {
         sink.say(StreamEvent::Reasoning(words.reasoning));
         sink.say(StreamEvent::Text(words.text));
         sink.say(StreamEvent::Text(choice.text.unwrap_or_default()));
+        if let Some(tokens) = choice.logprobs.and_then(|said| said.content) {
+            sink.say(StreamEvent::Logprobs(tokens));
+        }
         sink.say(StreamEvent::Refusal(delta.refusal.unwrap_or_default()));
         for cited in delta.annotations.unwrap_or_default().iter().filter_map(citation) {
             sink.say(StreamEvent::Citation(Box::new(cited)));

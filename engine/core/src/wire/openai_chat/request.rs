@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::domain::prompt::PromptSize;
-use crate::domain::request::{ChatRequest, Member, Sent};
+use crate::domain::request::{ChatRequest, Member, Needs, Sent};
 use crate::domain::snapshot::Dialect;
 use crate::wire::shape::{self, Limits, ShapeError};
 use crate::wire::steering::steering_field;
@@ -96,6 +96,7 @@ pub struct Facts {
     pub tools: bool,
     pub user: Option<String>,
     pub prompt: PromptSize,
+    pub needs: Needs,
 }
 
 /// Reads the facts routing needs.
@@ -105,6 +106,7 @@ pub fn facts(request: &ChatRequest) -> Facts {
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
     let limit =
         ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().find_map(|n| body.get(*n));
+    let prompt = prompt::size_of(body);
     let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
     Facts {
         model: text("model").unwrap_or_default(),
@@ -116,7 +118,8 @@ pub fn facts(request: &ChatRequest) -> Facts {
             let metadata = body.get("metadata").and_then(|metadata| metadata.get("user_id"));
             metadata.and_then(Value::as_str).map(str::to_owned)
         }),
-        prompt: prompt::size_of(body),
+        prompt,
+        needs: prompt::needs_of(body, &prompt),
     }
 }
 

@@ -3,13 +3,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::LOGPROBS;
 use crate::domain::chat::{
     Chat, Content, Format, MediaKind, Part, Reasoning, Settings, Source, Speaker, Tool, ToolChoice,
 };
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::loose::{items, text, text_in};
-use crate::wire::translate::{EARLIER_CITATIONS, arguments, data_url, refused, unseal};
+use crate::wire::translate::{EARLIER_CITATIONS, arguments, data_url, malformed, refused, unseal};
 
 /// Fields that are carried, that routing has used up, or that change nothing about an answer.
 const KNOWN: [&str; 22] = [
@@ -40,7 +41,7 @@ const KNOWN: [&str; 22] = [
 /// The conversation of a Responses body.
 ///
 /// # Errors
-/// `InvalidRequest` for what no other dialect can say.
+/// `Unsupported` for what no other dialect can say.
 pub fn decode_chat(body: &Map<String, Value>) -> Result<Chat, UpstreamError> {
     for name in ["previous_response_id", "conversation", "prompt"] {
         if body.get(name).is_some_and(|value| !value.is_null()) {
@@ -61,7 +62,7 @@ pub fn decode_chat(body: &Map<String, Value>) -> Result<Chat, UpstreamError> {
             chat.speak(Speaker::User, vec![Part::plain(Content::Text(words.clone()))]);
         }
         Some(Value::Array(all)) => all.iter().try_for_each(|item| item_of(item, &mut chat))?,
-        _ => return Err(refused("input: must be a string or an array of items")),
+        _ => return Err(malformed("input: must be a string or an array of items")),
     }
     chat.tools = body
         .get("tools")
@@ -103,11 +104,20 @@ fn settings(body: &Map<String, Value>) -> Settings {
         temperature: field("temperature").and_then(Value::as_f64),
         top_p: field("top_p").and_then(Value::as_f64),
         user: field("user").or_else(|| field("safety_identifier")).and_then(Value::as_str).map(str::to_owned),
+        logprobs: wanted_logprobs(body),
         format,
         reasoning: effort.map(|effort| Reasoning::Effort(effort.to_owned())),
         uncarried: uncarried.map(|(name, _)| name.clone()).collect(),
         ..Settings::default()
     }
+}
+
+/// How many alternatives beside each token, where their probabilities are wanted at all.
+fn wanted_logprobs(body: &Map<String, Value>) -> Option<u64> {
+    let beside = body.get("top_logprobs").and_then(Value::as_u64).filter(|count| *count > 0);
+    let included = body.get("include").and_then(Value::as_array).into_iter().flatten();
+    let asked = included.filter_map(Value::as_str).any(|name| name == LOGPROBS);
+    beside.or(asked.then_some(0))
 }
 
 fn item_of(item: &Value, chat: &mut Chat) -> Result<(), UpstreamError> {
@@ -171,7 +181,7 @@ fn parts(content: Option<&Value>) -> Result<Vec<Part>, UpstreamError> {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(words)) => Ok(vec![Part::plain(Content::Text(words.clone()))]),
         Some(Value::Array(all)) => all.iter().map(|part| content_of(part).map(Part::plain)).collect(),
-        Some(_) => Err(refused("input: content must be a string or an array of parts")),
+        Some(_) => Err(malformed("input: content must be a string or an array of parts")),
     }
 }
 

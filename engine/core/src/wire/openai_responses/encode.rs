@@ -143,7 +143,10 @@ impl StreamEncoder {
             let place = json!({"item_id": name, "output_index": at});
             match &block {
                 Block::Text(text) => {
-                    let fields = with(&place, json!({"content_index": 0, "text": text, "logprobs": []}));
+                    let fields = with(
+                        &place,
+                        json!({"content_index": 0, "text": text, "logprobs": logprobs(&self.answer, at)}),
+                    );
                     self.write("response.output_text.done", fields, out);
                     let part = item.pointer("/content/0").cloned();
                     self.write(
@@ -224,7 +227,7 @@ fn item(answer: &Answer, at: usize, identity: &Identity) -> Value {
         Block::Text(text) => message(
             &id,
             "completed",
-            json!([{"type": "output_text", "text": text, "annotations": annotations(answer, at), "logprobs": []}]),
+            json!([{"type": "output_text", "text": text, "annotations": annotations(answer, at), "logprobs": logprobs(answer, at)}]),
         ),
         Block::Refusal(text) => message(&id, "completed", json!([{"type": "refusal", "refusal": text}])),
         Block::Reasoning { text, signature } => {
@@ -244,6 +247,12 @@ fn item(answer: &Answer, at: usize, identity: &Identity) -> Value {
         }
         Block::Call { id: call_id, name, arguments, .. } => call(&id, call_id, name, arguments, "completed"),
     }
+}
+
+/// Those of the text, with its first block: what follows other items is told with it.
+fn logprobs(answer: &Answer, at: usize) -> &[Value] {
+    let first = answer.blocks.iter().position(|block| matches!(block, Block::Text(_)));
+    if first == Some(at) { &answer.logprobs } else { &[] }
 }
 
 /// Always marked: in this dialect no mark means our callers' own provider.

@@ -2,28 +2,30 @@
 
 use serde_json::{Map, Value, json};
 
+use super::LOGPROBS;
 use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Reasoning, Source, Speaker, ToolChoice};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, as_url, effort_of, put, refused};
+use crate::wire::translate::{Encoded, Gate, Place, as_url, effort_of, put, refused};
 
 /// The body for `model`.
 ///
 /// # Errors
-/// `InvalidRequest` for content without a form here.
-pub fn encode_chat(mut chat: Chat, model: &str, stream: bool) -> Result<Encoded, UpstreamError> {
-    let mut gate = Gate::new(Dialect::OpenaiResponses);
-    gate.admit(&mut chat, model)?;
-    gate.lacks(&mut chat, &["top_k", "seed", "stop", "presence_penalty", "frequency_penalty", "logprobs"]);
+/// `Unsupported` for content without a form here.
+pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Encoded, UpstreamError> {
+    let mut gate = Gate::new(Dialect::OpenaiResponses, place.takes);
+    gate.admit(&mut chat)?;
+    gate.lacks(&mut chat, &["top_k", "seed", "stop", "presence_penalty", "frequency_penalty"]);
     let settings = &chat.settings;
     let mut body = Map::new();
-    put(&mut body, "model", Some(model));
+    put(&mut body, "model", Some(place.model));
     put(&mut body, "input", Some(input(&chat)?));
     let instructions: Vec<&str> = chat.system.iter().filter_map(words).collect();
     put(&mut body, "instructions", Some(instructions.join("\n\n")).filter(|text| !text.is_empty()));
     put(&mut body, "max_output_tokens", settings.max_output_tokens);
     put(&mut body, "temperature", settings.temperature);
     put(&mut body, "top_p", settings.top_p);
+    put(&mut body, "top_logprobs", settings.logprobs.filter(|count| *count > 0));
     put(&mut body, "user", settings.user.as_deref());
     put(&mut body, "store", Some(false));
     put(&mut body, "stream", Some(true).filter(|_| stream));
@@ -33,8 +35,11 @@ pub fn encode_chat(mut chat: Chat, model: &str, stream: bool) -> Result<Encoded,
             Reasoning::Budget(budget) => effort_of(*budget),
         };
         put(&mut body, "reasoning", Some(json!({"effort": effort, "summary": "auto"})));
-        put(&mut body, "include", Some(["reasoning.encrypted_content"]));
     }
+    let mut include = Vec::new();
+    include.extend(settings.reasoning.as_ref().map(|_| "reasoning.encrypted_content"));
+    include.extend(settings.logprobs.map(|_| LOGPROBS));
+    put(&mut body, "include", Some(include).filter(|include| !include.is_empty()));
     put(&mut body, "text", settings.format.as_ref().map(|format| json!({"format": format_of(format)})));
     if !chat.tools.is_empty() {
         let tools: Vec<Value> = chat

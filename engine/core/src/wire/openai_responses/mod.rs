@@ -14,6 +14,9 @@ pub(crate) use read::ResponsesReader;
 
 use crate::domain::stream::StopReason;
 
+/// What callers list under `include` to be told log probabilities.
+const LOGPROBS: &str = "message.output_text.logprobs";
+
 /// What a status with its `incomplete_details.reason` means; `calls`: the caller must answer one.
 #[must_use]
 pub fn stop_reason(status: &str, incomplete: &str, calls: bool) -> StopReason {

@@ -62,6 +62,7 @@ impl Reader for ResponsesReader {
             "response.created" => start(event.get("response").unwrap_or(&Value::Null), sink),
             "response.output_text.delta" => {
                 self.words(at, index(&event, "content_index"), text(&event, "delta"), sink);
+                sink.say(StreamEvent::Logprobs(items(&event, "logprobs").cloned().collect()));
             }
             "response.output_text.annotation.added" => {
                 let part = index(&event, "content_index");
@@ -198,7 +199,10 @@ impl ResponsesReader {
             match text_in(part, "type") {
                 _ if said => {}
                 Some("refusal") => sink.say(StreamEvent::Refusal(text(part, "refusal"))),
-                _ => self.words(at, part_index, text(part, "text"), sink),
+                _ => {
+                    self.words(at, part_index, text(part, "text"), sink);
+                    sink.say(StreamEvent::Logprobs(items(part, "logprobs").cloned().collect()));
+                }
             }
             for annotation in items(part, "annotations") {
                 if cited > 0 {

@@ -1,5 +1,6 @@
 //! The size of a caller's prompt, of any dialect of callers: one pass over its texts.
 
+mod needs;
 mod pieces;
 pub mod prefix;
 
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::domain::prompt::PromptSize;
 use crate::wire::loose::text_in;
 
+pub use needs::needs_of;
 use pieces::pieces;
 
 const CONVERSATION: [&str; 5] = ["system", "instructions", "messages", "input", "prompt"];

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use crate::domain::answer::{Answer, Block};
 use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::{Dialect, Endpoint};
-use crate::wire::translate::profile;
 
 /// Less than this (about 16 tokens) is not worth the risk of a seam.
 const LEAST_BYTES: usize = 64;
@@ -31,7 +30,7 @@ pub fn continues(endpoint: &Endpoint) -> bool {
         endpoint.dialect,
         Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::BedrockInvoke
     );
-    knows_how && endpoint.model.contains("claude") && profile(&endpoint.model).prefill
+    knows_how && endpoint.model.contains("claude") && endpoint.takes.prefill
 }
 
 /// The request with what was said so far as the beginning of its answer. `None` where an answer in two

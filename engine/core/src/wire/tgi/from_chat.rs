@@ -6,15 +6,15 @@ use serde_json::{Map, Value, json};
 use crate::domain::chat::{Chat, Content, MediaKind, Part, Speaker};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
-use crate::wire::translate::{Encoded, Gate, put, refused};
+use crate::wire::translate::{Encoded, Gate, Place, put, refused};
 
 /// The body.
 ///
 /// # Errors
-/// `InvalidRequest` for tools and media.
-pub fn encode_chat(mut chat: Chat, model: &str, stream: bool) -> Result<Encoded, UpstreamError> {
-    let mut gate = Gate::new(Dialect::Tgi);
-    gate.admit(&mut chat, model)?;
+/// `Unsupported` for tools and media.
+pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Encoded, UpstreamError> {
+    let mut gate = Gate::new(Dialect::Tgi, place.takes);
+    gate.admit(&mut chat)?;
     gate.lacks(
         &mut chat,
         &["presence_penalty", "frequency_penalty", "logprobs", "reasoning_effort", "response_format"],
@@ -39,7 +39,7 @@ pub fn encode_chat(mut chat: Chat, model: &str, stream: bool) -> Result<Encoded,
 /// The conversation as one text.
 ///
 /// # Errors
-/// `InvalidRequest` for tools and media.
+/// `Unsupported` for tools and media.
 pub(crate) fn prompt(chat: &Chat) -> Result<String, UpstreamError> {
     if !chat.tools.is_empty() {
         return Err(refused("tools: this endpoint takes a plain prompt and knows no tools"));

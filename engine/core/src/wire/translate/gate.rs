@@ -1,24 +1,24 @@
 //! The gate a canonical conversation passes on its way into a dialect: what the model or the
 //! dialect refuses is taken out here, visibly, so that every encoder drops things in one way.
 
-use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Reasoning, Speaker, Tool};
+use crate::domain::chat::{Capabilities, Chat, Content, Format, MediaKind, Part, Reasoning, Speaker, Tool};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 
-use super::profile::profile;
 use super::{refused, words_of};
 
 /// Collects what could not be carried to `dialect`.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Gate<'a> {
     pub dialect: Dialect,
+    takes: &'a Capabilities,
     pub warnings: Vec<String>,
 }
 
-impl Gate {
+impl<'a> Gate<'a> {
     #[must_use]
-    pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, warnings: Vec::new() }
+    pub fn new(dialect: Dialect, takes: &'a Capabilities) -> Self {
+        Self { dialect, takes, warnings: Vec::new() }
     }
 
     /// Names something that was left out.
@@ -26,12 +26,12 @@ impl Gate {
         self.warnings.push(format!("{what} has no form at this endpoint and was left out"));
     }
 
-    /// Leaves out what `model` refuses, and reasoning that only another provider can read.
+    /// Leaves out what the model refuses, and reasoning that only another provider can read.
     ///
     /// # Errors
-    /// `InvalidRequest` where leaving it out would change the meaning.
-    pub fn admit(&mut self, chat: &mut Chat, model: &str) -> Result<(), UpstreamError> {
-        let takes = profile(model);
+    /// `Unsupported` where leaving it out would change the meaning.
+    pub fn admit(&mut self, chat: &mut Chat) -> Result<(), UpstreamError> {
+        let takes = self.takes;
         for name in std::mem::take(&mut chat.settings.uncarried) {
             self.left_out(&name);
         }

@@ -7,7 +7,6 @@ mod citations;
 mod gate;
 mod inbound;
 mod outbound;
-mod profile;
 
 pub use allowance::allowance_fields;
 pub use citations::{EARLIER_CITATIONS, untold_citations};
@@ -17,7 +16,6 @@ pub use inbound::{
     error_status, opt_in_header, opt_ins,
 };
 pub use outbound::{Place, conversation, outbound};
-pub use profile::{Profile, profile};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -34,9 +32,15 @@ pub struct Encoded {
     pub warnings: Vec<String>,
 }
 
-/// What leaves out would change the meaning of the request.
+/// What has no form at an endpoint, where leaving it out would change the meaning of the request.
 #[must_use]
 pub fn refused(detail: &str) -> UpstreamError {
+    upstream_error(ErrorKind::Unsupported, None, detail)
+}
+
+/// What no endpoint could read.
+#[must_use]
+pub fn malformed(detail: &str) -> UpstreamError {
     upstream_error(ErrorKind::InvalidRequest, None, detail)
 }
 
@@ -49,7 +53,7 @@ pub fn arguments(text: &str) -> Result<Value, UpstreamError> {
         return Ok(json!({}));
     }
     serde_json::from_str(text)
-        .map_err(|error| refused(&format!("tool_calls: the arguments are not JSON: {error}")))
+        .map_err(|error| malformed(&format!("tool_calls: the arguments are not JSON: {error}")))
 }
 
 /// A `data:` URL as what it holds; any other as an address.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::chat::Chat;
+use crate::domain::chat::{Capabilities, Chat};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::Dialect;
@@ -18,8 +18,9 @@ use super::{Encoded, refused};
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     pub dialect: Dialect,
-    /// The model's own id, for its profile.
+    /// The model's own id, and what it takes.
     pub model: &'a str,
+    pub takes: &'a Capabilities,
     /// Whether the body names it.
     pub named: bool,
     /// The server's name for the most output tokens, in the chat dialect.
@@ -29,7 +30,7 @@ pub struct Place<'a> {
 /// The body for an upstream.
 ///
 /// # Errors
-/// `InvalidRequest` for what the upstream's dialect cannot say.
+/// `Unsupported` for what the upstream's dialect cannot say.
 pub fn outbound(
     request: &ChatRequest,
     set: &Map<String, Value>,
@@ -44,18 +45,15 @@ pub fn outbound(
     }
     let mut chat = conversation(request)?;
     chat.settings.overlay(openai_chat::settings(set));
-    let model = place.model;
     match place.dialect {
-        Dialect::OpenaiChat => {
-            openai_chat::encode_chat(chat, Some(model).filter(|_| place.named), model, place.limit, stream)
-        }
-        Dialect::OpenaiResponses => openai_responses::encode_chat(chat, model, stream),
-        Dialect::AnthropicMessages => anthropic_messages::encode_chat(chat, model, stream),
-        Dialect::Gemini => gemini::encode_chat(chat, model),
-        Dialect::BedrockConverse => bedrock_converse::encode_chat(chat, model),
-        Dialect::BedrockInvoke => bedrock_invoke::encode_chat(chat, model),
-        Dialect::CohereChat => cohere_chat::encode_chat(chat, model, stream),
-        Dialect::Tgi => tgi::encode_chat(chat, model, stream),
+        Dialect::OpenaiChat => openai_chat::encode_chat(chat, place, stream),
+        Dialect::OpenaiResponses => openai_responses::encode_chat(chat, place, stream),
+        Dialect::AnthropicMessages => anthropic_messages::encode_chat(chat, place, stream),
+        Dialect::Gemini => gemini::encode_chat(chat, place),
+        Dialect::BedrockConverse => bedrock_converse::encode_chat(chat, place),
+        Dialect::BedrockInvoke => bedrock_invoke::encode_chat(chat, place),
+        Dialect::CohereChat => cohere_chat::encode_chat(chat, place, stream),
+        Dialect::Tgi => tgi::encode_chat(chat, place, stream),
         Dialect::OpenaiEmbeddings
         | Dialect::GeminiEmbeddings
         | Dialect::CohereEmbeddings
@@ -67,7 +65,7 @@ pub fn outbound(
 /// A caller's request as a conversation.
 ///
 /// # Errors
-/// `InvalidRequest` for what no other dialect can say.
+/// `Unsupported` for what no other dialect can say.
 pub fn conversation(request: &ChatRequest) -> Result<Chat, UpstreamError> {
     match request.dialect {
         Dialect::OpenaiChat => openai_chat::decode_chat(&request.body),

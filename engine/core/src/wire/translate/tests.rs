@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::domain::answer::{Answer, Block};
-use crate::domain::chat::{Chat, Content, Speaker};
+use crate::domain::chat::{Capabilities, Chat, Content, Speaker};
 use crate::domain::request::{ChatRequest, Usage};
 use crate::domain::stream::{StopReason, StreamEvent};
 use crate::wire::openai_responses::Identity;
@@ -23,15 +23,22 @@ const UPSTREAMS: [Dialect; 8] = [
     Dialect::Tgi,
 ];
 
+const NEW_CLAUDE: Capabilities =
+    Capabilities { prefill: false, sampling: false, thinking_budget: false, ..Capabilities::EVERYTHING };
+
 fn place(dialect: Dialect, model: &str) -> Place<'_> {
-    Place { dialect, model, named: true, limit: "max_tokens" }
+    Place { dialect, model, takes: &Capabilities::EVERYTHING, named: true, limit: "max_tokens" }
 }
 
 fn as_caller(dialect: Dialect, chat: Chat) -> ChatRequest {
     let body = match dialect {
-        Dialect::OpenaiResponses => crate::wire::openai_responses::encode_chat(chat, "m", false),
-        Dialect::AnthropicMessages => crate::wire::anthropic_messages::encode_chat(chat, "m", false),
-        _ => crate::wire::openai_chat::encode_chat(chat, Some("m"), "m", "max_tokens", false),
+        Dialect::OpenaiResponses => {
+            crate::wire::openai_responses::encode_chat(chat, place(dialect, "m"), false)
+        }
+        Dialect::AnthropicMessages => {
+            crate::wire::anthropic_messages::encode_chat(chat, place(dialect, "m"), false)
+        }
+        _ => crate::wire::openai_chat::encode_chat(chat, place(dialect, "m"), false),
     }
     .unwrap()
     .body;
@@ -75,7 +82,7 @@ fn every_upstream_gets_all_that_was_said_or_the_caller_hears_of_it() {
                         assert!(body.contains(word), "{caller:?} to {upstream:?} lost {word}: {body}");
                     }
                 }
-                Err(error) => assert_eq!(error.kind, ErrorKind::InvalidRequest, "{caller:?} to {upstream:?}"),
+                Err(error) => assert_eq!(error.kind, ErrorKind::Unsupported, "{caller:?} to {upstream:?}"),
             }
         }
     }
@@ -92,6 +99,16 @@ fn a_setting_without_a_form_is_named_in_the_warnings() {
     for name in ["seed", "made_up"] {
         assert!(sent.warnings.iter().any(|warning| warning.starts_with(name)), "{:?}", sent.warnings);
     }
+}
+
+#[test]
+fn what_the_model_does_not_take_is_named_too() {
+    let body = json!({"model": "recap", "temperature": 0.5, "messages": [{"role": "user", "content": "Hi"}]});
+    let request = ChatRequest::made(Dialect::OpenaiChat, body.as_object().unwrap().clone());
+    let place = Place { takes: &NEW_CLAUDE, ..place(Dialect::AnthropicMessages, "claude-opus-4-8") };
+    let sent = outbound(&request, &Map::new(), place, false).unwrap();
+
+    assert_eq!(sent.warnings, ["temperature has no form at this endpoint and was left out"]);
 }
 
 #[test]

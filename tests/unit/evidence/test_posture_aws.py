@@ -10,9 +10,9 @@ from botocore.config import Config
 
 from crossfade.config.features import Config as File
 from crossfade.config.schema import EndpointSection, ProviderSection
-from crossfade.control.evidence.posture import Check, Unseen
-from crossfade.control.evidence.posture_aws import AwsView, is_limited, see_aws
-from crossfade.control.evidence.posture_clouds import see_pool
+from crossfade.control.evidence.posture.aws import AwsView, is_limited, see_aws
+from crossfade.control.evidence.posture.checks import Check, Unseen
+from crossfade.control.evidence.posture.clouds import see_pool
 
 REGION = "us-east-1"
 OPEN = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}

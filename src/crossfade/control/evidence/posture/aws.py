@@ -14,7 +14,7 @@ from typing import Any
 from crossfade.config.regions import regions_of
 from crossfade.config.schema import EndpointSection, ProviderSection
 from crossfade.control.credentials.aws import aws_client
-from crossfade.control.evidence.posture import Check, Unseen
+from crossfade.control.evidence.posture.checks import Check, Unseen
 
 SERVICES = {"bedrock": "bedrock-runtime", "sagemaker": "sagemaker.runtime"}
 EVERYWHERE = ("0.0.0.0/0", "::/0")

@@ -1,0 +1,1 @@
+"""What software can see of the candidate's posture, and by name what it cannot."""
