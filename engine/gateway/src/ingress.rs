@@ -9,7 +9,7 @@ use crossfade_core::decide::split::split_point;
 use crossfade_core::domain::decision::{ArmKind, Refusal};
 use crossfade_core::domain::limits::Limits as Left;
 use crossfade_core::domain::outcome::ErrorKind;
-use crossfade_core::domain::request::{ChatRequest, RequestFacts};
+use crossfade_core::domain::request::RequestFacts;
 use crossfade_core::domain::snapshot::{Dialect, Snapshot};
 use crossfade_core::wire::openai_chat;
 use crossfade_core::wire::prompt::prefix::prefix_of;
@@ -28,7 +28,7 @@ use crate::edge::truth::tell_allowances;
 use crate::identify::{Caller, Stranger, identify};
 use crate::relay::relay;
 use crate::serve::AnswerBody;
-use crate::shared::{Shared, unix_ms};
+use crate::shared::Shared;
 use crate::upstream::attempt::Job;
 
 /// Answers one request of the data port.
