@@ -10,11 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cloud import USAGE, Cloud
+from cloud import USAGE
 from process import ask, get, running_gateway
 
 CONFIG = """
@@ -55,13 +53,6 @@ class Provider:
             return {"status": 429}
         self.left -= USAGE["prompt_tokens"]
         return "ok"
-
-
-@pytest.fixture
-def cloud():
-    running = Cloud()
-    yield running
-    running.close()
 
 
 def test_five_times_the_bought_capacity_spills_and_nothing_is_dropped(cloud):

@@ -12,7 +12,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cloud import Cloud
 from process import PATIENCE_S, ask, running_gateway
 
 CONFIG = """
@@ -34,13 +33,6 @@ def at_full_share(snapshot: dict) -> dict:
     }  # fmt: skip
     snapshot["features"]["f"]["eligible"] = ["n", "o"]
     return snapshot
-
-
-@pytest.fixture
-def cloud():
-    running = Cloud()
-    yield running
-    running.close()
 
 
 def put(port: int, path: str) -> tuple[int, dict]:

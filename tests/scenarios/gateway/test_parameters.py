@@ -6,11 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cloud import Cloud
 from process import ask, running_gateway
 
 CONFIG = """
@@ -31,13 +28,6 @@ def half(snapshot: dict) -> dict:
         "candidate": {"pool": "old", "set": PARAMETERS}, "dead_hard": 5, "dead_of": 20,
     }  # fmt: skip
     return snapshot
-
-
-@pytest.fixture
-def cloud():
-    running = Cloud()
-    yield running
-    running.close()
 
 
 def test_half_of_the_users_are_answered_with_the_candidates_parameters_and_stay_there(cloud):

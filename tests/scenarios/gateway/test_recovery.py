@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cloud import Cloud, whole_stream
@@ -29,13 +27,6 @@ features: {{f: {{hierarchy: [a, b], limits: {{same_endpoint_retries: 0}}}}}}
 """
 LOOKS = 20_000  # at the gateway's state, about a millisecond each
 BROKEN: Any = {"status": 500}
-
-
-@pytest.fixture
-def cloud():
-    running = Cloud()
-    yield running
-    running.close()
 
 
 def until(gateway: Any, endpoint: str, *states: str) -> str:

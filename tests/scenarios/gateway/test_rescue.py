@@ -61,28 +61,26 @@ def stream(texts: list[str], *, end: bool, output: int = 12) -> dict[str, Any]:
     return {"raw": [head, *chunks, *(["0\r\n\r\n"] if end else [])]}
 
 
-@pytest.fixture
-def cloud():
-    running = Cloud()
-    yield running
-    running.close()
-
-
 def broken_then(cloud: Cloud, texts: list[str]) -> None:
     cloud.script("a", [stream([FIRST[:30], FIRST[30:]], end=False)])
     cloud.script("b", [stream(texts, end=True)])
 
 
-def test_a_caller_of_the_same_dialect_sees_one_answer(cloud):
-    broken_then(cloud, [REST[:20], REST[20:]])
+def final_message(cloud: Cloud, backup: str = "claude-haiku-4-5", **more: Any) -> Any:
+    """What a caller of the Messages API has at the end of a stream; raises what its SDK raises."""
     with (
-        running_gateway(CONFIG.format(port=cloud.port, backup="claude-haiku-4-5")) as gateway,
+        running_gateway(CONFIG.format(port=cloud.port, backup=backup)) as gateway,
         anthropic.Anthropic(
             base_url=f"http://127.0.0.1:{gateway.port}", api_key="x", max_retries=0
         ) as caller,
-        caller.messages.stream(model="f", messages=ASK, max_tokens=500) as answer,
+        caller.messages.stream(model="f", messages=ASK, max_tokens=500, **more) as answer,
     ):
-        final = answer.get_final_message()
+        return answer.get_final_message()
+
+
+def test_a_caller_of_the_same_dialect_sees_one_answer(cloud):
+    broken_then(cloud, [REST[:20], REST[20:]])
+    final = final_message(cloud)
 
     assert "".join(block.text for block in final.content) == FIRST + REST
     assert (final.stop_reason, len(final.content)) == ("end_turn", 1)
@@ -112,40 +110,19 @@ def test_a_caller_of_another_dialect_does_too(cloud, dialect):
 
 def test_a_model_that_begins_anew_is_joined_where_it_says_the_same(cloud):
     broken_then(cloud, [FIRST[:50], FIRST[50:] + REST])
-    with (
-        running_gateway(CONFIG.format(port=cloud.port, backup="claude-haiku-4-5")) as gateway,
-        anthropic.Anthropic(
-            base_url=f"http://127.0.0.1:{gateway.port}", api_key="x", max_retries=0
-        ) as caller,
-        caller.messages.stream(model="f", messages=ASK, max_tokens=500) as answer,
-    ):
-        assert answer.get_final_text() == FIRST + REST
+
+    assert final_message(cloud).content[0].text == FIRST + REST
 
 
-def test_a_model_that_takes_no_prefill_is_not_asked(cloud):
+TOOLS: Any = [{"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {}}}]
+
+
+@pytest.mark.parametrize(
+    ("backup", "more"), [("claude-opus-4-8", {}), ("claude-haiku-4-5", {"tools": TOOLS})]
+)
+def test_neither_a_model_without_prefill_nor_a_request_with_tools_is_resumed(cloud, backup, more):
     broken_then(cloud, [REST])
-    with (
-        running_gateway(CONFIG.format(port=cloud.port, backup="claude-opus-4-8")) as gateway,
-        anthropic.Anthropic(
-            base_url=f"http://127.0.0.1:{gateway.port}", api_key="x", max_retries=0
-        ) as caller,
-        caller.messages.stream(model="f", messages=ASK, max_tokens=500) as answer,
-        pytest.raises(anthropic.APIStatusError),
-    ):
-        answer.get_final_message()
-    assert [call.endpoint for call in cloud.calls] == ["a"]
+    with pytest.raises(anthropic.APIStatusError):
+        final_message(cloud, backup, **more)
 
-
-def test_an_answer_with_tools_is_not_resumed(cloud):
-    broken_then(cloud, [REST])
-    tools: Any = [{"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {}}}]
-    with (
-        running_gateway(CONFIG.format(port=cloud.port, backup="claude-haiku-4-5")) as gateway,
-        anthropic.Anthropic(
-            base_url=f"http://127.0.0.1:{gateway.port}", api_key="x", max_retries=0
-        ) as caller,
-        caller.messages.stream(model="f", messages=ASK, max_tokens=500, tools=tools) as answer,
-        pytest.raises(anthropic.APIStatusError),
-    ):
-        answer.get_final_message()
     assert [call.endpoint for call in cloud.calls] == ["a"]

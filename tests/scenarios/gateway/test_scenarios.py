@@ -101,13 +101,6 @@ def run_sockets(scenario: dict[str, Any], cloud: Cloud) -> None:
             check(expected, document, f"request {number}")
 
 
-@pytest.fixture
-def cloud():
-    running = Cloud()
-    yield running
-    running.close()
-
-
 @pytest.mark.parametrize(("scenario", "mode"), scenarios())
 def test_scenario(scenario: dict[str, Any], mode: str, tmp_path: Path, request: pytest.FixtureRequest):
     if mode == "virtual":
