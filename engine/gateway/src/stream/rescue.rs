@@ -9,7 +9,7 @@ use crossfade_core::domain::outcome::{OutcomeClass, UpstreamError};
 use crossfade_core::domain::request::ChatRequest;
 use crossfade_core::domain::snapshot::Rescue;
 use crossfade_core::domain::stream::StreamEvent;
-use crossfade_core::wire::rescue::{Joint, continued, continues, plain_text, restart_event};
+use crossfade_core::wire::rescue::{Joint, continued, continues, plain_text, repeats, restart_event};
 
 use crate::relay::{next_step, ticket};
 use crate::upstream::attempt::{Attempt, Ending, Job};
@@ -117,7 +117,7 @@ impl Flow {
                 continued(&job.request, &said).map(|request| Way::Resume(Arc::new(request), said))
             }
             Rescue::Resume => None,
-            Rescue::MatchedRestart => said.clone().map(Way::Repeat),
+            Rescue::MatchedRestart => said.clone().filter(|_| repeats(&job.request)).map(Way::Repeat),
         });
         found.or_else(|| job.accepts_restart.then_some(Way::Restart))
     }

@@ -33,6 +33,16 @@ pub fn continues(endpoint: &Endpoint) -> bool {
     knows_how && endpoint.model.contains("claude") && endpoint.takes.prefill
 }
 
+/// Whether a new answer to the request can stand for the one that broke: one choice, and nothing beside
+/// its text that was counted from its beginning.
+#[must_use]
+pub fn repeats(request: &ChatRequest) -> bool {
+    let has =
+        |name: &str| request.body.get(name).is_some_and(|value| !value.is_null() && *value != json!(false));
+    let several = request.body.get("n").and_then(Value::as_u64).is_some_and(|n| n > 1);
+    !several && !["logprobs", "top_logprobs", "audio"].iter().any(|name| has(name))
+}
+
 /// The request with what was said so far as the beginning of its answer. `None` where an answer in two
 /// parts could differ from one in whole: tools, structured output, reasoning, several choices.
 #[must_use]
@@ -115,6 +125,23 @@ mod tests {
         let on = continued(&responses, SAID).unwrap();
         assert_eq!(on.body["input"][0]["content"], "Sum up.");
         assert_eq!(on.body["input"][1]["content"][0]["text"], SAID.trim_end());
+    }
+
+    #[test]
+    fn several_choices_and_log_probabilities_are_not_repeated() {
+        let with = |name: &str, value: Value| {
+            let mut body = json!({"messages": []});
+            body[name] = value;
+            repeats(&request(Dialect::OpenaiChat, body))
+        };
+        assert!(
+            with("n", json!(1))
+                && with("logprobs", json!(false))
+                && with("tools", json!([{"type": "function"}]))
+        );
+        assert!(
+            !with("n", json!(2)) && !with("logprobs", json!(true)) && !with("audio", json!({"voice": "x"}))
+        );
     }
 
     #[test]
