@@ -74,6 +74,7 @@ class Publisher:
         self._turn = asyncio.Lock()
         self._closed = False
         self._clock: Callable[[], float] = time.monotonic
+        self._restored_s = self._clock()
 
     async def restore(self) -> None:
         """Read the overlays back from the log and publish if anything differs from the last run."""
@@ -86,6 +87,7 @@ class Publisher:
         events = await self._log.read(STREAM)
         if not events or events[-1].payload.get("digest") != digest:
             await self._append({}, actor="control", reason="started with another config")
+        self._restored_s = self._clock()
 
     @property
     def config(self) -> Config:
@@ -195,7 +197,9 @@ class Publisher:
             done = [state.name for state in known if state.snapshot_version >= version and self._shows(state)]
             missing = tuple(state.name for state in known if state.name not in done)
             elapsed = self._clock() - began
-            if not missing or elapsed > WAIT_FOR_ACKS_S:
+            # Just started, it has heard of no gateway yet: that is no proof that there is none.
+            unheard = not known and self._clock() - self._restored_s < WAIT_FOR_ACKS_S
+            if (not missing and not unheard) or elapsed > WAIT_FOR_ACKS_S:
                 return PublishResult(version, tuple(done), missing, not missing, elapsed)
             await self._board.wait(0.25)
 

@@ -75,6 +75,32 @@ async def test_a_gateway_that_keeps_the_candidate_after_a_rollback_is_named(plac
     assert (result.verified, result.missing) == (False, ("g1",))
 
 
+async def test_a_control_that_has_just_started_waits_for_the_first_gateway_it_hears_of(place):
+    place.publisher._restored_s = place.now[0]
+    version = place.publisher.snapshot.version + 1
+
+    async def wait(timeout_s):
+        place.now[0] += timeout_s
+        if place.now[0] > 1001.0:
+            says(place, "g1", 0.25, version)
+
+    place.board.wait = wait
+    result = await place.publisher.publish({"recap": UP}, actor="test", reason="test")
+    assert (result.acknowledged, result.verified) == (("g1",), True)
+    assert 1.0 <= result.elapsed_s < WAIT_FOR_ACKS_S
+
+
+async def test_without_any_gateway_nobody_is_waited_for_for_ever(place):
+    place.publisher._restored_s = place.now[0]
+    result = await place.publisher.publish({"recap": UP}, actor="test", reason="test")
+    assert result.acknowledged == ()
+    assert result.elapsed_s <= WAIT_FOR_ACKS_S + 0.5
+
+    place.now[0] += 60.0
+    result = await place.publisher.publish({"recap": None}, actor="test", reason="test")
+    assert result.elapsed_s == 0.0
+
+
 async def test_a_gateway_that_falls_silent_meanwhile_has_not_followed(place):
     place.board.acknowledge(Ack("g1", 1, 1, ()))
 
