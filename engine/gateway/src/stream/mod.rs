@@ -105,10 +105,10 @@ async fn pump(job: Arc<Job>, mut flow: Flow, mut out: Vec<u8>, sender: mpsc::Sen
             rescued = Box::pin(flow.go_on(&job, error, &mut out)) => rescued,
             () = sender.closed() => return,
         };
-        cut = Cut::of(&job, flow.attempt.ticket());
         if let Err(error) = rescued {
             return break_off(&job, flow, error, (out, sender)).await;
         }
+        cut = Cut::of(&job, flow.attempt.ticket());
     }
 }
 
