@@ -179,8 +179,9 @@ def measure(name: str, folder: Path, ports: dict[str, int], rounds: int) -> dict
     for mode in MODES:
         with started(name, folder, f"http://127.0.0.1:{ports['streams']}/{mode}", mode) as (port, _):
             check(name, port, mode, stream=True)
-            rates = [streams_per_s(folder, port, mode, 4) for _ in range(rounds)]
-            relay = [streams_per_s(folder, ports["relay"], mode, 2) for _ in range(rounds)]
+            rates = [streams_per_s(folder, f"http://127.0.0.1:{port}", mode, 4) for _ in range(rounds)]
+            passed = f"http://127.0.0.1:{ports['relay']}/{mode}"
+            relay = [streams_per_s(folder, passed, mode, 2) for _ in range(rounds)]
         found[f"stream_{mode}_8"] = {
             "streams_per_s": statistics.median(rates),
             "ratio_to_nginx": statistics.median(rates) / statistics.median(relay),

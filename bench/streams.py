@@ -22,20 +22,19 @@ def body(mode: str) -> str:
     return json.dumps({"model": mode, "stream": True, "messages": [{"role": "user", "content": "Go on."}]})
 
 
-def streams_per_s(folder: Path, port: int, mode: str, seconds: float) -> float:
+def streams_per_s(folder: Path, base: str, mode: str, seconds: float) -> float:
     """Whole streams a second over 8 connections, by wrk on core 0; SystemExit if one was not a 2xx.
 
-    The path is the one that nginx passes on; the gateway goes by the body's model.
+    `base`: what comes before /v1 in the address.
     """
     script = folder / f"stream-{mode}.lua"
     script.write_text(
         f"wrk.method = 'POST'; wrk.headers['content-type'] = 'application/json'\nwrk.body = [[{body(mode)}]]\n"
         f"wrk.headers['authorization'] = 'Bearer {KEY}'\n"
     )
-    path = f"/{mode}/v1/chat/completions"
     done = subprocess.run(
         ["taskset", "-c", "0", "wrk", "-t1", "-c8", f"-d{seconds}s", "-s", str(script),
-         f"http://127.0.0.1:{port}{path}"],
+         f"{base}/v1/chat/completions"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     if re.search(r"Non-2xx or 3xx responses: (\d+)", done):
