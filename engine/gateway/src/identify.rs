@@ -25,7 +25,7 @@ pub enum Stranger {
 pub fn identify<'a>(
     snapshot: &'a Snapshot,
     head: &CallerHead<'_>,
-    pepper: &str,
+    pepper: &hmac::Key,
 ) -> Result<Caller<'a>, Stranger> {
     match presented(head) {
         Some(text) => match known(snapshot, text, pepper) {
@@ -59,19 +59,18 @@ fn presented<'a>(head: &CallerHead<'a>) -> Option<&'a str> {
     bearer.or(head.api_key).map(str::trim)
 }
 
-fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &str) -> Option<&'a Key> {
+fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &hmac::Key) -> Option<&'a Key> {
     let (id, _) = text.strip_prefix("cf-")?.split_once('_')?;
     let key = snapshot.keys.iter().find(|key| key.id == id)?;
     let expected = decode_hex(&key.hmac)?;
-    let pepper = hmac::Key::new(hmac::HMAC_SHA256, pepper.as_bytes());
-    hmac::verify(&pepper, text.as_bytes(), &expected).ok().map(|()| key)
+    hmac::verify(pepper, text.as_bytes(), &expected).ok().map(|()| key)
 }
 
 /// Bytes of a hex string; `None` if it is not one.
 #[must_use]
 pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, left) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?));
+    if left.is_empty() { bytes.collect() } else { None }
 }

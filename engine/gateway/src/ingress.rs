@@ -91,7 +91,7 @@ pub fn readiness(shared: &Shared) -> Response<AnswerBody> {
 
 fn models(shared: &Shared, headers: &HeaderMap) -> Routed {
     let snapshot = shared.readiness().map_err(not_ready)?;
-    let caller = identify(&snapshot, &CallerHead::read(headers, None), &shared.options.pepper)
+    let caller = identify(&snapshot, &CallerHead::read(headers, None), &shared.pepper)
         .map_err(|stranger| turn_away(&stranger))?;
     let data: Vec<_> = snapshot
         .features
@@ -111,8 +111,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let snapshot = shared.readiness().map_err(not_ready)?;
     let (head, body) = request.into_parts();
     let said = CallerHead::read(&head.headers, opt_in_header(dialect));
-    let caller =
-        identify(&snapshot, &said, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
+    let caller = identify(&snapshot, &said, &shared.pepper).map_err(|stranger| turn_away(&stranger))?;
     let bytes = receive(&snapshot, (head.version, &said), body).await?;
     let mut decoded =
         read_apart(bytes.len(), || openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)))
@@ -168,7 +167,7 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     let snapshot = shared.readiness().map_err(not_ready)?;
     let (head, body) = request.into_parts();
     let said = CallerHead::read(&head.headers, None);
-    identify(&snapshot, &said, &shared.options.pepper).map_err(|stranger| turn_away(&stranger))?;
+    identify(&snapshot, &said, &shared.pepper).map_err(|stranger| turn_away(&stranger))?;
     let bytes = receive(&snapshot, (head.version, &said), body).await?;
     let decoded = openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)).map_err(|error| {
         refuse(400, ErrorKind::InvalidRequest, &error.to_string(), "send the body of the request to count")

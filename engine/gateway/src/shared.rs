@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use crossfade_core::decide::Engine;
 use crossfade_core::domain::snapshot::Snapshot;
+use ring::hmac;
 use tokio::sync::Semaphore;
 
 use crate::edge::cuts::Cuts;
@@ -19,6 +20,8 @@ use crate::upstream::sign::Credentials;
 /// The gateway's whole state.
 pub struct Shared {
     pub options: GatewayOptions,
+    /// What virtual keys are hashed with.
+    pub pepper: hmac::Key,
     pub snapshot: ArcSwapOption<Snapshot>,
     pub credentials: ArcSwap<Credentials>,
     pub clients: Clients,
@@ -38,6 +41,7 @@ impl Shared {
         let began = Instant::now();
         Self {
             id_prefix: format!("req-{:x}-{:x}-", unix_ms(), std::process::id()),
+            pepper: hmac::Key::new(hmac::HMAC_SHA256, options.pepper.as_bytes()),
             options,
             snapshot: ArcSwapOption::empty(),
             credentials: ArcSwap::from_pointee(Credentials::default()),

@@ -97,13 +97,18 @@ impl Picking<'_> {
         let serves = |name: &&String| {
             self.eligible.contains(name) && self.breakers.get(*name).is_some_and(|breaker| !breaker.is_open())
         };
-        let mut left: Vec<&String> = names.iter().filter(serves).collect();
-        for place in 0..COMPARED.min(left.len()) {
-            let other = place + whole(spread(self.draw, place), left.len() - place);
-            left.swap(place, other);
+        let mut left: Vec<&String> = names.iter().collect();
+        let mut chosen = Vec::with_capacity(COMPARED);
+        for step in 0..names.len() {
+            let one = left.swap_remove(whole(spread(self.draw, step), left.len()));
+            if serves(&one) {
+                chosen.push(one);
+            }
+            if chosen.len() == COMPARED {
+                break;
+            }
         }
-        left.truncate(COMPARED);
-        left
+        chosen
     }
 
     /// Whom an exploring request tries first: among the bought ones, if there are any.

@@ -152,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match self.framing.next(self.held.get(base..).unwrap_or_default())? {
                 Next::Content(place) => {
                     self.start = base + place.end;
-                    return Poll::Ready(Ok(Some(base + place.start..base + place.end)));
+                    return Poll::Ready(Ok(Some(self.joined(base + place.start))));
                 }
                 Next::End(read) => {
                     self.start += read;
@@ -170,6 +170,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
         }
+    }
+
+    /// The content from `begin` and all that has come behind it, as one piece: whoever writes an event a
+    /// chunk does not wake, copy and send for each of them. A chunk that is none is told with the next.
+    fn joined(&mut self, begin: usize) -> Range<usize> {
+        let mut end = self.start;
+        while let Ok(next) = self.framing.next(self.held.get(self.start..).unwrap_or_default()) {
+            match next {
+                Next::Content(more) => {
+                    let (from, to) = (self.start + more.start, self.start + more.end);
+                    self.held.copy_within(from..to, end);
+                    (end, self.start) = (end + more.len(), to);
+                }
+                Next::More(read) | Next::End(read) => {
+                    self.start += read;
+                    break;
+                }
+            }
+        }
+        begin..end
     }
 
     /// Reads what has come behind what is held; 0 at the connection's end.

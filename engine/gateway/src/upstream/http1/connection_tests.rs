@@ -123,3 +123,16 @@ async fn what_comes_behind_an_answer_ends_the_connection() {
     assert_eq!(all_of(&mut connection).await.unwrap(), b"a");
     assert!(!connection.is_reusable());
 }
+
+#[tokio::test]
+async fn chunks_that_came_together_are_one_piece_and_a_broken_one_is_told_after_them() {
+    let (mut connection, mut upstream) = pair(4096);
+    let answer =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n4\r\n two\r\n6\r\n three\r\nzz\r\n";
+    upstream.write_all(answer.as_bytes()).await.unwrap();
+    connection.ask(b"head ", b"body").await.unwrap();
+
+    assert_eq!(connection.content().await.unwrap(), Some(&b"one two three"[..]));
+    assert!(connection.content().await.is_err());
+    assert!(!connection.is_reusable());
+}
