@@ -42,7 +42,7 @@ fn lacking(endpoint: &Endpoint, request: &RequestFacts) -> Option<String> {
         return Some(words.to_owned());
     }
     let context = endpoint.takes.context?;
-    let tokens = request.prompt.map_or(request.input_tokens, |size| endpoint.counting.tokens(&size));
+    let tokens = request.tokens_by(&endpoint.counting);
     #[expect(clippy::cast_precision_loss, reason = "token counts are below 2^53")]
     let too_long = tokens as f64 * SURELY > context as f64;
     too_long.then(|| format!("takes {context} tokens, and the prompt has about {tokens}"))

@@ -38,8 +38,8 @@ pub(super) fn rule_of(snapshot: &Snapshot, feature: &Feature, request: &RequestF
         return None;
     }
     // As the model that is asked first counts: the rule decides before any other is known.
-    let counting = snapshot.counting_of(&request.feature).zip(request.prompt);
-    let input = counting.map_or(request.input_tokens, |(counting, prompt)| counting.tokens(&prompt));
+    let counting = snapshot.counting_of(&request.feature);
+    let input = counting.map_or(request.input_tokens, |counting| request.tokens_by(&counting));
     feature.rules.iter().position(|rule| rule.when.fits(request, input))
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::chat::Capabilities;
-use super::prompt::PromptSize;
+use super::prompt::{Counting, PromptSize};
 use super::snapshot::Dialect;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,12 @@ pub struct RequestFacts {
 }
 
 impl RequestFacts {
+    /// Its prompt as a model family counts it; where only a number is known, that.
+    #[must_use]
+    pub fn tokens_by(&self, counting: &Counting) -> u64 {
+        self.prompt.map_or(self.input_tokens, |prompt| counting.tokens(&prompt))
+    }
+
     /// What its prompt shares with others: its stable part, else what its user said before.
     #[must_use]
     pub fn affinity_key(&self) -> String {

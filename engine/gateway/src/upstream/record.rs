@@ -16,8 +16,8 @@ impl Attempt {
     pub(super) fn used_tokens(&self) -> Option<(u64, u64)> {
         let counted = self.usage.map(|usage| (usage.input(), usage.output));
         let endpoint = self.job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
-        let asked = endpoint.zip(self.job.facts.prompt).map(|(e, prompt)| e.counting.tokens(&prompt));
-        let asked = asked.unwrap_or(self.job.facts.input_tokens);
+        let facts = &self.job.facts;
+        let asked = endpoint.map_or(facts.input_tokens, |endpoint| facts.tokens_by(&endpoint.counting));
         let shown = || (asked, self.answer.text().len() as u64 / BYTES_PER_TOKEN);
         counted.or_else(|| self.has_content().then(shown))
     }

@@ -107,8 +107,8 @@ impl Meter {
 
     /// What a request would draw here.
     pub(super) fn ask(&self, request: &RequestFacts, class: RequestClass) -> Ask {
-        let counted = self.counting.zip(request.prompt).map(|(counting, size)| counting.tokens(&size));
-        Ask { input: counted.unwrap_or(request.input_tokens), max_output: request.max_output_tokens, class }
+        let input = self.counting.map_or(request.input_tokens, |counting| request.tokens_by(&counting));
+        Ask { input, max_output: request.max_output_tokens, class }
     }
 
     pub(super) fn is_for(&self, capacity: &Capacity) -> bool {

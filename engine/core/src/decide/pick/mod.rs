@@ -160,8 +160,7 @@ impl Picking<'_> {
     fn expected_usd(&self, name: &str) -> Option<f64> {
         let endpoint = self.snapshot.endpoints.get(name)?;
         let price = endpoint.price.as_ref()?;
-        let counted = self.request.prompt.map(|prompt| endpoint.counting.tokens(&prompt));
-        let input = counted.unwrap_or(self.request.input_tokens);
+        let input = self.request.tokens_by(&endpoint.counting);
         Some(price.usd(input, self.paces.expected_output(self.request)))
     }
 
