@@ -182,6 +182,16 @@ def test_lock_files_hold_no_registry_address():
         assert '"resolved"' not in text, name
 
 
+def test_no_two_modules_that_tests_import_share_a_name():
+    """Several folders of tests stand on the path at once: the first one found would answer for both."""
+    files = [p for p in tracked("tests/*") if p.suffix == ".py"]
+    loads = [p for p in files if re.search(r"^\s*(from|import) conftest\b", p.read_text(), re.MULTILINE)]
+    assert relative(loads) == [], "conftest.py is pytest's own: hand the value out as a fixture"
+    helpers = [p for p in files if p.name != "conftest.py" and not p.name.startswith("test_")]
+    named = [p.name for p in helpers]
+    assert sorted(n for n in named if named.count(n) > 1) == []
+
+
 def test_nothing_is_left_unfinished():
     words = re.compile(r"\b(TODO|FIXME|XXX)\b|todo!\(|unimplemented!\(|NotImplementedError")
 

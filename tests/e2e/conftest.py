@@ -34,9 +34,15 @@ def clouds(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
-def deployment(clouds: Clouds, tmp_path_factory: pytest.TempPathFactory):
+def config(clouds: Clouds) -> str:
+    """The text of a config that serves four features on the simulated clouds."""
+    return CONFIG.format(clouds=clouds)
+
+
+@pytest.fixture(scope="session")
+def deployment(config: str, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("deployment")
-    with running_deployment(folder, CONFIG.format(clouds=clouds), ENVIRONMENT) as running:
+    with running_deployment(folder, config, ENVIRONMENT) as running:
         yield running
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from conftest import CONFIG
 from deployment import ENVIRONMENT, running_deployment
 
 
@@ -14,10 +13,10 @@ def findings_of(deployment, *arguments: str) -> tuple[int, dict[tuple[str, str],
     return done.returncode, {(f["subject"], f["check"]): f for f in report["findings"]}
 
 
-def test_every_endpoint_is_looked_at_from_its_credential_to_one_token(clouds, faults, tmp_path, monkeypatch):
+def test_every_endpoint_is_looked_at_from_its_credential_to_one_token(config, faults, tmp_path, monkeypatch):
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    with running_deployment(tmp_path, CONFIG.format(clouds=clouds), ENVIRONMENT) as running:
+    with running_deployment(tmp_path, config, ENVIRONMENT) as running:
         code, found = findings_of(running)
 
         assert code == 0, found

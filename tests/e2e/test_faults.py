@@ -6,15 +6,14 @@ import os
 import signal
 
 import pytest
-from conftest import CONFIG
 from deployment import ENVIRONMENT, running_deployment
 
 MESSAGES = [{"role": "user", "content": "Chen approved the schedule of the training week."}]
 
 
 @pytest.fixture
-def own_deployment(clouds, tmp_path):
-    with running_deployment(tmp_path, CONFIG.format(clouds=clouds), ENVIRONMENT) as running:
+def own_deployment(config, tmp_path):
+    with running_deployment(tmp_path, config, ENVIRONMENT) as running:
         yield running
 
 
@@ -33,8 +32,8 @@ def test_a_killed_control_is_restarted_and_no_request_fails_meanwhile(own_deploy
         assert client.chat.completions.create(model="summary", messages=MESSAGES).choices[0].message.content
 
 
-def test_up_stops_cleanly_on_sigterm(clouds, tmp_path):
-    with running_deployment(tmp_path, CONFIG.format(clouds=clouds), ENVIRONMENT) as running:
+def test_up_stops_cleanly_on_sigterm(config, tmp_path):
+    with running_deployment(tmp_path, config, ENVIRONMENT) as running:
         assert running.command.stop() == 0
 
 
