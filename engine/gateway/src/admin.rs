@@ -12,8 +12,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 
+use crate::edge::body::AnswerBody;
 use crate::ingress::{json, plain, readiness, typed};
-use crate::serve::AnswerBody;
 use crate::shared::{Shared, unix_ms};
 
 /// Answers one request of the admin port.

@@ -61,15 +61,19 @@ fn presented<'a>(head: &CallerHead<'a>) -> Option<&'a str> {
 
 fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &hmac::Key) -> Option<&'a Key> {
     let (id, _) = text.strip_prefix("cf-")?.split_once('_')?;
-    let key = snapshot.keys.iter().find(|key| key.id == id)?;
+    let key = snapshot.key(id)?;
     let expected = decode_hex(&key.hmac)?;
     hmac::verify(pepper, text.as_bytes(), &expected).ok().map(|()| key)
 }
 
-/// Bytes of a hex string; `None` if it is not one.
+/// Bytes of a lower-case hex string; `None` if it is not one.
 #[must_use]
 pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
     let (pairs, left) = text.as_bytes().as_chunks::<2>();
     let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?));
     if left.is_empty() { bytes.collect() } else { None }

@@ -17,19 +17,19 @@ use crossfade_core::wire::shape::Limits;
 use crossfade_core::wire::translate::{
     Said, dialect_of_route, encode_error, error_status, opt_in_header, opt_ins,
 };
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
+use crate::edge::body::AnswerBody;
 use crate::edge::facts::facts;
 use crate::edge::head::CallerHead;
 use crate::edge::truth::tell_allowances;
 use crate::identify::{Caller, Stranger, identify};
 use crate::relay::relay;
-use crate::serve::AnswerBody;
 use crate::shared::Shared;
-use crate::upstream::attempt::Job;
+use crate::upstream::job::Job;
 
 /// Answers one request of the data port.
 pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -366,13 +366,8 @@ pub fn plain(status: StatusCode, text: &str) -> Response<AnswerBody> {
 
 /// An answer of any type.
 pub fn typed(status: StatusCode, body: Vec<u8>, kind: &'static str) -> Response<AnswerBody> {
-    let mut response = Response::new(full_body(body));
+    let mut response = Response::new(AnswerBody::Whole(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", HeaderValue::from_static(kind));
     response
-}
-
-/// A body that is already whole.
-pub fn full_body(bytes: Vec<u8>) -> AnswerBody {
-    Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed()
 }

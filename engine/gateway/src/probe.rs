@@ -12,7 +12,8 @@ use crossfade_core::domain::snapshot::Dialect;
 use tokio::task::JoinHandle;
 
 use crate::shared::{Shared, unix_ms};
-use crate::upstream::attempt::{Attempt, Ending, Job, Ticket};
+use crate::upstream::attempt::{Attempt, Ending, Ticket};
+use crate::upstream::job::Job;
 
 /// A task that ends with its owner, until it is let go.
 struct Leash<T>(Option<JoinHandle<T>>);

@@ -12,14 +12,15 @@ use crossfade_core::wire::translate::untold_citations;
 use hyper::Response;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 
+use crate::edge::body::AnswerBody;
 use crate::edge::cuts::Cut;
 use crate::edge::truth;
-use crate::ingress::{error_answer, full_body};
+use crate::ingress::error_answer;
 use crate::probe::{self, Probed};
-use crate::serve::AnswerBody;
 use crate::shadow;
 use crate::stream::{self, Flow, Voice};
-use crate::upstream::attempt::{Attempt, Ending, Job, Ticket, failure};
+use crate::upstream::attempt::{Attempt, Ending, Ticket, failure};
+use crate::upstream::job::Job;
 
 /// Room for every header of an answer.
 const HEADERS: usize = 16;
@@ -156,7 +157,7 @@ fn commit(job: &Arc<Job>, mut flow: Flow, held: Vec<u8>, headers: HeaderMap) -> 
     let body = if flow.attempt.is_over() {
         let bytes = if is_stream || !held.is_empty() { held } else { flow.voice.whole(job, &flow.attempt) };
         flow.attempt.close(None, Ending::Served, None);
-        full_body(bytes)
+        AnswerBody::Whole(bytes.into())
     } else {
         stream::body(job, flow, held)
     };

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http_body_util::combinators::BoxBody;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -16,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 
+use crate::edge::body::AnswerBody;
 use crate::edge::polite::Polite;
 use crate::edge::tls::{Tls, Wire};
 use crate::options::{GatewayOptions, Ready, RunError, Stop};
@@ -23,9 +23,6 @@ use crate::report::Reports;
 use crate::shared::Shared;
 use crate::upstream::connect::Clients;
 use crate::{admin, follow, ingress, report};
-
-/// A body that may end in an error, so that a cut answer cannot look finished.
-pub type AnswerBody = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Before the first snapshot says otherwise.
 const FIRST_HEADER_BYTES: usize = 64 * 1024;
@@ -60,19 +57,21 @@ async fn serve(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready
     let background = tokio::spawn(background(Arc::clone(&shared)));
     on_ready(ready);
 
-    let connections = GracefulShutdown::new();
-    tokio::select! {
-        () = accept((&data, tls.as_ref()), &shared, &connections, ingress::answer) => {}
-        () = accept((&admin, None), &shared, &connections, admin::answer) => {}
-        () = follow_tls(tls.as_ref()) => {}
-        () = stop.asked() => {}
-    }
+    let connections = Arc::new(GracefulShutdown::new());
+    // On the workers' own threads: a connection taken here would be handed over to one of them.
+    let accepting = tokio::spawn(listen((data, tls), admin, Arc::clone(&shared), Arc::clone(&connections)));
+    stop.asked().await;
     shared.draining.store(true, Ordering::Relaxed);
-    drop(data);
+    accepting.abort();
+    // Ended either way: the listeners are closed.
+    let _ = accepting.await;
     let drain =
         shared.snapshot.load().as_ref().map_or(FIRST_DRAIN, |s| Duration::from_millis(s.edge.drain_ms));
     // What is left after the deadline is cut: the callers see a broken connection, not a finish.
-    let drained = tokio::time::timeout(drain, connections.shutdown()).await.is_ok();
+    let drained = match Arc::into_inner(connections) {
+        Some(connections) => tokio::time::timeout(drain, connections.shutdown()).await.is_ok(),
+        None => false,
+    };
     tracing::info!(drained, "stopped");
     background.abort();
     shared.reports.finish(&shared).await;
@@ -85,6 +84,20 @@ async fn background(shared: Arc<Shared>) {
         follow::credentials(Arc::clone(&shared)),
         report::counters::send_every_second(Arc::clone(&shared)),
         report::ship::ship_segments(Arc::clone(&shared)),
+    );
+}
+
+/// Takes connections on both ports; never ends.
+async fn listen(
+    (data, tls): (TcpListener, Option<Arc<Tls>>),
+    admin: TcpListener,
+    shared: Arc<Shared>,
+    connections: Arc<GracefulShutdown>,
+) {
+    tokio::join!(
+        accept((&data, tls.as_ref()), &shared, &connections, ingress::answer),
+        accept((&admin, None), &shared, &connections, admin::answer),
+        follow_tls(tls.as_ref()),
     );
 }
 

@@ -8,7 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::probe::run_to_end;
 use crate::shared::{Shared, lock};
-use crate::upstream::attempt::{Attempt, Ending, Job, Ticket};
+use crate::upstream::attempt::{Attempt, Ending, Ticket};
+use crate::upstream::job::Job;
 
 /// Starts the planned copy beside the request, if a slot is free.
 pub fn start(job: &Arc<Job>, plan: &ShadowPlan) {

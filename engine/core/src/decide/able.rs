@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::domain::by_name::Names;
 use crate::domain::decision::Skipped;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Endpoint, Snapshot, Target};
@@ -14,14 +15,14 @@ const SURELY: f64 = 0.85;
 /// the others that are eligible cannot serve it.
 pub struct Ways<'a> {
     pub(super) targets: &'a [(&'a Target, Cow<'static, str>)],
-    pub(super) able: Cow<'a, [String]>,
+    pub(super) able: Cow<'a, Names>,
     pub(super) unable: Vec<Skipped>,
 }
 
 /// The ways of a request among the `eligible`.
 pub(super) fn ways<'a>(
     snapshot: &Snapshot,
-    (eligible, targets): (&'a [String], &'a [(&'a Target, Cow<'static, str>)]),
+    (eligible, targets): (&'a Names, &'a [(&'a Target, Cow<'static, str>)]),
     request: &RequestFacts,
 ) -> Ways<'a> {
     let lacking = |name: &String| {

@@ -348,7 +348,7 @@ fn candidate_endpoints<'a>(
 ) -> impl Iterator<Item = &'a String> {
     let pool = snapshot.pools.get(&rollout.candidate.pool);
     let named = pool.into_iter().flat_map(|pool| &pool.endpoints);
-    named.filter(|name| feature.eligible.contains(name))
+    named.filter(|name| feature.eligible.contains(*name))
 }
 
 fn rollout_of<'a>(snapshot: &'a Snapshot, feature: &str) -> Option<&'a Rollout> {

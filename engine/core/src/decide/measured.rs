@@ -2,8 +2,7 @@
 //! to exactly one endpoint, and shadows, copies that only a healthy endpoint gets. Neither goes past
 //! the compliance filter.
 
-use std::collections::BTreeMap;
-
+use crate::domain::by_name::{ByName, Names};
 use crate::domain::decision::{
     ArmKind, AssignedArm, Candidate, Decision, Next, Refusal, Role, ShadowPlan, Skipped,
 };
@@ -24,7 +23,7 @@ pub(super) fn choose_pinned(
     if !snapshot.endpoints.contains_key(pin) {
         return Err(Refusal::UnknownPin { endpoint: pin.to_owned() });
     }
-    if !feature.eligible.iter().any(|allowed| allowed == pin) {
+    if !feature.eligible.contains(pin) {
         return Err(Refusal::NoEligibleEndpoint { feature: request.feature.clone() });
     }
     let target = feature.targets().find(|target| serves(snapshot, target, pin));
@@ -61,7 +60,7 @@ pub(super) fn is_copied(shadow: &Shadow, request: &RequestFacts) -> bool {
 /// What decides where a copy may go.
 pub(super) struct ShadowPlaces<'a> {
     pub(super) snapshot: &'a Snapshot,
-    pub(super) eligible: &'a [String],
+    pub(super) eligible: &'a Names,
     pub(super) now: f64,
 }
 
@@ -70,7 +69,7 @@ impl ShadowPlaces<'_> {
     pub(super) fn plan(
         &self,
         shadow: &Shadow,
-        breakers: &BTreeMap<String, Breaker>,
+        breakers: &ByName<Breaker>,
         skipped: &mut Vec<Skipped>,
     ) -> Option<ShadowPlan> {
         let name = &shadow.name;

@@ -2,6 +2,7 @@
 //! never relaxed, then health, then the pool's own order; only where there is no other backup, those
 //! that are recovering or were asked to rest. Everything left out is named.
 
+use crate::domain::by_name::ByName;
 use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Pool, RequestClass, Snapshot, Target};
@@ -14,13 +15,12 @@ use super::pick::paces::Paces;
 use super::split::split_point;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// What `rank` reads, and the breakers whose probe slot it may take.
 pub struct Ranking<'a> {
     pub snapshot: &'a Snapshot,
     pub ways: &'a Ways<'a>,
-    pub breakers: &'a mut BTreeMap<String, Breaker>,
+    pub breakers: &'a mut ByName<Breaker>,
     pub rooms: &'a mut Rooms,
     pub paces: &'a mut Paces,
     pub request: &'a RequestFacts,
@@ -106,7 +106,7 @@ impl<'a> Ranking<'a> {
             ranked.skipped.push(unable.clone());
             return;
         }
-        if !self.ways.able.iter().any(|allowed| allowed == name) {
+        if !self.ways.able.contains(name) {
             ranked.skip(name, "not eligible for this feature (no valid compliance verdict)".to_owned());
             return;
         }

@@ -2,8 +2,8 @@
 //! goes to the endpoint that failed least, each once; the rest is refused with the time to come back.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
+use crate::domain::by_name::{ByName, Names};
 use crate::domain::decision::Candidate;
 use crate::domain::snapshot::{Snapshot, Target};
 
@@ -43,9 +43,9 @@ impl Trickle {
 /// The eligible endpoint that failed least of late. Quarantined and forced ones stay out.
 pub fn least_bad(
     snapshot: &Snapshot,
-    eligible: &[String],
+    eligible: &Names,
     targets: &[(&Target, Cow<'static, str>)],
-    breakers: &mut BTreeMap<String, Breaker>,
+    breakers: &mut ByName<Breaker>,
     now: f64,
 ) -> Option<Candidate> {
     let mut best: Option<(f64, Candidate)> = None;

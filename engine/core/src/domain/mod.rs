@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod attempt;
+pub mod by_name;
 pub mod chat;
 pub mod decision;
 pub mod limits;

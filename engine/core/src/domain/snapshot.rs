@@ -2,10 +2,9 @@
 //! every field is explained and every default is made; here nothing has a default, so a missing
 //! or unknown field is refused instead of guessed.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::by_name::{ByName, Names};
 use super::chat::Capabilities;
 use super::prompt::Counting;
 
@@ -220,7 +219,7 @@ pub struct Feature {
     pub request_class: RequestClass,
     pub hierarchy: Vec<Target>,
     pub rules: Vec<Rule>,
-    pub eligible: Vec<String>,
+    pub eligible: Names,
     pub deadlines: Deadlines,
     pub attempts: Attempts,
     pub hold: Hold,
@@ -255,10 +254,10 @@ pub struct Snapshot {
     pub issued_unix_s: u64,
     pub edge: Edge,
     pub keys: Vec<Key>,
-    pub providers: BTreeMap<String, Provider>,
-    pub endpoints: BTreeMap<String, Endpoint>,
-    pub pools: BTreeMap<String, Pool>,
-    pub features: BTreeMap<String, Feature>,
+    pub providers: ByName<Provider>,
+    pub endpoints: ByName<Endpoint>,
+    pub pools: ByName<Pool>,
+    pub features: ByName<Feature>,
 }
 
 /// Why a snapshot was refused. The gateway keeps serving from the one before.
@@ -278,12 +277,29 @@ impl Snapshot {
     /// # Errors
     /// A missing or unknown field, another format, or a name that leads nowhere.
     pub fn parse(json: &[u8]) -> Result<Self, SnapshotError> {
-        let snapshot: Self = serde_json::from_slice(json)?;
+        let mut snapshot: Self = serde_json::from_slice(json)?;
+        snapshot.sort();
         if snapshot.format != FORMAT {
             return Err(SnapshotError::Format { found: snapshot.format });
         }
         snapshot.check_names()?;
         Ok(snapshot)
+    }
+
+    /// The same order in every gateway, whoever wrote the document; keys are looked up by it.
+    fn sort(&mut self) {
+        self.keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        self.providers.sort_unstable_keys();
+        self.endpoints.sort_unstable_keys();
+        self.pools.sort_unstable_keys();
+        self.features.sort_unstable_keys();
+    }
+
+    /// The key with this public id.
+    #[must_use]
+    pub fn key(&self, id: &str) -> Option<&Key> {
+        let place = self.keys.binary_search_by(|key| key.id.as_str().cmp(id)).ok()?;
+        self.keys.get(place)
     }
 
     /// How the endpoint that a feature asks first counts tokens.

@@ -138,6 +138,16 @@ impl StreamEvent {
         }
     }
 
+    /// Bytes of what the model wrote, thoughts and arguments included.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Refusal(text) | Self::Reasoning(text) => text.len(),
+            Self::ToolArguments { fragment, .. } => fragment.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether the model moved: content, reasoning or the end; keep-alives are no progress.
     #[must_use]
     pub fn is_progress(&self) -> bool {

@@ -34,6 +34,11 @@ pub(crate) struct Closing {
     position: u64,
     malformed_in_a_row: u32,
     odd: Oddities,
+    /// What the answer last said of itself.
+    start: Option<(Option<String>, Option<String>)>,
+    tier: Option<String>,
+    /// How often it said something else of itself or of its usage.
+    notes: u64,
     ended: bool,
     failed: bool,
 }
@@ -53,6 +58,11 @@ impl Closing {
         self.stop.is_some()
     }
 
+    /// Changes with what the answer says of itself and of its usage, which `push` may hold back.
+    pub(crate) fn notes(&self) -> u64 {
+        self.notes
+    }
+
     /// Passes an event on. Usage is held back: it comes once, just before the end.
     pub(crate) fn push(&mut self, event: StreamEvent, out: &mut Vec<StreamEvent>) {
         if self.ended {
@@ -63,14 +73,25 @@ impl Closing {
             StreamEvent::Error(error) => return self.fail(error.clone(), out),
             StreamEvent::Malformed(detail) => return self.malformed(detail, out),
             StreamEvent::Usage(usage) => {
+                self.notes += 1;
                 self.usage = Some(*usage);
                 return;
             }
             StreamEvent::Start { id, model } => {
-                // Some servers open with empty names and say them later.
+                // Some servers open with empty names and say them later; many say them in every event.
                 let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
-                out.push(StreamEvent::Start { id: named(id), model: named(model) });
+                let start = (named(id), named(model));
+                if self.start.as_ref() != Some(&start) {
+                    self.notes += 1;
+                    self.start = Some(start.clone());
+                    out.push(StreamEvent::Start { id: start.0, model: start.1 });
+                }
                 return;
+            }
+            StreamEvent::ServedTier(tier) if self.tier.as_ref() == Some(tier) => return,
+            StreamEvent::ServedTier(tier) => {
+                self.notes += 1;
+                self.tier = Some(tier.clone());
             }
             StreamEvent::Stop { reason, raw } => {
                 if self.stop.replace(*reason).is_some() {

@@ -6,6 +6,7 @@ use crate::domain::snapshot::Dialect;
 use crate::domain::stream::StreamEvent;
 
 use super::closing::{Closing, Oddities, Sink, upstream_error};
+use super::framing::alike::Alike;
 use super::framing::aws_eventstream::{self, Frame};
 use super::framing::{lines, sse};
 use super::reader::{Reader, Shown, reader};
@@ -80,6 +81,7 @@ pub struct Decoder {
 #[derive(Debug)]
 struct State {
     reader: Box<dyn Reader>,
+    alike: Alike,
     closing: Closing,
     raw: Option<Vec<u8>>,
     strip_usage: bool,
@@ -97,6 +99,7 @@ impl Decoder {
         };
         let state = State {
             reader: reader(decode.dialect),
+            alike: Alike::default(),
             closing: Closing::default(),
             raw,
             strip_usage,
@@ -298,16 +301,28 @@ impl State {
             return self.closing.push(StreamEvent::Ping, out);
         }
         self.frames += 1;
+        if let Some(event) = self.alike.read(name, data) {
+            self.closing.readable();
+            self.closing.push(event, out);
+            return self.keep(raw);
+        }
+        let (before, notes) = (out.len(), self.closing.notes());
         let mut sink = Sink { closing: &mut self.closing, out };
         let shown = self.reader.event(name, data, &mut sink);
         if shown == Shown::Unreadable {
             return self.unreadable(name, data, out);
         }
+        let rewritten = self.reader.rewritten();
+        if self.closing.notes() != notes {
+            self.alike.forget();
+        } else if let (Shown::Yes, None, Some(padding)) = (shown, &rewritten, self.reader.padding()) {
+            self.alike.learn((name, data), out.get(before..).unwrap_or_default(), padding);
+        }
         let hidden = shown == Shown::Unusable || (shown == Shown::UsageOnly && self.strip_usage);
         if hidden || self.closing.is_failed() {
             return;
         }
-        match self.reader.rewritten().filter(|_| self.raw.is_some()) {
+        match rewritten.filter(|_| self.raw.is_some()) {
             Some(data) => self.keep(&sse::encode_event(&data)),
             None => self.keep(raw),
         }

@@ -16,13 +16,11 @@ pub(crate) fn says_nothing(data: &[u8]) -> bool {
 /// `text` with U+FFFD in place of bytes that are no UTF-8 and of halves of surrogate pairs, as
 /// browsers read them; `None` if it has neither. Servers that cut a model's tokens anywhere send both.
 pub(crate) fn mended(text: &[u8]) -> Option<Vec<u8>> {
-    let lossy = String::from_utf8_lossy(text);
-    let whole = without_halves(lossy.as_bytes());
-    match (whole, lossy) {
-        (Some(whole), _) => Some(whole),
-        (None, std::borrow::Cow::Owned(mended)) => Some(mended.into_bytes()),
-        (None, std::borrow::Cow::Borrowed(_)) => None,
+    if std::str::from_utf8(text).is_ok() {
+        return without_halves(text);
     }
+    let read = String::from_utf8_lossy(text).into_owned().into_bytes();
+    Some(without_halves(&read).unwrap_or(read))
 }
 
 /// The text with each escape of half a surrogate pair replaced; `None` if there is none.

@@ -29,6 +29,12 @@ pub(crate) trait Reader: std::fmt::Debug + Send + Sync {
     /// One event of a stream; `name` is empty where the framing has none.
     fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown;
 
+    /// Whether an event that says one word says it whatever came before, so that others of its form need
+    /// not be read: the names of its string fields that are never looked at.
+    fn padding(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     /// What replaces the piece just read for a caller of the same dialect, if its own clients would
     /// not read it as it came.
     fn rewritten(&mut self) -> Option<Vec<u8>> {

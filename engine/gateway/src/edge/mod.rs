@@ -1,6 +1,7 @@
 //! Where callers are met: what their heads say, what ours say, polite refusals, and knowing what has
 //! been written.
 
+pub mod body;
 pub mod cuts;
 pub mod facts;
 pub mod head;

@@ -8,7 +8,8 @@ use crossfade_core::wire::translate::allowance_fields;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::shared::unix_ms;
-use crate::upstream::attempt::{Attempt, Job};
+use crate::upstream::attempt::Attempt;
+use crate::upstream::job::Job;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-crossfade-request-id");
 const ENDPOINT: HeaderName = HeaderName::from_static("x-crossfade-endpoint");

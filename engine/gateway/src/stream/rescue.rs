@@ -12,7 +12,8 @@ use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::wire::rescue::{Joint, continued, continues, plain_text, repeats, restart_event};
 
 use crate::relay::{next_step, ticket};
-use crate::upstream::attempt::{Attempt, Ending, Job};
+use crate::upstream::attempt::{Attempt, Ending};
+use crate::upstream::job::Job;
 
 use super::{Flow, Voice};
 

@@ -5,7 +5,8 @@ use crossfade_core::wire::openai_responses::Identity;
 use crossfade_core::wire::translate::{StreamWriter, answer_id, encode_answer};
 
 use crate::shared::unix_ms;
-use crate::upstream::attempt::{Attempt, Job};
+use crate::upstream::attempt::Attempt;
+use crate::upstream::job::Job;
 
 /// Says an answer in the caller's dialect; made when the first thing is to be said, because an answer
 /// of the same dialect speaks for itself.

@@ -10,51 +10,26 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::decide::Observation;
 use crossfade_core::domain::answer::Answer;
-use crossfade_core::domain::decision::{AssignedArm, Candidate, Decision, Role};
+use crossfade_core::domain::decision::{AssignedArm, Candidate, Role};
 use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
-use crossfade_core::domain::request::{ChatRequest, RequestFacts, Usage};
-use crossfade_core::domain::snapshot::{Dialect, Snapshot};
+use crossfade_core::domain::request::{ChatRequest, Usage};
+use crossfade_core::domain::snapshot::Dialect;
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers::{self, Asked};
 use crossfade_core::wire::{Decoder, RawMode};
 
-use crate::shared::{Shared, unix_ms};
+use crate::shared::unix_ms;
 
+use super::alarm::Alarm;
 use super::connect::{
     Answer as Answered, Body, Outgoing, connection_failure, headers_of, limits_of, request_id_of,
 };
+use super::job::Job;
 use super::timers::Timers;
 
 /// The largest error body that is read to classify a refusal.
 const ERROR_BODY_BYTES: usize = 64 * 1024;
-
-/// What all attempts of one request have in common.
-pub struct Job {
-    pub shared: Arc<Shared>,
-    pub snapshot: Arc<Snapshot>,
-    pub facts: RequestFacts,
-    pub request: Arc<ChatRequest>,
-    pub decision: Decision,
-    pub caller: Option<String>,
-    /// What the caller's key has left, where it declares allowances.
-    pub allowances: Option<Limits>,
-    pub include_usage: bool,
-    /// The caller knows what to do with an answer that begins anew.
-    pub accepts_restart: bool,
-    pub began: Instant,
-    pub request_text: Option<Arc<str>>,
-}
-
-impl Job {
-    /// What remains of the request's deadline.
-    #[must_use]
-    pub fn remaining(&self) -> Duration {
-        let total = self.decision.deadlines.total_ms;
-        let total = self.facts.deadline_ms.map_or(total, |own| own.min(total));
-        Duration::from_millis(total).saturating_sub(self.began.elapsed())
-    }
-}
 
 /// Which attempt this is, and why it is made.
 pub struct Ticket {
@@ -83,6 +58,7 @@ pub struct Attempt {
     pub(super) first_content_ms: Option<f64>,
     last_content: Option<Instant>,
     timers: Timers,
+    alarm: Alarm,
     pub(super) gaps_ms: Vec<f64>,
     pub(super) usage: Option<Usage>,
     pub(super) served_tier: Option<String>,
@@ -92,6 +68,9 @@ pub struct Attempt {
     /// What the answer's head said of the provider's limits, and when.
     told: Option<(Limits, Instant)>,
     received: usize,
+    /// Of content, and how much of that is booked.
+    pub(super) written_bytes: u64,
+    pub(super) told_bytes: u64,
     terminal: bool,
     pub committed: bool,
     closed: bool,
@@ -128,6 +107,7 @@ impl Attempt {
             first_content_ms: None,
             last_content: None,
             timers: Timers::start(now),
+            alarm: Alarm::default(),
             gaps_ms: Vec::new(),
             usage: None,
             served_tier: None,
@@ -136,6 +116,8 @@ impl Attempt {
             malformed_run: 0,
             told: None,
             received: 0,
+            written_bytes: 0,
+            told_bytes: 0,
             terminal: false,
             committed: false,
             closed: false,
@@ -242,12 +224,12 @@ impl Attempt {
         let job = &self.job;
         let learnt = self.ticket.candidate.first_content_ms;
         let first_content_ms = learnt.unwrap_or(job.decision.deadlines.first_content_ms);
-        let (wait, what) =
-            self.timers.next(job.remaining(), &job.decision.deadlines, first_content_ms, job.facts.stream);
+        let (deadline, what) =
+            self.timers.next(job.end(), &job.decision.deadlines, first_content_ms, job.facts.stream);
         let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
             return Err(failure(ErrorKind::Connection, "nothing was sent".to_owned()));
         };
-        let piece = tokio::time::timeout(wait, body.piece()).await.map_err(|_| {
+        let piece = self.alarm.wait(deadline, body.piece()).await.ok_or_else(|| {
             failure(
                 ErrorKind::Timeout,
                 format!("{what} (attempt began {:.0} ms ago)", self.started.elapsed().as_secs_f64() * 1000.0),
@@ -284,6 +266,7 @@ impl Attempt {
     fn read(&mut self, events: &[StreamEvent], now: Instant) -> Result<(), UpstreamError> {
         for event in events {
             self.answer.add(event);
+            self.written_bytes += event.written() as u64;
             self.timers.event(event, now);
             if event.is_content() {
                 self.note_content(now);
@@ -305,6 +288,7 @@ impl Attempt {
             }
             self.malformed_run = 0;
         }
+        self.tell_progress();
         if self.body.is_none() && !self.terminal {
             return Err(failure(
                 ErrorKind::StreamInterrupted,

@@ -1,8 +1,10 @@
 //! One attempt against one endpoint: connect, sign, send, read until it is over.
 
+mod alarm;
 pub mod attempt;
 pub mod connect;
 pub mod http1;
+pub mod job;
 mod pool;
 mod record;
 pub mod sign;

@@ -11,7 +11,22 @@ use super::attempt::{Attempt, Ending, Ticket};
 /// Of a part of an answer whose provider did not say.
 const BYTES_PER_TOKEN: u64 = 4;
 
+/// So much more of an answer is told to whoever books its endpoint's capacity.
+const TOLD_EVERY_BYTES: u64 = 1024;
+
 impl Attempt {
+    /// A long answer is booked as it is written: its end may be minutes away.
+    pub(super) fn tell_progress(&mut self) {
+        if self.written_bytes < self.told_bytes + TOLD_EVERY_BYTES {
+            return;
+        }
+        self.told_bytes = self.written_bytes;
+        let place = (self.ticket.index, self.ticket.arm.kind == ArmKind::Shadow);
+        let written = self.written_bytes / BYTES_PER_TOKEN;
+        let request_id = &self.job.facts.request_id;
+        self.job.shared.with_engine(|engine, now| engine.progress(request_id, place, written, now));
+    }
+
     /// What the provider counted, or what the part of the answer that came shows.
     pub(super) fn used_tokens(&self) -> Option<(u64, u64)> {
         let counted = self.usage.map(|usage| (usage.input(), usage.output));

@@ -53,29 +53,27 @@ impl Timers {
         if stream { share.min(Duration::from_millis(deadlines.header_ms)) } else { share }
     }
 
-    /// The deadline that fires next, and what it means. A model that thinks aloud has met the first
-    /// one: from then on it must keep moving.
+    /// The deadline that fires next, and what it means; `end`: the request's own. A model that thinks
+    /// aloud has met the first one: from then on it must keep moving.
     pub(super) fn next(
         &self,
-        remaining: Duration,
+        end: Instant,
         deadlines: &Deadlines,
         first_content_ms: u64,
         stream: bool,
-    ) -> (Duration, &'static str) {
-        let since = |moment: Instant, allowed_ms: u64| {
-            Duration::from_millis(allowed_ms).saturating_sub(moment.elapsed())
-        };
-        let total = (remaining, "the request's deadline is over");
+    ) -> (Instant, &'static str) {
+        let after = |moment: Instant, allowed_ms: u64| moment + Duration::from_millis(allowed_ms);
+        let total = (end, "the request's deadline is over");
         if !stream {
             return total;
         }
-        let liveness = (since(self.last_byte, deadlines.liveness_ms), "no byte within the liveness deadline");
+        let liveness = (after(self.last_byte, deadlines.liveness_ms), "no byte within the liveness deadline");
         let progress_ms = if self.pinged { deadlines.ping_progress_ms } else { deadlines.progress_ms };
         let moving = if self.moving {
-            (since(self.last_progress, progress_ms), "no progress within the progress deadline")
+            (after(self.last_progress, progress_ms), "no progress within the progress deadline")
         } else {
-            (since(self.started, first_content_ms), "no content within the first-content deadline")
+            (after(self.started, first_content_ms), "no content within the first-content deadline")
         };
-        [total, liveness, moving].into_iter().min_by_key(|(wait, _)| *wait).unwrap_or(total)
+        [total, liveness, moving].into_iter().min_by_key(|(moment, _)| *moment).unwrap_or(total)
     }
 }

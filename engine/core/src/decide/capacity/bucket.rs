@@ -56,6 +56,11 @@ impl Bucket {
         self.level = (self.level + self.bounded(reserved) - used).min(self.size);
     }
 
+    /// A reservation grows from `reserved` to `written`.
+    pub(in crate::decide) fn extend(&mut self, reserved: f64, written: f64) {
+        self.level += self.bounded(reserved) - self.bounded(written);
+    }
+
     /// No more is left than there was `age_s` ago and has flowed in since.
     pub(super) fn at_most(&mut self, left: f64, age_s: f64) {
         self.level = self.level.min(left + self.per_s * age_s);

@@ -8,6 +8,7 @@ use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Capacity, RequestClass};
 
 use super::bucket::Bucket;
+use super::fair::{User, Users};
 
 /// z of the pooled bound on output that has not been written yet: 1 % risk.
 const Z: f64 = 2.33;
@@ -31,6 +32,7 @@ pub(super) struct Ask {
     pub(super) input: u64,
     pub(super) max_output: Option<u64>,
     pub(super) class: RequestClass,
+    pub(super) user: User,
 }
 
 /// Reserved tokens, and our estimate of those that go in.
@@ -39,6 +41,7 @@ pub(super) struct Reserved {
     input: f64,
     output: f64,
     estimate: u64,
+    user: User,
 }
 
 /// How a call ended. `used`: tokens in and out as the provider counted, where it did.
@@ -59,7 +62,7 @@ pub(super) struct Meter {
     tokens: Option<Bucket>,
     requests: Option<Bucket>,
     in_flight: u32,
-    spilling: [bool; 3],
+    users: Users,
     rate: f64,
     burst: f64,
     cut_at: f64,
@@ -92,7 +95,7 @@ impl Meter {
                 tokens: bucket(capacity.tokens_per_minute.filter(|_| !apart)),
                 requests: bucket(capacity.rpm),
                 in_flight: 0,
-                spilling: [false; 3],
+                users: Users::default(),
                 rate: 1.0,
                 burst: 1.0,
                 cut_at: f64::NEG_INFINITY,
@@ -108,7 +111,8 @@ impl Meter {
     /// What a request would draw here.
     pub(super) fn ask(&self, request: &RequestFacts, class: RequestClass) -> Ask {
         let input = self.counting.map_or(request.input_tokens, |counting| request.tokens_by(&counting));
-        Ask { input, max_output: request.max_output_tokens, class }
+        let user = User::new(class, &request.feature);
+        Ask { input, max_output: request.max_output_tokens, class, user }
     }
 
     pub(super) fn is_for(&self, capacity: &Capacity) -> bool {
@@ -122,14 +126,14 @@ impl Meter {
         buckets.fold(self.used_places(0), f64::max)
     }
 
-    /// When `ask` fits below its class's limit: `now`, or later. Whoever spilled comes back only
-    /// below the lower mark, so that the traffic does not go to and fro.
+    /// When `ask` fits below its class's limit and its feature's: `now`, or later. A feature that
+    /// spilled comes back only below the lower mark, so that its traffic does not go to and fro.
     pub(super) fn fits_at(&mut self, ask: Ask, now: f64) -> f64 {
         self.learn(now);
-        let class = class_index(ask.class);
         let spare = if ask.class == RequestClass::Batch { self.capacity.headroom } else { 0.0 };
-        let mark = if self.spilling[class] { self.capacity.spill_back } else { self.capacity.spill_at };
-        let limit = (mark - spare).max(0.05);
+        let spilling = self.users.is_spilling(ask.user);
+        let mark = if spilling { self.capacity.spill_back } else { self.capacity.spill_at };
+        let limit = (mark - spare - self.users.kept_from(ask.user)).max(0.05);
         let charge = self.charge(ask);
         let margin = self.output_margin();
         let mut wait = self
@@ -139,7 +143,9 @@ impl Meter {
         if self.in_flight > 0 && self.used_places(1) > limit {
             wait = wait.max(PLACE_S);
         }
-        self.spilling[class] = wait > 0.0;
+        if spilling != (wait > 0.0) {
+            self.users.note_spilling(ask.user, !spilling);
+        }
         now + wait
     }
 
@@ -151,7 +157,28 @@ impl Meter {
             bucket.take(amount);
         }
         self.in_flight += 1;
-        Reserved { input, output, estimate: ask.input }
+        self.users.count(ask.user, input + output, now);
+        Reserved { input, output, estimate: ask.input, user: ask.user }
+    }
+
+    /// Books what an answer under way has written beyond its reservation.
+    pub(super) fn extend(&mut self, reserved: &mut Reserved, written: u64, now: f64) {
+        let Reserved { input, output, user, .. } = *reserved;
+        if count(written) <= output {
+            return;
+        }
+        self.learn(now);
+        self.users.count(user, count(written) - output, now);
+        reserved.output = count(written);
+        let sums = [
+            (&mut self.output, output, reserved.output),
+            (&mut self.tokens, input + output, input + reserved.output),
+        ];
+        for (bucket, before, after) in sums {
+            if let Some(bucket) = bucket {
+                bucket.extend(before, after);
+            }
+        }
     }
 
     /// Replaces a reservation by what was used.
@@ -163,6 +190,8 @@ impl Meter {
             None if settled.refused => (0.0, 0.0),
             None => (reserved.input, 0.0),
         };
+        let more = used.0 + used.1 - reserved.input - reserved.output;
+        self.users.count(reserved.user, more, now);
         let requests = f64::from(u8::from(!settled.refused));
         settle(&mut self.input, reserved.input, used.0);
         settle(&mut self.output, reserved.output, used.1);
@@ -291,91 +320,11 @@ fn settle(bucket: &mut Option<Bucket>, reserved: f64, used: f64) {
     }
 }
 
-fn class_index(class: RequestClass) -> usize {
-    match class {
-        RequestClass::Interactive => 0,
-        RequestClass::Standard => 1,
-        RequestClass::Batch => 2,
-    }
-}
-
 #[expect(clippy::cast_precision_loss, reason = "tokens below 2^53")]
 fn count(tokens: u64) -> f64 {
     tokens as f64
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::domain::limits::Allowance;
-    use crate::domain::prompt::PromptSize;
-    use crate::domain::snapshot::CapacityClass;
-
-    use super::*;
-
-    fn meter(tokens_per_minute: u64) -> Meter {
-        let capacity = Capacity {
-            capacity_class: CapacityClass::OnDemand,
-            units: None,
-            unit: None,
-            tokens_per_minute: Some(tokens_per_minute),
-            input_tpm: None,
-            output_tpm: None,
-            rpm: None,
-            concurrent: None,
-            books_max_output: true,
-            window_s: 60.0,
-            spill_at: 0.95,
-            spill_back: 0.85,
-            headroom: 0.0,
-            shadow_at_most: 0.6,
-        };
-        Meter::new(&capacity, 0.0).unwrap()
-    }
-
-    #[test]
-    fn a_prompt_is_booked_as_its_endpoints_family_counts_it() {
-        let mut meter = meter(10_000);
-        let prompt = Some(PromptSize { pieces: 100, ..PromptSize::default() });
-        let request =
-            RequestFacts { input_tokens: 7, prompt, max_output_tokens: Some(0), ..RequestFacts::default() };
-        assert_eq!(meter.ask(&request, RequestClass::Standard).input, 7, "its family is not known yet");
-
-        meter.counting = Some(Counting {
-            base: 0.0,
-            piece: 2.0,
-            turn: 0.0,
-            part: 0.0,
-            media: 0.0,
-            any_tool: 0.0,
-            tool: 0.0,
-            tool_piece: 0.0,
-            thinking: 0.0,
-            schema: 0.0,
-        });
-        let ask = meter.ask(&request, RequestClass::Standard);
-        let reserved = meter.reserve(ask, 0.0);
-        assert!((meter.used(0.0) - 0.02).abs() < 1e-9);
-
-        // The provider counts three times as much: the next booking is larger.
-        meter.settle(reserved, Settled { refused: false, used: Some((600, 0)) }, 0.0);
-        let before = meter.used(0.0);
-        meter.reserve(ask, 0.0);
-        assert!((meter.used(0.0) - before - 0.06).abs() < 1e-9);
-    }
-
-    #[test]
-    fn the_providers_books_lower_ours_and_never_raise_them() {
-        let mut meter = meter(6000);
-        let left = |remaining| Limits {
-            tokens: Allowance { remaining: Some(remaining), ..Allowance::default() },
-            requests: Allowance { remaining: Some(0), ..Allowance::default() },
-            ..Limits::default()
-        };
-        meter.told(&left(9000), 0.0, 0.0);
-        assert!(meter.used(0.0) < 1e-9, "more than was declared is never used");
-        meter.told(&left(1500), 0.0, 0.0);
-        assert!((meter.used(0.0) - 0.75).abs() < 1e-9);
-        meter.told(&left(0), 20.0, 20.0); // 2,000 have flowed in since, there as here
-        assert!((meter.used(20.0) - 4000.0 / 6000.0).abs() < 1e-9);
-    }
-}
+#[path = "meter_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::by_name::ByName;
 use crate::domain::limits::Limits;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{RequestClass, Snapshot};
@@ -40,7 +41,7 @@ struct Held {
 
 #[derive(Debug, Default)]
 pub struct Rooms {
-    meters: BTreeMap<String, Meter>,
+    meters: ByName<Meter>,
     held: BTreeMap<Key, Held>,
 }
 
@@ -49,7 +50,7 @@ impl Rooms {
     pub fn apply(&mut self, snapshot: &Snapshot, now: f64) {
         let mut old = std::mem::take(&mut self.meters);
         for (name, endpoint) in &snapshot.endpoints {
-            let kept = old.remove(name).filter(|meter| meter.is_for(&endpoint.capacity));
+            let kept = old.swap_remove(name).filter(|meter| meter.is_for(&endpoint.capacity));
             let kept_on = kept.is_some();
             if let Some(mut meter) = kept.or_else(|| Meter::new(&endpoint.capacity, now)) {
                 meter.counting = Some(endpoint.counting);
@@ -95,6 +96,19 @@ impl Rooms {
             let key = (booking.request.request_id.clone(), booking.index, booking.copy);
             let held = Held { endpoint: endpoint.to_owned(), reserved, ends_by: booking.ends_by };
             self.held.insert(key, held);
+        }
+    }
+
+    /// An attempt's answer, still under way, has `written` tokens so far.
+    pub fn extend(&mut self, (request_id, index, copy): (&str, u32, bool), written: u64, now: f64) {
+        if self.held.is_empty() {
+            return;
+        }
+        let held = self.held.get_mut(&(request_id.to_owned(), index, copy));
+        if let Some(held) = held
+            && let Some(meter) = self.meters.get_mut(&held.endpoint)
+        {
+            meter.extend(&mut held.reserved, written, now);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::decide::capacity::rooms::Booking;
 use crate::decide::measured::{ShadowPlaces, is_copied, next_of_pinned};
 use crate::decide::next::{Situation, Standing, Tried, next};
 use crate::decide::pick::paces::Seen;
+use crate::domain::by_name::Names;
 use crate::domain::decision::{ArmKind, Decision, Next, ShadowPlan, Skipped};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, RequestClass};
@@ -35,6 +36,12 @@ impl Engine {
     /// Books a copy that only measures: what it draws is gone for the others.
     pub fn book_copy(&mut self, request: &RequestFacts, endpoint: &str, now: f64) {
         self.book_room(request, endpoint, (0, true), now);
+    }
+
+    /// An answer under way has `written` tokens so far: what is longer than was booked is booked now, not
+    /// at its end. `copy`: it only measures.
+    pub fn progress(&mut self, request_id: &str, (index, copy): (u32, bool), written: u64, now: f64) {
+        self.rooms.extend((request_id, index, copy), written, now);
     }
 
     fn book_room(&mut self, request: &RequestFacts, endpoint: &str, (index, copy): (u32, bool), now: f64) {
@@ -131,7 +138,7 @@ impl Engine {
     /// copied: it would be compared with its like.
     pub(super) fn plan_copy(
         &mut self,
-        (feature, able): (&Feature, &[String]),
+        (feature, able): (&Feature, &Names),
         request: &RequestFacts,
         arm: ArmKind,
         skipped: &mut Vec<Skipped>,

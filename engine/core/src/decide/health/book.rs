@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::decide::engine::Observation;
 use crate::domain::attempt::EndpointHealth;
+use crate::domain::by_name::ByName;
 use crate::domain::decision::ArmKind;
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
@@ -22,23 +23,23 @@ const MINUTE_S: u32 = 60;
 
 #[derive(Debug, Default)]
 pub struct Book {
-    pub breakers: BTreeMap<String, Breaker>,
-    baselines: BTreeMap<String, Baseline>,
-    tokens: BTreeMap<String, Window>,
+    pub breakers: ByName<Breaker>,
+    baselines: ByName<Baseline>,
+    tokens: ByName<Window>,
     groups: Groups,
 }
 
 impl Book {
     /// Keeps the health of endpoints that stay; an endpoint whose place changed starts afresh.
     pub fn apply(&mut self, before: &Snapshot, after: &Snapshot, now: f64) {
-        let mut breakers = BTreeMap::new();
+        let mut breakers = ByName::default();
         for (name, endpoint) in &after.endpoints {
             let same_place =
                 before.endpoints.get(name).is_some_and(|before| place(before) == place(endpoint));
-            let mut breaker = match self.breakers.remove(name) {
+            let mut breaker = match self.breakers.swap_remove(name) {
                 Some(known) if same_place => known,
                 _ => {
-                    self.baselines.remove(name);
+                    self.baselines.swap_remove(name);
                     Breaker::new(endpoint.breaker.clone(), name, now)
                 }
             };

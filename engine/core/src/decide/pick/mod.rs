@@ -4,8 +4,7 @@
 pub mod pace;
 pub mod paces;
 
-use std::collections::BTreeMap;
-
+use crate::domain::by_name::{ByName, Names};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::CapacityClass;
 use crate::domain::snapshot::{Choose, Endpoint, Pool, Snapshot};
@@ -22,8 +21,8 @@ const COMPARED: usize = 8;
 /// What the order is made from.
 pub struct Picking<'a> {
     pub snapshot: &'a Snapshot,
-    pub eligible: &'a [String],
-    pub breakers: &'a BTreeMap<String, Breaker>,
+    pub eligible: &'a Names,
+    pub breakers: &'a ByName<Breaker>,
     pub rooms: &'a mut Rooms,
     pub paces: &'a mut Paces,
     pub request: &'a RequestFacts,
@@ -95,7 +94,8 @@ impl Picking<'_> {
             return names.iter().collect();
         }
         let serves = |name: &&String| {
-            self.eligible.contains(name) && self.breakers.get(*name).is_some_and(|breaker| !breaker.is_open())
+            self.eligible.contains(*name)
+                && self.breakers.get(*name).is_some_and(|breaker| !breaker.is_open())
         };
         let mut left: Vec<&String> = names.iter().collect();
         let mut chosen = Vec::with_capacity(COMPARED);
@@ -170,18 +170,27 @@ impl Picking<'_> {
     /// goes behind the others; one that recovers gets its own prefixes as far as its breaker admits.
     fn affinity<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
         let key = self.request.affinity_key();
-        let keyed = pool.endpoints.iter().map(|name| (arrival(name, self.weight(name), &key), name));
-        let order = sorted(keyed.collect());
-        let under_way: u32 = order.iter().map(|name| self.paces.in_flight(name)).sum();
-        let all: f64 = order.iter().map(|name| self.weight(name)).sum();
+        let mut order: Vec<(f64, f64, u32, &String)> = pool
+            .endpoints
+            .iter()
+            .map(|name| {
+                let weight = self.weight(name);
+                (arrival(name, weight, &key), weight, self.paces.in_flight(name), name)
+            })
+            .collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let all: f64 = order.iter().map(|(_, weight, ..)| weight).sum();
+        let under_way: u32 = order.iter().map(|(_, _, under_way, _)| under_way).sum();
+        let fair = f64::from(under_way + 1) * pool.load_bound / all.max(f64::MIN_POSITIVE);
         let mut held_back = Vec::new();
         let mut kept = Vec::with_capacity(order.len());
-        for name in order {
-            let fair = f64::from(under_way + 1) * self.weight(name) / all.max(f64::MIN_POSITIVE);
-            let bound = (fair * pool.load_bound).ceil().max(1.0);
-            let fits = f64::from(self.paces.in_flight(name) + 1) <= bound;
-            let idle = self.rooms.used(name, self.now) <= pool.busy_at;
-            if fits && idle { kept.push(name) } else { held_back.push(name) }
+        for (_, weight, under_way, name) in order {
+            let fits = f64::from(under_way + 1) <= (fair * weight).ceil().max(1.0);
+            if fits && self.rooms.used(name, self.now) <= pool.busy_at {
+                kept.push(name);
+            } else {
+                held_back.push(name);
+            }
         }
         let why = if held_back.is_empty() { "affinity: prompt prefix" } else { "affinity: within its load" };
         kept.extend(held_back);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::by_name::ByName;
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Choose, Snapshot};
@@ -58,8 +59,8 @@ pub struct Seen<'a> {
 
 #[derive(Debug, Default)]
 pub struct Paces {
-    places: BTreeMap<String, Place>,
-    outputs: BTreeMap<String, Output>,
+    places: ByName<Place>,
+    outputs: ByName<Output>,
     under_way: BTreeMap<Key, UnderWay>,
 }
 
@@ -69,7 +70,7 @@ impl Paces {
         let mut before = std::mem::take(&mut self.places);
         for pool in snapshot.pools.values().filter(|pool| watches(pool.choose)) {
             for name in &pool.endpoints {
-                let known = before.remove(name).or_else(|| self.places.remove(name));
+                let known = before.swap_remove(name).or_else(|| self.places.swap_remove(name));
                 let mut place = known.unwrap_or_default();
                 (place.memory_s, place.penalty_ms) = (pool.memory_s, pool.penalty_ms);
                 self.places.insert(name.clone(), place);

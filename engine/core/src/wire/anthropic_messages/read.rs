@@ -35,6 +35,10 @@ pub(crate) struct MessagesReader {
 }
 
 impl Reader for MessagesReader {
+    fn padding(&self) -> Option<&'static [&'static str]> {
+        Some(&[])
+    }
+
     fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
         if let Some(answer) = sink.answer_json(body) {
             self.document(&answer, body, sink);

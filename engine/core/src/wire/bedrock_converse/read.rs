@@ -25,6 +25,10 @@ pub(crate) struct ConverseReader {
 }
 
 impl Reader for ConverseReader {
+    fn padding(&self) -> Option<&'static [&'static str]> {
+        Some(&["p"])
+    }
+
     fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
         if let Some(answer) = sink.answer_json(body) {
             Self::document(&answer, sink);

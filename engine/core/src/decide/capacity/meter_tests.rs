@@ -1,0 +1,94 @@
+use crate::domain::limits::Allowance;
+use crate::domain::prompt::PromptSize;
+use crate::domain::snapshot::CapacityClass;
+
+use super::*;
+
+fn meter(tokens_per_minute: u64) -> Meter {
+    let capacity = Capacity {
+        capacity_class: CapacityClass::OnDemand,
+        units: None,
+        unit: None,
+        tokens_per_minute: Some(tokens_per_minute),
+        input_tpm: None,
+        output_tpm: None,
+        rpm: None,
+        concurrent: None,
+        books_max_output: true,
+        window_s: 60.0,
+        spill_at: 0.95,
+        spill_back: 0.85,
+        headroom: 0.0,
+        shadow_at_most: 0.6,
+    };
+    Meter::new(&capacity, 0.0).unwrap()
+}
+
+#[test]
+fn a_prompt_is_booked_as_its_endpoints_family_counts_it() {
+    let mut meter = meter(10_000);
+    let prompt = Some(PromptSize { pieces: 100, ..PromptSize::default() });
+    let request =
+        RequestFacts { input_tokens: 7, prompt, max_output_tokens: Some(0), ..RequestFacts::default() };
+    assert_eq!(meter.ask(&request, RequestClass::Standard).input, 7, "its family is not known yet");
+
+    meter.counting = Some(Counting {
+        base: 0.0,
+        piece: 2.0,
+        turn: 0.0,
+        part: 0.0,
+        media: 0.0,
+        any_tool: 0.0,
+        tool: 0.0,
+        tool_piece: 0.0,
+        thinking: 0.0,
+        schema: 0.0,
+    });
+    let ask = meter.ask(&request, RequestClass::Standard);
+    let reserved = meter.reserve(ask, 0.0);
+    assert!((meter.used(0.0) - 0.02).abs() < 1e-9);
+
+    // The provider counts three times as much: the next booking is larger.
+    meter.settle(reserved, Settled { refused: false, used: Some((600, 0)) }, 0.0);
+    let before = meter.used(0.0);
+    meter.reserve(ask, 0.0);
+    assert!((meter.used(0.0) - before - 0.06).abs() < 1e-9);
+}
+
+#[test]
+fn the_providers_books_lower_ours_and_never_raise_them() {
+    let mut meter = meter(6000);
+    let left = |remaining| Limits {
+        tokens: Allowance { remaining: Some(remaining), ..Allowance::default() },
+        requests: Allowance { remaining: Some(0), ..Allowance::default() },
+        ..Limits::default()
+    };
+    meter.told(&left(9000), 0.0, 0.0);
+    assert!(meter.used(0.0) < 1e-9, "more than was declared is never used");
+    meter.told(&left(1500), 0.0, 0.0);
+    assert!((meter.used(0.0) - 0.75).abs() < 1e-9);
+    meter.told(&left(0), 20.0, 20.0); // 2,000 have flowed in since, there as here
+    assert!((meter.used(20.0) - 4000.0 / 6000.0).abs() < 1e-9);
+}
+
+#[test]
+fn an_answer_that_outgrows_its_booking_is_booked_as_it_is_written() {
+    let mut meter = meter(60_000);
+    meter.capacity.books_max_output = false;
+    let class = RequestClass::Standard;
+    let ask = Ask { input: 100, max_output: None, class, user: User::new(class, "recap") };
+    let mut reserved = meter.reserve(ask, 0.0);
+    let booked = meter.used(0.0);
+
+    meter.extend(&mut reserved, 400, 0.0);
+    assert!((meter.used(0.0) - booked).abs() < 1e-9, "500 were booked");
+    for written in [600, 3500, 3000] {
+        meter.extend(&mut reserved, written, 0.0);
+    }
+    assert!((meter.used(0.0) - 3600.0 / 60_000.0).abs() < 1e-9);
+    meter.extend(&mut reserved, 500_000, 0.0);
+    assert!((meter.used(0.0) - 1.0).abs() < 1e-9, "no call takes more than the whole window");
+
+    meter.settle(reserved, Settled { refused: false, used: Some((100, 3900)) }, 0.0);
+    assert!((meter.used(0.0) - 4000.0 / 60_000.0).abs() < 1e-9, "the end knows how much it was");
+}
