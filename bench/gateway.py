@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from streams import KEY, added_by_the_gateway, idle_streams, streams_per_s
+from streams import KEY, added, idle_streams, streams_per_s
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -31,6 +31,7 @@ EXAMPLES = ROOT / "target/release/examples"
 PATIENT = "{progress: 10m, liveness: 10m, ping_progress: 10m}"  # of streams that say nothing
 MODES = ("burst", "each", "paced", "hold")  # of the upstream that streams
 TOKEN = "bench"  # noqa: S105 - a loopback process of this run
+SECRETS = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "bench"}
 
 
 def free_port() -> int:
@@ -51,9 +52,9 @@ def wait_for(port: int) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], core: int, port: int, **environment: str) -> Iterator[int]:
-    """A process pinned to one core, ready on `port`; yields its pid."""
-    process = subprocess.Popen(["taskset", "-c", str(core), *command], env={**os.environ, **environment})
+def running(command: list[str], cores: int | str, port: int, **environment: str) -> Iterator[int]:
+    """A process pinned to `cores`, ready on `port`; yields its pid."""
+    process = subprocess.Popen(["taskset", "-c", str(cores), *command], env={**os.environ, **environment})
     try:
         wait_for(port)
         yield process.pid
@@ -201,6 +202,32 @@ def measure_streams(folder: Path, relay: int, gateway: int, rounds: int) -> dict
     return results
 
 
+def over_two_cores(folder: Path, rounds: int) -> dict[str, float]:
+    """Processor time of a small request on one core and on two, by turns, and what two cores would carry.
+
+    The load needs a core of its own, so what is compared is work: a gateway whose threads waited for each
+    other would spend more of it a request.
+    """
+    spent: dict[str, list[float]] = {"1": [], "0,1": []}
+    for _ in range(rounds):
+        for cores, found in spent.items():
+            port, command = gateway_command(folder)
+            with running(command, cores, port, **SECRETS) as pid:
+                load(folder, port, 32, 300, 1)
+                before = cpu_us(pid)
+                answered = load(folder, port, 32, 300, 4)
+                found.append((cpu_us(pid) - before) / (answered["rps"] * 4))
+    one, two = (statistics.median(found) for found in spent.values())
+    return {"cpu_us_on_one": one, "cpu_us_on_two": two, "times_one_core": 2 * one / two}
+
+
+def gateway_command(folder: Path) -> tuple[int, list[str]]:
+    """A port, and the command of a gateway that serves on it from the folder's snapshot."""
+    port, admin = free_port(), free_port()
+    return port, [str(BINARY), "--name", "bench", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}",
+                  "--state-dir", str(folder)]  # fmt: skip
+
+
 def choosing(snapshot: Path) -> dict[str, float]:
     """Microseconds to choose among 50 endpoints, by each way to choose."""
     command = ["taskset", "-c", "1", str(EXAMPLES / "choose"), str(snapshot)]
@@ -220,27 +247,24 @@ def main() -> int:
         if not shutil.which(tool):
             print(f"missing: {tool} (install: apt-get install nginx-light wrk util-linux)", file=sys.stderr)
             return 1
-    up, relay, gate, admin, streams = (free_port() for _ in range(5))
+    up, relay, streams = (free_port() for _ in range(3))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_snapshot(folder, up, streams)
-        command = [str(BINARY), "--name", "bench", "--listen", f"127.0.0.1:{gate}", "--admin", f"127.0.0.1:{admin}",
-                   "--state-dir", name]  # fmt: skip
-        secrets = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "bench"}
+        gate, command = gateway_command(folder)
         with (
             running(nginx(folder, "upstream.conf", upstream_port=up), 0, up),
             running([str(EXAMPLES / "stream_upstream"), str(streams)], 0, streams),
-            running(
-                nginx(folder, "relay.conf", upstream_port=up, relay_port=relay, stream_port=streams), 1, relay
-            ),
-            running(command, 1, gate, **secrets) as pid,
         ):
-            idle = resident_mb(pid)
-            results = measure(folder, relay, (gate, pid), rounds)
-            results |= measure_streams(folder, relay, gate, rounds)
-            results["stream_paced_1"] = added_by_the_gateway(streams, gate, 5 * rounds)
-            memory = {"idle_mb": idle, "after_mb": resident_mb(pid)}
-            memory |= idle_streams(gate, memory["after_mb"], lambda: resident_mb(pid), 10_000)
+            relaying = nginx(folder, "relay.conf", upstream_port=up, relay_port=relay, stream_port=streams)
+            with running(relaying, 1, relay), running(command, 1, gate, **SECRETS) as pid:
+                idle = resident_mb(pid)
+                results = measure(folder, relay, (gate, pid), rounds)
+                results |= measure_streams(folder, relay, gate, rounds)
+                results["stream_paced_1"] = added(streams, relay, gate, 5 * rounds)
+                memory = {"idle_mb": idle, "after_mb": resident_mb(pid)}
+                memory |= idle_streams(gate, memory["after_mb"], lambda: resident_mb(pid), 10_000)
+            results["two_cores"] = over_two_cores(folder, rounds)
         results["choose_50_us"] = choosing(folder / "snapshot.json")
     report = {"rounds": rounds, **results, "memory": memory}
     out = HERE / "out"

@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import (
-    BINARY,
     EXAMPLES,
     HERE,
     ROOT,
-    TOKEN,
+    SECRETS,
     cpu_us,
     free_port,
+    gateway_command,
     load,
     nginx,
     running,
@@ -118,12 +118,11 @@ def install(peers: list[str]) -> None:
 @contextlib.contextmanager
 def started(name: str, folder: Path, base: str, model: str) -> Iterator[tuple[int, int]]:
     """One gateway over the upstream at `base`, its answers to `model` checked; yields port and pid."""
-    port = free_port()
     if name == "crossfade":
-        command = [str(BINARY), "--name", "bench", "--listen", f"127.0.0.1:{port}",
-                   "--admin", f"127.0.0.1:{free_port()}", "--state-dir", str(folder)]  # fmt: skip
-        environment = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "bench"}
+        port, command = gateway_command(folder)
+        environment = SECRETS
     else:
+        port = free_port()
         peer = PEERS[name]
         config = folder / f"{name}.conf"
         filled = {"port": port, "base": base, "config": config, "key": KEY, "model": model}

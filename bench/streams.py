@@ -77,22 +77,27 @@ def paced(port: int, path: str) -> tuple[float, list[float]]:
     return (seen[0] - began) * 1e6, gaps
 
 
-def added_by_the_gateway(upstream: int, gateway: int, rounds: int) -> dict[str, float]:
-    """What the gateway adds at the median: to the first token, and to a gap; microseconds."""
-    firsts: dict[str, list[float]] = {"direct": [], "gateway": []}
-    gaps: dict[str, list[float]] = {"direct": [], "gateway": []}
+def added(upstream: int, relay: int, gateway: int, rounds: int) -> dict[str, float]:
+    """What the gateway, and nginx in its place, add at the median: to the first token, and to a gap; us."""
+    path = "/v1/chat/completions"
+    places = {
+        "direct": (upstream, f"/paced{path}"),
+        "nginx": (relay, f"/paced{path}"),
+        "gateway": (gateway, path),
+    }
+    firsts: dict[str, list[float]] = {name: [] for name in places}
+    gaps: dict[str, list[float]] = {name: [] for name in places}
     for _ in range(rounds):
-        for name, port, path in (
-            ("direct", upstream, "/paced/v1/chat/completions"),
-            ("gateway", gateway, "/v1/chat/completions"),
-        ):
-            first, between = paced(port, path)
+        for name, place in places.items():
+            first, between = paced(*place)
             firsts[name].append(first)
             gaps[name] += between
-    of = {name: (statistics.median(firsts[name]), statistics.median(gaps[name])) for name in firsts}
+    of = {name: (statistics.median(firsts[name]), statistics.median(gaps[name])) for name in places}
     return {
         "added_first_token_p50_us": of["gateway"][0] - of["direct"][0],
         "added_gap_p50_us": of["gateway"][1] - of["direct"][1],
+        "nginx_adds_first_token_p50_us": of["nginx"][0] - of["direct"][0],
+        "nginx_adds_gap_p50_us": of["nginx"][1] - of["direct"][1],
     }
 
 

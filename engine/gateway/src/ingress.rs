@@ -205,7 +205,7 @@ async fn receive(
     let edge = &snapshot.edge;
     let collect = Limited::new(body, edge.body_bytes).collect();
     match tokio::time::timeout(Duration::from_millis(edge.receive_ms), collect).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => Ok(let_go_of_buffer(collected.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let text = format!("the body is larger than {} bytes", edge.body_bytes);
             Err(refuse(413, ErrorKind::InvalidRequest, &text, "send less, or raise gateway.body_limit"))
@@ -220,6 +220,14 @@ async fn receive(
         }
     }
 }
+
+/// A small body is copied: as a part of the server's read buffer it would keep all of that alive for as
+/// long as its answer streams.
+fn let_go_of_buffer(body: Bytes) -> Bytes {
+    if body.len() > COPIED_BYTES { body } else { Bytes::copy_from_slice(&body) }
+}
+
+const COPIED_BYTES: usize = 2048;
 
 /// Lets the request in under its key's own allowances.
 fn admit_key(shared: &Shared, caller: &Caller<'_>, facts: &RequestFacts) -> Result<Option<Left>, Refused> {

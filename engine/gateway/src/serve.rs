@@ -184,7 +184,8 @@ where
     let receive = receive_within(&shared);
     drop(snapshot);
     let service = service_fn(move |request| {
-        let answer = answer(Arc::clone(&shared), request);
+        // Boxed, so that what it needs is gone while its answer streams, and while a connection rests.
+        let answer = Box::pin(answer(Arc::clone(&shared), request));
         async move { Ok::<_, Infallible>(answer.await) }
     });
     http1::Builder::new()

@@ -12,7 +12,7 @@ use super::body::{Framing, Next};
 use super::head::{Head, broken, parse};
 
 /// Room for reading: at first, and where an answer fills it.
-const READ_BYTES: usize = 8 * 1024;
+const READ_BYTES: usize = 4 * 1024;
 const MOST_READ_BYTES: usize = 128 * 1024;
 
 /// A connection to an upstream. Dropping it cancels what is under way.
