@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import tomllib
 from pathlib import Path
@@ -192,6 +193,17 @@ def test_no_two_modules_that_tests_import_share_a_name():
     helpers = [p for p in files if p.name != "conftest.py" and not p.name.startswith("test_")]
     named = [p.name for p in helpers]
     assert sorted(n for n in named if named.count(n) > 1) == []
+
+
+def test_every_mutant_still_has_its_text_in_the_source():
+    """`make mutants` takes too long for every change; a mutant that fits nowhere tests nothing."""
+    mutants = runpy.run_path(str(ROOT / "tools/mutants"))["MUTANTS"]
+    counts = {
+        name: (ROOT / "engine/core/src" / place).read_text().count(old)
+        for name, (place, old, _) in mutants.items()
+    }
+
+    assert {name: count for name, count in counts.items() if count != 1} == {}
 
 
 def test_nothing_is_left_unfinished():
