@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -152,12 +153,13 @@ def call(url: str, method: str = "GET", body: Any = None, headers: dict[str, str
     return json.loads(text) if text else None
 
 
-def wait_until_served(url: str) -> None:
+def wait_until_served(url: str, cert: Path | None = None) -> None:
     """Return once `url` answers 200: a gateway is ready when its first snapshot has come."""
     deadline = time.monotonic() + START_WITHIN_S
+    context = ssl.create_default_context(cafile=cert) if cert else None
     while True:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=5, context=context).close()
         except urllib.error.URLError:
             if time.monotonic() > deadline:
                 raise
@@ -190,12 +192,19 @@ def running_clouds(folder: Path, *arguments: str) -> Iterator[Clouds]:
 
 
 @contextlib.contextmanager
-def running_deployment(folder: Path, config: str, environment: dict[str, str]) -> Iterator[Deployment]:
-    """`config` without its `gateway` and `control` sections, which get free ports here."""
+def running_deployment(
+    folder: Path, config: str, environment: dict[str, str], cert: Path | None = None
+) -> Iterator[Deployment]:
+    """`config` without its `gateway` and `control` sections, which get free ports here.
+
+    `cert`: what the data port shows, with its key beside it.
+    """
     first = free_ports(3)
     path = folder / "crossfade.yaml"
+    tls = f", tls: {{cert: '{cert}', key: '{cert.with_suffix('.key')}'}}" if cert else ""
+    url = f"{'https' if cert else 'http'}://127.0.0.1:{first}"
     path.write_text(
-        f"gateway: {{listen: '127.0.0.1:{first}', admin: '127.0.0.1:{first + 1}'}}\n"
+        f"gateway: {{listen: '127.0.0.1:{first}', admin: '127.0.0.1:{first + 1}'{tls}}}\n"
         f"control: {{listen: '127.0.0.1:{first + 2}'}}\n" + config
     )
     state = folder / "state"
@@ -205,9 +214,9 @@ def running_deployment(folder: Path, config: str, environment: dict[str, str]) -
         while len(pids) < 2:
             ready = command.wait_for(ready={"control", "gateway"} - set(pids))
             pids[ready["ready"]] = ready["pid"]
-        wait_until_served(f"http://127.0.0.1:{first}/health/readiness")
+        wait_until_served(f"{url}/health/readiness", cert)
         yield Deployment(
-            url=f"http://127.0.0.1:{first}",
+            url=url,
             admin=f"http://127.0.0.1:{first + 1}",
             control=f"http://127.0.0.1:{first + 2}",
             config=path,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import http.client
-import ipaddress
 import socket
 import ssl
 import subprocess
@@ -13,12 +11,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from certificate import write_certificate
 from cloud import TEXT, Cloud
 from process import BINARY, running_gateway
 
@@ -34,29 +30,6 @@ features: {{f: {{hierarchy: [a]}}}}
 gateway: {{receive: 500ms}}
 """
 LOOKS = 5000  # at the certificate that is shown, some ms each, before its renewal counts as missed
-
-
-def write_certificate(folder: Path, serial: int) -> None:
-    """A self-signed one for the loopback address, as `tls.crt` and `tls.key`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
-    now = dt.datetime.now(dt.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "tls.key").write_bytes(key.private_bytes(pem, *plain))
-    (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
 
 
 @pytest.fixture
