@@ -20,8 +20,8 @@ from crossfade.control.flags import FlagBook
 from crossfade.control.ledger.prices import PriceBook, TokenPrice
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.adapters import BoardCounters, ConfigCandidate, FolderBundles, LookedUp
-from crossfade.control.migration.collectors import CollectorParts, RealCollectors
-from crossfade.control.migration.drill import DrillParts
+from crossfade.control.migration.collecting.collectors import CollectorParts, RealCollectors
+from crossfade.control.migration.collecting.drill import DrillParts
 from crossfade.control.migration.guard.samples import SampleBoard
 from crossfade.control.migration.metrics.book import MetricBook
 from crossfade.control.migration.people.approvals import RealPeople
@@ -30,6 +30,7 @@ from crossfade.control.migration.service import Migrations
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
+from crossfade.control.store.aside import Aside
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.control.store.journal import Journal
 from crossfade.control.store.signing import SigningKeys
@@ -107,5 +108,6 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         flags=parts.flags,
         metrics=parts.metrics,
         steady=time.monotonic,
+        aside=Aside(parts.folder.root / "aside.ndjson"),
     )
     return Migrations(ports, holder=f"{socket.gethostname()}-{os.getpid()}")

@@ -132,7 +132,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     running = (broker, checkpoints, flags, metrics, metrics.judge, notifier)
     loops: list[Loop] = [*(part.run for part in running), partial(_follow_config, config_path, parts)]
     if parts.migrations is not None:
-        loops.append(parts.migrations.run)
+        loops += [parts.migrations.run, parts.migrations.keep_watch]
     try:
         async with _running(loops):
             yield parts

@@ -144,6 +144,10 @@ class StageCounts:
     guards: tuple[GuardCount, ...] = ()
     busiest_per_s: float = 0.0
 
+    def __hash__(self) -> int:
+        """Of the parts that grow: verdicts about counts are remembered, and asked for many times a turn."""
+        return hash((self.share, self.candidate_requests, self.control_requests, self.control_bad))
+
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
@@ -174,6 +178,11 @@ class ArmHealth:
     answers: int = 0
     bad: int = 0
     voices: int = 0
+
+    @property
+    def is_spotted(self) -> bool:
+        """Whether anything was not as it should be."""
+        return bool(self.kept_away or self.failed or self.bad)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from crossfade.domain.route import JsonScalar, Target
@@ -94,6 +95,10 @@ class RolloutSpec:
     calm_s: float = 3600.0
     metrics: tuple[MetricSpec, ...] = ()
 
+    def __hash__(self) -> int:
+        """Of what tells two migrations apart at a glance: verdicts are remembered by it."""
+        return hash((self.stages, self.guards, self.alpha))
+
     @property
     def watched(self) -> tuple[str, ...]:
         """Everything that guards, by name."""
@@ -104,7 +109,8 @@ class RolloutSpec:
 class MigrationSpec:
     """A checked migration file. `incumbent` and `candidate` are pools.
 
-    `parameters`: request fields that the candidate overrides (top-level OpenAI Chat names).
+    `parameters`: request fields that the candidate overrides (top-level OpenAI Chat names, and `system`,
+    which stands in place of the caller's system prompt).
     """
 
     name: str
@@ -121,3 +127,15 @@ class MigrationSpec:
     def target(self) -> Target:
         """Where the candidate's requests go, and as what."""
         return Target(pool=self.candidate, set=dict(self.parameters))
+
+    @property
+    def shown_parameters(self) -> dict[str, JsonScalar]:
+        """What pages and reports say of the parameters: of a prompt its hash, for it may be a secret."""
+        return {
+            name: _hash_of(value) if name == "system" else value for name, value in self.parameters.items()
+        }
+
+
+def _hash_of(prompt: JsonScalar) -> str:
+    text = str(prompt)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]} ({len(text)} characters)"

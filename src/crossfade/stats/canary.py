@@ -10,8 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import chi2
-
 from crossfade.stats.clopper import lower_bound, upper_bound
 from crossfade.stats.sequential import (
     HARM_RATIOS,
@@ -216,7 +214,8 @@ def sample_ratio_p(weight: float, candidate: int, control: int, requests_per_uni
     if not 0.0 < weight < 1.0 or total * min(weight, 1.0 - weight) < RATIO_MINIMUM:
         return None
     statistic = (candidate - total * weight) ** 2 / (total * weight * (1.0 - weight))
-    return float(chi2.sf(statistic / max(1.0, requests_per_unit), df=1))
+    # Of chi-square with one degree of freedom: both tails of a normal beyond its root.
+    return math.erfc(math.sqrt(statistic / max(1.0, requests_per_unit) / 2.0))
 
 
 def _log_mean(first: float, second: float) -> float:

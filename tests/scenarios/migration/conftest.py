@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from crossfade.control.evidence.gateway_admin import AdminError
 from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.ports import Candidate, CollectError, Ports
 from crossfade.control.migration.service import Migrations
+from crossfade.control.store.aside import Aside
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
@@ -52,6 +54,11 @@ class DyingLog(EventLog):
         if self.is_away:
             raise ConnectionError("the database is away")
         return await super().read(stream, after)
+
+    async def acquire_lease(self, name, holder, ttl_s):
+        if self.is_away:
+            raise ConnectionError("the database is away")
+        return await super().acquire_lease(name, holder, ttl_s)
 
     async def append(self, stream, kind, payload, *, actor, reason, expected_seq=None):
         if self.dies_after is not None and len(self.lines) >= self.dies_after:
@@ -305,6 +312,10 @@ class World:
         """A new control process over the same log and gateways."""
         self.service = service_of(self.clouds, self.log)
 
+    def elsewhere(self):
+        """A control process on another machine, over the same log and gateways."""
+        return World(self.clouds, self.log, service_of(self.clouds, self.log, "-elsewhere"))
+
     async def turns(self, count, *, requests=1000):
         for _ in range(count):
             self.clouds.traffic(requests)
@@ -340,7 +351,7 @@ class World:
         return [line.payload.get("action", line.kind) for line in self.log.lines]
 
 
-def service_of(clouds, log):
+def service_of(clouds, log, machine=""):
     many = (clouds,) * 7
     ports = Ports(
         log,
@@ -351,6 +362,7 @@ def service_of(clouds, log):
         flags=clouds,
         metrics=clouds,
         steady=clouds.steady,
+        aside=Aside(Path(log._engine.url.database).with_suffix(f".aside{machine}")),
     )
     return Migrations(ports, "holder", asyncio.sleep)
 

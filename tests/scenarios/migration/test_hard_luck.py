@@ -258,3 +258,132 @@ async def test_turns_fail_while_the_database_is_away_and_go_on_afterwards(world)
             await world.turns(1)
     world.log.is_away = False
     await world.until("promoted")
+
+
+async def alone(world, seconds, *, requests=1000):
+    """Traffic goes on, turns fail, and the watch looks after what is live."""
+    for _ in range(seconds):
+        world.clouds.traffic(requests)
+        with pytest.raises(ConnectionError):
+            await world.service.turn_all()
+        await world.service.look_after()
+
+
+async def test_a_bad_candidate_is_rolled_back_by_its_guards_while_the_database_is_away(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away, world.clouds.bad_share = True, 0.2
+    published = len(world.clouds.published)
+    await alone(world, 3)
+    assert world.clouds.killed == {"recap"}
+    assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+    assert len(world.clouds.published) == published, "nothing is published that is not in the log"
+    assert world.service.attention() == {"move": "rolled-back"}
+    world.clouds.killed.clear()  # a gateway that restarts has forgotten its switch
+    await alone(world, 1)
+    assert world.clouds.killed == {"recap"}
+
+    world.log.is_away = False
+    await world.turns(2)
+    status = await world.service.status("move")
+    assert (status["state"], status["share"]) == ("rolled_back", 0.0)
+    assert status["rolled_back"].startswith("errors guard at 25%: e-value")
+    assert status["rolled_back"].endswith("(decided while the log could not be reached)")
+    assert await world.log.verify() is None
+    await world.turns(30)
+    lines = [line for line in world.log.lines if line.payload.get("action") == "roll_back"]
+    assert len(lines) == 1
+    assert lines[0].payload["aside"]["counts"][-1]["candidate_bad"] > 0
+    assert world.clouds.killed == {"recap"}, "a person releases it"
+
+
+async def test_what_was_decided_alone_reaches_the_log_over_a_restart(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away, world.clouds.bad_share = True, 0.2
+    await alone(world, 3)
+    world.log.is_away = False
+    world.restart()
+    await world.turns(2)
+    assert (await world.service.status("move"))["state"] == "rolled_back"
+    again = len(world.log.lines)
+    world.restart()
+    await world.turns(2)
+    assert len(world.log.lines) == again, "told once"
+
+
+async def test_what_was_decided_alone_is_of_its_epoch_only(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away, world.clouds.bad_share = True, 0.2
+    await alone(world, 3)
+    world.log.is_away, world.clouds.bad_share = False, 0.0
+    world.clouds.killed.clear()
+    other = world.elsewhere()
+    await other.service.roll_back("move", actor="ann", reason="I saw it too")
+    await other.service.command("move", Verb.RESUME, actor="ann", reason="mended")
+    await other.until_share(0.01)
+    await world.turns(2)
+    assert (await world.service.status("move"))["share"] == 0.01
+
+
+@pytest.mark.parametrize("seconds", [120])
+async def test_without_the_database_nothing_advances_and_a_good_candidate_stays(world, seconds):
+    await world.signed()
+    await world.until_share(0.01)
+    world.log.is_away = True
+    await alone(world, seconds)
+    assert world.clouds.killed == set()
+    assert world.clouds.shown["recap"].rollout.share == 0.01
+
+
+async def test_an_incident_of_both_sides_rolls_nothing_back_while_the_database_is_away(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away = True
+    world.clouds.shielded = world.clouds.attempts_failed = 0.5
+    world.clouds.bad_share = 0.2
+    await alone(world, 60)
+    assert world.clouds.killed == set()
+
+
+async def test_a_database_that_never_answers_is_not_waited_for(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.bad_share = 0.2
+    forever = asyncio.Event()
+
+    async def read(stream=None, after=0):
+        await forever.wait()
+        return []
+
+    world.log.read = read
+    turn = asyncio.create_task(world.service.turn_all())
+    try:
+        for second in range(12):
+            world.clouds.traffic(1000)
+            await asyncio.sleep(0)
+            await world.service.look_after()
+            assert (world.clouds.killed == {"recap"}) == (second >= 8), second
+    finally:
+        turn.cancel()
+        await asyncio.gather(turn, return_exceptions=True)
+
+
+async def test_a_standby_pulls_no_switch(world):
+    await world.signed()
+    await world.until_share(0.25)
+    assert await world.log.acquire_lease("migrations", "another", 5.0)
+    assert not await world.service._drives()
+    world.log.is_away, world.clouds.bad_share = True, 0.2
+    await alone(world, 20)
+    assert world.clouds.killed == set()
+
+
+async def test_a_disk_that_is_full_does_not_stop_the_way_back(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away, world.clouds.bad_share = True, 0.2
+    world.service._ports.aside.path = world.service._ports.aside.path / "no" / "such" / "folder"
+    await alone(world, 3)
+    assert world.clouds.killed == {"recap"}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from crossfade.control.evidence import pairs
-from crossfade.control.migration.collectors import read_labels
+from crossfade.control.migration.collecting.collectors import read_labels
 from crossfade.control.migration.people.approvals import RealPeople
 from crossfade.control.migration.ports import CollectError
 from crossfade.control.store.eventlog import EventLog

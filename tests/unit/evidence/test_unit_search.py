@@ -11,7 +11,7 @@ from crossfade.control.evidence.capacity import search
 from crossfade.control.evidence.capacity.loadtest import Slo, with_parameters
 from crossfade.control.evidence.capacity.profile import Arrival, Profile
 from crossfade.control.evidence.gateway_client import Measured
-from crossfade.control.migration.collectors import refuse_masked
+from crossfade.control.migration.collecting.collectors import refuse_masked
 from crossfade.control.migration.ports import CollectError
 from crossfade.domain.evidence import Verdict
 
@@ -115,6 +115,15 @@ async def test_a_declared_worth_of_a_unit_saves_probes():
 )
 def test_a_load_test_asks_as_the_candidate_would_be_asked(parameters, asked):
     assert with_parameters({"model": "f", "max_tokens": 50}, parameters) == asked
+
+
+def test_a_load_test_sends_the_candidates_prompt_as_the_first_message():
+    said = {"role": "user", "content": "Hello"}
+    prompt = {"role": "system", "content": "Be brief."}
+    old = {"role": "system", "content": "Be long."}
+    for before in ([said], [old, said]):
+        asked = with_parameters({"model": "f", "messages": before}, {"system": "Be brief."})
+        assert asked == {"model": "f", "messages": [prompt, said]}
 
 
 MASKING = """

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from crossfade.control.flags import FlagBook
-from crossfade.control.migration.drill import DrillParts, run_drill
+from crossfade.control.migration.collecting.drill import DrillParts, run_drill
 from crossfade.control.migration.ports import CollectError, Task
 from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.evidence import EvidenceKind, Verdict

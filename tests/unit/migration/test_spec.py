@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from crossfade.control.migration.spec.parse import load_spec
@@ -47,6 +49,21 @@ def test_a_candidate_may_be_the_incumbents_pool_with_other_parameters():
         "m.yaml",
     )
     assert (spec.candidate, spec.target.set) == ("a", {"temperature": 0.2, "reasoning_effort": "low"})
+
+
+def test_a_system_prompt_is_a_parameter_that_pages_know_by_its_hash():
+    text = (
+        "migration: m\nfeatures: [f]\nincumbent: a\ncandidate: {pool: a, set: {system: %s, temperature: 0}}\n"
+    )
+    spec = load_spec(text % "Say it in French.", "m.yaml")
+    assert spec.target.set == {"system": "Say it in French.", "temperature": 0}
+    shown = spec.shown_parameters
+    assert shown["temperature"] == 0
+    assert re.fullmatch(r"sha256:[0-9a-f]{16} \(17 characters\)", str(shown["system"]))
+    assert shown != load_spec(text % "Say it in Dutch..", "m.yaml").shown_parameters
+    for wrong in ("7", '" "', "null"):
+        with pytest.raises(SpecError, match="system: must be the prompt's text"):
+            load_spec(text % wrong, "m.yaml")
 
 
 @pytest.mark.parametrize(

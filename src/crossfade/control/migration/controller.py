@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from crossfade.control.migration import history, playbook, rollout
@@ -25,7 +26,7 @@ from crossfade.control.migration.effects import (
     outcome_of,
     pull_kill_switches,
 )
-from crossfade.control.migration.guard.incident import BLOCK_S, WINDOWS_S, Beside, Trouble, decide_trouble
+from crossfade.control.migration.guard.incident import BLOCK_S, Beside, Trouble, look_for_trouble
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.watch import Watch
 from crossfade.control.migration.history import Kind
@@ -82,13 +83,14 @@ class Controller:
             return await self._closed(state)
         state = await self._finish_collection(state)
         state = await self._note_skip(state)
-        now = self._now()
+        now = self.now()
         state = await self._freeze(state)
-        trouble = self._trouble(state)
+        trouble = self.trouble_of(state)
         state = await self._note_trouble(state, trouble)
-        self._count(state, now, is_paused=trouble is not None and trouble.is_shielded)
+        self.count(state, now, is_paused=trouble is not None and trouble.is_shielded)
         facts = await self._facts(state)
-        state = replace(state, counts=self.tally.counts)
+        if state.counts is not self.tally.counts:
+            state = replace(state, counts=self.tally.counts)
         evidence = await self.ports.evidence.of(self.name)
         seen = self._observe(state, facts, now)
         self.decided = decided = playbook.decide(state, evidence, seen, now, self.decided)
@@ -173,7 +175,7 @@ class Controller:
 
     async def _closed(self, state: MigrationState) -> Look:
         await self.stop()
-        now = state.closed_unix_s or self._now()
+        now = state.closed_unix_s or self.now()
         facts = await self._facts(state)
         evidence = await self.ports.evidence.of(self.name)
         given = playbook.gate_input(state, evidence, self._observe(state, facts, now), now)
@@ -181,7 +183,8 @@ class Controller:
         self.look = Look(state, Hold("closed"), standing.verdicts, standing.step.value, given, None)
         return self.look
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Time as the migration sees it."""
         return self.watch.now(self.ports.clock)
 
     async def _note_skip(self, state: MigrationState) -> MigrationState:
@@ -196,7 +199,7 @@ class Controller:
         return history.apply_line(state, line)
 
     async def _freeze(self, state: MigrationState) -> MigrationState:
-        """Log what the incumbent does, once an epoch, as soon as enough is known of it."""
+        """Log what the incumbent does, once an epoch, when enough is known of it."""
         if state.frozen is not None or state.promoted_unix_s is not None or not state.share:
             return state
         frozen = await self.ports.counters.freeze(state.spec.features)
@@ -222,7 +225,7 @@ class Controller:
             unread=self.ports.metrics.unread(state.spec),
         )
 
-    def _count(self, state: MigrationState, now: float, *, is_paused: bool) -> None:
+    def count(self, state: MigrationState, now: float, *, is_paused: bool) -> None:
         """Take the live counts in; while the guards pause, compare attempts instead."""
         if self.beside[0] != state.epoch:
             self.beside = (state.epoch, Beside())
@@ -243,13 +246,9 @@ class Controller:
         except LookupError:
             return Candidate((), VOID, (), None)
 
-    def _trouble(self, state: MigrationState) -> Trouble | None:
-        """What ails the incumbent; null at share 1, where nothing is seen of it."""
-        if not 0.0 < state.share < 1.0:
-            return None
-        looks = [self.ports.counters.health(state.spec.features, over_s) for over_s in WINDOWS_S]
-        healths = {feature: [look[feature][1] for look in looks] for feature in looks[0]}
-        return decide_trouble(state.frozen, healths, state.spec.rollout.errors_at_most)
+    def trouble_of(self, state: MigrationState) -> Trouble | None:
+        """What ails the incumbent now."""
+        return look_for_trouble(state, partial(self.ports.counters.health, state.spec.features))
 
     async def _note_trouble(self, state: MigrationState, trouble: Trouble | None) -> MigrationState:
         """Log the beginning and the end of an incident, so that a restart keeps the calm after it too."""
@@ -258,9 +257,8 @@ class Controller:
         if is_on == (trouble is not None) or not state.share:
             return state
         reason = trouble.reason if trouble is not None else "the incumbent is well again"
-        payload = {"trouble": trouble.reason if trouble is not None else None}
-        line = await self._append(Kind.TROUBLED, payload, reason, state.last_seq)
-        return history.apply_line(state, line)
+        said = {"trouble": trouble.reason if trouble is not None else None}
+        return history.apply_line(state, await self._append(Kind.TROUBLED, said, reason, state.last_seq))
 
     async def _log_action(
         self,
@@ -312,6 +310,8 @@ class Controller:
         """Make the world be as the state wants it, then log that it is."""
         is_collecting = self.running is not None  # a drill moves the overlays itself
         change = {} if is_collecting else self._change(state, facts.endpoints)
+        if not change and state.pending is None:
+            return
         if change:
             is_settled = await self._publish(change, reason)
         else:

@@ -38,6 +38,18 @@ class GateInput:
     now_unix_s: float
 
 
+def is_same_but_time(before: GateInput, after: GateInput) -> bool:
+    """Whether a gate sees the same at both moments, what time alone changes apart."""
+    return (
+        before.evidence == after.evidence
+        and before.spec == after.spec
+        and before.fingerprint == after.fingerprint
+        and before.required_roles == after.required_roles
+        and before.purchased_units == after.purchased_units
+        and before.resumed_unix_s == after.resumed_unix_s
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The newest record for a need, or why there is none that counts."""

@@ -145,6 +145,7 @@ def decode_action(payload: Mapping[str, Any]) -> Action:
     """
     fields = dict(payload)
     fields.pop("seen", None)
+    fields.pop("aside", None)
     adapter = _ADAPTERS.get(str(fields.pop("action", "")))
     if adapter is None:
         raise HistoryError(f"unknown action {payload.get('action')!r}")

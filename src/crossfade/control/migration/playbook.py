@@ -21,6 +21,7 @@ from crossfade.domain.migration import (
     Advance,
     Close,
     Collect,
+    Compared,
     Exposure,
     GateVerdict,
     Hold,
@@ -90,7 +91,7 @@ def _holds(before: Decided, state: MigrationState, given: GateInput) -> bool:
         return False
     if not before.given.now_unix_s <= given.now_unix_s < before.until_unix_s:
         return False
-    return replace(before.given, now_unix_s=given.now_unix_s) == given
+    return gates.is_same_but_time(before.given, given)
 
 
 def _next(state: MigrationState, given: GateInput, standing: Standing, seen: Observations) -> Action:
@@ -162,7 +163,7 @@ def _protect(
     local = _local_rollback(state, seen)
     if local is not None:
         return RollBack(local)
-    lowered = _harmed(state, seen) or rollout.decide_flag(state, seen)
+    lowered = decide_harm(state, seen.beside) or rollout.decide_flag(state, seen)
     if lowered is not None:
         return lowered
     if going_back is not None:
@@ -199,10 +200,10 @@ def _local_rollback(state: MigrationState, seen: Observations) -> str | None:
     return None
 
 
-def _harmed(state: MigrationState, seen: Observations) -> RollBack | None:
+def decide_harm(state: MigrationState, beside: Compared | None) -> RollBack | None:
     """By what a guard says of the candidate; while the incumbent fails, by what the attempts say."""
     crossed = decide_guards(state).crossed
-    harm = decide_beside(seen.beside, state.share) if crossed is None else _said(crossed, state.share)
+    harm = decide_beside(beside, state.share) if crossed is None else _said(crossed, state.share)
     return None if harm is None else RollBack(harm)
 
 

@@ -266,6 +266,22 @@ class GatewayAdmin(Protocol):
         ...
 
 
+class AsidePort(Protocol):
+    """Keeps on this machine what the log could not be told. Writing takes as long as a disk does."""
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Add a line, durably. Raises `OSError`."""
+        ...
+
+    def unsettled(self) -> list[tuple[int, dict[str, Any]]]:
+        """Lines that the log does not have yet, by number."""
+        ...
+
+    def settle(self, number: int) -> None:
+        """The log has it. Raises `OSError`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything the controller touches."""
@@ -284,3 +300,4 @@ class Ports:
     flags: FlagsPort
     metrics: MetricsPort
     steady: Clock  # seconds that nobody sets
+    aside: AsidePort

@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from crossfade.control.migration import history
+from crossfade.control.migration.alone import Alone
 from crossfade.control.migration.controller import Controller
 from crossfade.control.migration.effects import RollBackResult, cut_calls
 from crossfade.control.migration.history import Kind, Verb
@@ -29,6 +30,7 @@ from crossfade.domain.migration import MigrationState, RollBack
 
 LEASE, LEASE_S = "migrations", 5.0  # ten turns: a dead holder is replaced before anyone notices
 TURN_S, CALM_TURN_S = 0.5, 0.95  # seconds; counters come every second
+HUNG_S = 8.0  # a publication waits for five: a turn that takes longer waits for the log
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +51,45 @@ class Migrations:
         self._leased_until_s = 0.0
         self._logged: dict[str, int] = {}  # the newest line about each migration, evidence and labels too
         self._turned: dict[str, tuple[tuple[int, int] | None, float]] = {}
+        self._alone = Alone(ports)
+        self._lost: set[str] = set()  # migrations whose latest turn failed
+        self._ended: dict[str, float] = {}  # when the latest turn that did not fail ended
+        self._is_standby = False
 
     async def run(self) -> None:
         """Look twice a second, for ever, while the lease is held, and take the turns that are due."""
         try:
             while True:
-                if await self._is_driver():
+                if await self._drives():
                     await self.turn_all(only_due=True)
                 else:
                     await self._stop_collections()
                 await self._pause(TURN_S)
         finally:
             await self._stop_collections()
+
+    async def _drives(self) -> bool:
+        """Whether this process takes the turns. Where that cannot be found out, it looks after its own."""
+        try:
+            self._is_standby = not await self._is_driver()
+        except Exception:
+            self._lost.update(self._controllers)
+            raise
+        return not self._is_standby
+
+    async def keep_watch(self) -> None:
+        """Twice a second, for ever: where turns fail or do not end, the guards decide by memory alone."""
+        while True:
+            await self.look_after()
+            await self._pause(TURN_S)
+
+    async def look_after(self) -> None:
+        """See `alone`. A standby looks after nothing: another process may be driving."""
+        now = self._ports.steady()
+        for controller in () if self._is_standby else tuple(self._controllers.values()):
+            ended_s = self._ended.get(controller.name, now)
+            if controller.name in self._lost or now > ended_s + HUNG_S:
+                await self._alone.protect(controller)
 
     async def _is_driver(self) -> bool:
         """Whether this process holds the lease, which is renewed when half of it is over."""
@@ -73,12 +102,22 @@ class Migrations:
 
     async def turn_all(self, *, only_due: bool = False) -> None:
         """One turn of every open migration; one that fails does not stop the others."""
-        controllers = [c for c in await self._all() if c.folded is None or c.folded.closed_unix_s is None]
+        try:
+            found = await self._all()
+            await self._alone.settle(self._controllers)
+        except Exception:
+            self._lost.update(self._controllers)
+            raise
+        controllers = [c for c in found if c.folded is None or c.folded.closed_unix_s is None]
         if only_due:
             controllers = [controller for controller in controllers if self._is_due(controller)]
         turns = (controller.turn() for controller in controllers)
         results = await asyncio.gather(*turns, return_exceptions=True)
         for controller, result in zip(controllers, results, strict=True):
+            is_lost = isinstance(result, Exception) and not isinstance(result, self._ports.conflict)
+            (self._lost.add if is_lost else self._lost.discard)(controller.name)
+            if not is_lost:
+                self._ended[controller.name] = self._ports.steady()
             if isinstance(result, self._ports.conflict):
                 log.debug("migration %s: someone was faster, deciding again", controller.name)
             elif isinstance(result, Exception):
@@ -136,7 +175,7 @@ class Migrations:
         """By open migration, the on-call page of what it waits for, as of its last turn; null = nobody."""
         looks = {name: controller.look for name, controller in self._controllers.items()}
         return {
-            name: page_of(look.action)
+            name: "rolled-back" if (name, look.state.epoch) in self._alone.decided else page_of(look.action)
             for name, look in looks.items()
             if look is not None and look.state.closed_unix_s is None
         }

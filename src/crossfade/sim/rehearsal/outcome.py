@@ -39,7 +39,7 @@ def document_of(rehearsal: Rehearsal, state: MigrationState, prices: Prices) -> 
         "migration": plan.spec.name,
         "incumbent": plan.spec.incumbent,
         "candidate": plan.spec.candidate,
-        "parameters": plan.spec.parameters,
+        "parameters": plan.spec.shown_parameters,
         "seed": demand.seed,
         "trace": {"source": demand.trace.source, "form": demand.trace.form, "kept": demand.kept},
         "state": state_name(state, look.step if look is not None else "draft"),

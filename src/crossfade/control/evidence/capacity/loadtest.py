@@ -115,7 +115,12 @@ def with_parameters(body: dict[str, Any], parameters: Mapping[str, JsonScalar]) 
     """The request as the candidate would be asked. There is one limit of the answer, whatever its name."""
     if "max_completion_tokens" in parameters:
         body = {name: value for name, value in body.items() if name != "max_tokens"}
-    return {**body, **parameters}
+    asked = {**body, **parameters}
+    prompt = asked.pop("system", None)  # no field of a chat request: its first message
+    if prompt is not None:
+        others = [message for message in body["messages"] if message["role"] != "system"]
+        asked["messages"] = [{"role": "system", "content": prompt}, *others]
+    return asked
 
 
 def judge_probe(units: int, measured: list[Measured], slo: Slo) -> ProbeResult:

@@ -11,7 +11,7 @@ that always fails a little, is no incident for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crossfade.domain.migration import (
@@ -42,6 +42,22 @@ class Trouble:
 
     reason: str
     is_shielded: bool
+
+
+def look_for_trouble(
+    state: MigrationState, health: Callable[[float], Mapping[str, tuple[ArmHealth, ArmHealth]]]
+) -> Trouble | None:
+    """What ails the incumbent; null at share 1, where nothing is seen of it.
+
+    `health(over_s)`: candidate and incumbent by feature over the last seconds.
+    """
+    if not 0.0 < state.share < 1.0:
+        return None
+    if not any(theirs.is_spotted for _, theirs in health(max(WINDOWS_S)).values()):
+        return None  # nor is any shorter stretch of it
+    looks = [health(over_s) for over_s in WINDOWS_S]
+    healths = {feature: [look[feature][1] for look in looks] for feature in looks[0]}
+    return decide_trouble(state.frozen, healths, state.spec.rollout.errors_at_most)
 
 
 def decide_trouble(frozen: Frozen | None, healths: Healths, errors_at_most: float) -> Trouble | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from crossfade.control.evidence import fingerprint, pairs
-from crossfade.control.migration.collectors import CollectorParts, read_labels
+from crossfade.control.migration.collecting.collectors import CollectorParts, read_labels
 from crossfade.control.migration.gates import WAIVABLE, WAIVER_DAYS
 from crossfade.control.migration.ports import CollectError, SignRequest
 from crossfade.control.store.signing import CONTROL, SigningError
@@ -28,9 +29,8 @@ class RealPeople:
             CollectError: if the person signed already, for this role or another.
         """
         await self._refuse_second(request)
-        fields = fingerprint.fingerprint_fields(
-            self._parts.config(), request.spec.target, request.spec.features
-        )
+        shown = replace(request.spec.target, set=request.spec.shown_parameters)
+        fields = fingerprint.fingerprint_fields(self._parts.config(), shown, request.spec.features)
         observed = {"role": request.role, "name": request.person, "signed_for": fields}
         record = self._approval(
             EvidenceKind.SIGNOFF, request, request.spec.candidate, observed, request.spec.compliance.expires_s

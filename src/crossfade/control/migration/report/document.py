@@ -28,7 +28,7 @@ def report_of(
         "started_unix_s": state.started_unix_s,
         "started_by": state.started_by,
         "closed_unix_s": state.closed_unix_s,
-        "spec": asdict(state.spec),
+        "spec": {**asdict(state.spec), "parameters": state.spec.shown_parameters},
         "facts": facts_of(state, lines, evidence),
         "steps": status["steps"],
         "timeline": timeline_of(lines),

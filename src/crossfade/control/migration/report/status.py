@@ -50,7 +50,7 @@ def status_of(state: MigrationState, lines: Sequence[Line], look: Look | None) -
         "features": list(state.spec.features),
         "incumbent": state.spec.incumbent,
         "candidate": state.spec.candidate,
-        "parameters": state.spec.parameters,
+        "parameters": state.spec.shown_parameters,
         "started_unix_s": state.started_unix_s,
         "state": state_name(state, step),
         "step": step,

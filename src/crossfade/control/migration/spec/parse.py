@@ -80,6 +80,8 @@ def _candidate(reader: Reader, top: Mapping[str, Any]) -> tuple[str, dict[str, J
     for name, value in parameters.items():
         if name in NO_PARAMETERS:
             reader.blame(f"candidate.set.{name}", "is no parameter of the answer", "set: {temperature: 0.2}")
+        elif name == "system" and not (isinstance(value, str) and value.strip()):
+            reader.blame("candidate.set.system", "must be the prompt's text", 'set: {system: "Be brief."}')
         elif not isinstance(value, str | int | float | bool | None):
             reader.blame(f"candidate.set.{name}", f"must be one value, is {type(value).__name__}")
     pool = section.get("pool")

@@ -16,7 +16,7 @@ from crossfade.config.features import Config
 from crossfade.control.evidence.fingerprint import fingerprint
 from crossfade.control.flags import FlagBook
 from crossfade.control.migration.adapters import BURN_LEAST, BURN_OVER_S, ConfigCandidate
-from crossfade.control.migration.drill import DrillParts
+from crossfade.control.migration.collecting.drill import DrillParts
 from crossfade.control.migration.guard.incident import ordinary_of
 from crossfade.control.migration.guard.lately import sum_of
 from crossfade.control.migration.guard.samples import CONTROL_KEPT, Sample, SampleBoard
@@ -135,6 +135,7 @@ class Deployment:
             self.flags,
             self,
             self.clock,
+            log,
         )
 
     def observe(self, rows: Rows, draw: NDArray[np.float64]) -> ArmHealth:

@@ -13,13 +13,13 @@ from typing import Any
 
 from crossfade.control.evidence.pairs import Pair
 from crossfade.control.evidence.quality import latency_parity, worst
-from crossfade.control.migration.collectors import (
+from crossfade.control.migration.collecting.collectors import (
     LEAST_SHADOWS,
     MEASURED_DAYS,
     POSTURE_HOURS,
     SHADOW_OVERFLOW,
 )
-from crossfade.control.migration.drill import DrillParts, run_drill
+from crossfade.control.migration.collecting.drill import DrillParts, run_drill
 from crossfade.control.migration.ports import SignRequest, Task
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration_spec import MigrationSpec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,18 @@ class MemoryLog:
     async def read(self, stream: str | None = None, after: int = 0) -> Sequence[Line]:
         """See `EventLogPort`."""
         return [line for line in self.lines[after:] if stream is None or line.stream == stream]
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """See `AsidePort`: this log is never away."""
+        raise OSError(f"nothing is set aside in a rehearsal: {line}")
+
+    def unsettled(self) -> list[tuple[int, dict[str, Any]]]:
+        """See `AsidePort`."""
+        return []
+
+    def settle(self, number: int) -> None:
+        """See `AsidePort`."""
+        raise OSError(f"nothing was set aside: {number}")
 
     async def acquire_lease(self, name: str, holder: str, ttl_s: float) -> bool:
         """See `EventLogPort`: nobody else is there."""

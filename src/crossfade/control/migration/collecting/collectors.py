@@ -29,7 +29,7 @@ from crossfade.control.evidence.posture.checks import Check, Unseen, check_postu
 from crossfade.control.evidence.posture.clouds import see_pool
 from crossfade.control.ledger.units import UnitsBook
 from crossfade.control.migration.adapters import LookedUp
-from crossfade.control.migration.drill import DrillParts, run_drill
+from crossfade.control.migration.collecting.drill import DrillParts, run_drill
 from crossfade.control.migration.ports import Clock, CollectError, Task
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.eventlog import EventLog

@@ -1,0 +1,1 @@
+"""Collectors of evidence, the rollback drill among them."""

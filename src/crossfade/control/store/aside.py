@@ -1,0 +1,71 @@
+"""Lines set aside while the log cannot be reached: a file of this machine, added to and never changed.
+
+It is written and on the disk before what it says is done, and read again once the log is back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(slots=True)
+class Aside:
+    """One file, of one process. Creating the value touches nothing; it is read once."""
+
+    path: Path
+    rows: list[dict[str, Any]] | None = field(default=None, init=False)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Add a line, on the disk when this returns.
+
+        Raises:
+            OSError: it could not be kept.
+        """
+        self._add({"number": 1 + sum("line" in row for row in self._known()), "line": dict(line)})
+
+    def unsettled(self) -> list[tuple[int, dict[str, Any]]]:
+        """Lines that the log does not have yet, by number."""
+        rows = self._known()
+        settled = {row["settled"] for row in rows if "settled" in row}
+        return [
+            (row["number"], row["line"]) for row in rows if "line" in row and row["number"] not in settled
+        ]
+
+    def settle(self, number: int) -> None:
+        """The log has it.
+
+        Raises:
+            OSError: it could not be kept.
+        """
+        self._add({"settled": number})
+
+    def _known(self) -> list[dict[str, Any]]:
+        if self.rows is None:
+            self.rows = self._read()
+        return self.rows
+
+    def _read(self) -> list[dict[str, Any]]:
+        """Whole lines; a torn one, of a machine that stopped while it was written, says nothing."""
+        rows = []
+        for text in self.path.read_text().splitlines() if self.path.exists() else ():
+            try:
+                row = json.loads(text)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and ("line" in row or "settled" in row):
+                rows.append(row)
+        return rows
+
+    def _add(self, row: dict[str, Any]) -> None:
+        known = self._known()
+        is_torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
+        with self.path.open("a") as file:
+            file.write(("\n" if is_torn else "") + json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        known.append(row)
