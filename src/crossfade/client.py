@@ -1,6 +1,6 @@
 """A client of control's API: what the CLI uses, and notebooks may.
 
-client = crossfade.Client("http://127.0.0.1:4100")
+client = crossfade.Client("http://127.0.0.1:4100", token)
 client.overview()["features"]
 client.records("SELECT feature, count(*) FROM attempts GROUP BY 1")
 """
@@ -21,14 +21,14 @@ class ApiError(Exception):
 
 
 class Client:
-    """One control process. `token`: the state folder's `api-token`, for what changes state."""
+    """One control process. `token`: the state folder's `api-token`, or a person's."""
 
     def __init__(
         self, url: str = "http://127.0.0.1:4100", token: str | None = None, timeout_s: float = 30
     ) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout_s)
-        self._url = url
+        self._url = url.rstrip("/")
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +47,10 @@ class Client:
     def post(self, path: str, body: Any) -> Any:
         """JSON of a POST below `/api/v1`. Raises ApiError."""
         return self._call("POST", path, json=body)
+
+    def login_url(self) -> str:
+        """An address that logs one browser in to the console, once, within ten minutes. Raises ApiError."""
+        return f"{self._url}{self.post('/login/links', {'person': None})['path']}"
 
     def overview(self) -> dict[str, Any]:
         """Features, endpoints, gateways and migrations as they are now."""

@@ -16,8 +16,6 @@ import pytest
 from browser import Browser
 from deployment import Clouds, Deployment, call
 
-from crossfade.control.store.state_dir import StateDir
-
 CONSOLE = Path(__file__).parents[2] / "console"
 
 
@@ -29,7 +27,7 @@ def ask(deployment: Deployment) -> None:
 
 
 def test_a_real_document_fits_the_types_of_the_page(deployment: Deployment, migration, tmp_path: Path):
-    document = call(f"{deployment.control}/api/v1/overview")
+    document = deployment.read("/api/v1/overview")
     types = json.dumps(str(CONSOLE / "src/state/api"))
     source = tmp_path / "document.ts"
     source.write_text(
@@ -58,10 +56,10 @@ def test_a_real_document_fits_the_types_of_the_page(deployment: Deployment, migr
 
 
 def test_features_and_endpoints_are_live(browser: Browser, deployment: Deployment):
-    with browser.page(deployment.control) as page:
+    with browser.page(deployment.page()) as page:
         page.wait_for_text("#feature-summary", "100 % gpt")
         page.wait_for_text("#endpoint-gpt", "healthy")
-        before = call(f"{deployment.control}/api/v1/overview")["features"][0]["requests"]
+        before = deployment.read("/api/v1/overview")["features"][0]["requests"]
         ask(deployment)
         page.wait_for_text("#feature-summary", str(before + 1))
         page.wait_for_text("header", "live")
@@ -71,7 +69,7 @@ def test_features_and_endpoints_are_live(browser: Browser, deployment: Deploymen
 
 
 def test_a_migrations_gates_open_before_the_readers_eyes(browser: Browser, deployment: Deployment, migration):
-    with browser.page(f"{deployment.control}/#migration-summary-to-claude") as page:
+    with browser.page(deployment.page("#migration-summary-to-claude")) as page:
         page.wait_for_text(".gates", "1 of 2 sign-offs" if _is_signed(deployment) else "0 of 2 sign-offs")
         page.wait_for_text("#now", "waits for a person")
         page.wait_for_text(".gates", "sign-offs: legal, security")
@@ -85,7 +83,7 @@ def test_a_migrations_gates_open_before_the_readers_eyes(browser: Browser, deplo
 
 
 def _is_signed(deployment: Deployment) -> bool:
-    [row] = call(f"{deployment.control}/api/v1/overview")["migrations"]
+    [row] = deployment.read("/api/v1/overview")["migrations"]
     return "1 of 2" in row["steps"][0]["gates"][0]["has"]
 
 
@@ -94,7 +92,7 @@ def _is_signed(deployment: Deployment) -> bool:
 def test_nothing_scrolls_sideways(
     browser: Browser, deployment: Deployment, migration, width: int, scheme: str
 ):
-    with browser.page(deployment.control, width=width, scheme=scheme) as page:
+    with browser.page(deployment.page(), width=width, scheme=scheme) as page:
         page.wait_for_text("#migrations", "summary-to-claude")
         wider = """[...document.querySelectorAll('main *, header *')]
             .filter(e => !e.closest('.visually-hidden, thead'))
@@ -106,7 +104,7 @@ def test_nothing_scrolls_sideways(
 
 
 def test_the_keyboard_reaches_every_link_and_shows_where_it_is(browser: Browser, deployment: Deployment):
-    with browser.page(deployment.control) as page:
+    with browser.page(deployment.page()) as page:
         page.wait_for_text("#features", "summary")
         reached = []
         for _ in range(5):
@@ -124,7 +122,7 @@ def test_a_fault_and_its_mending_show_without_a_reload(
     open_breaker = """document.querySelector('#now').innerText.includes('Endpoint gpt: breaker open')
         && document.querySelector('#feature-summary').innerText.includes('claude backup')
         && document.title.includes('wrong')"""
-    with browser.page(deployment.control) as page, traffic(deployment):
+    with browser.page(deployment.page()) as page, traffic(deployment):
         page.wait_for_text("#endpoint-gpt", "healthy")
         clouds.put_fault("openai", "gpt-sim", kind="errors", rate=1.0)
         try:
@@ -154,8 +152,19 @@ def traffic(deployment: Deployment) -> Iterator[None]:
         caller.join()
 
 
-def test_lost_control_is_said_and_its_return_is_seen(browser: Browser, deployment: Deployment):
+def test_a_stranger_sees_nothing_and_whose_login_ends_sees_no_more(browser: Browser, deployment: Deployment):
     with browser.page(deployment.control) as page:
+        page.wait_for_text("#now", "Log in to see it.")
+        page.wait("document.title.startsWith('Log in')")
+        assert "summary" not in page.text("body")
+    with browser.page(deployment.page()) as page:
+        page.wait_for_text("#features", "summary")
+        page.evaluate("fetch('./logout', {method: 'POST'}).then(() => location.reload())")
+        page.wait_for_text("#now", "Log in to see it.")
+
+
+def test_lost_control_is_said_and_its_return_is_seen(browser: Browser, deployment: Deployment):
+    with browser.page(deployment.page()) as page:
         page.wait_for_text("header", "live")
         os.kill(deployment.control_pid, signal.SIGSTOP)  # silent, but its connections stay open
         try:
@@ -168,21 +177,14 @@ def test_lost_control_is_said_and_its_return_is_seen(browser: Browser, deploymen
         page.wait("!document.querySelector('#now').innerText.includes('Control does not answer.')")
 
 
-def test_a_rollback_from_the_page_needs_a_login_and_says_what_every_gateway_showed(
+def test_a_rollback_from_the_page_says_what_every_gateway_showed(
     browser: Browser, deployment: Deployment, migration
 ):
     """Last: the migration is rolled back for good."""
     press = (
         "document.querySelector('.way-back').open = true; document.querySelector('.way-back button').click()"
     )
-    with browser.page(deployment.control) as page:
-        page.wait_for_text("#migrations", "Roll back")
-        page.evaluate(press)
-        page.wait_for_text(".way-back", "You are not logged in.")
-
-    headers = {"authorization": f"Bearer {StateDir(deployment.state).api_token()}"}
-    link = call(f"{deployment.control}/api/v1/login/links", "POST", {}, headers)["path"]
-    with browser.page(f"{deployment.control}{link}") as page:
+    with browser.page(deployment.page()) as page:
         page.wait_for_text("#migrations", "Roll back")
         page.evaluate(press)
         page.wait_for_text(".way-back", "Share 0 on 1 gateways after")

@@ -130,6 +130,19 @@ class Deployment:
     control_pid: int
     gateway_pid: int
 
+    def read(self, path: str) -> Any:
+        """What control says below its address, to the administrator of this machine."""
+        return call(f"{self.control}{path}", headers=self.own())
+
+    def page(self, anchor: str = "") -> str:
+        """An address that logs one browser in to the console."""
+        path = call(f"{self.control}/api/v1/login/links", "POST", {}, self.own())["path"]
+        return f"{self.control}{path}{anchor}"
+
+    def own(self) -> dict[str, str]:
+        """The header of this machine's administrator."""
+        return {"authorization": f"Bearer {(self.state / 'api-token').read_text()}"}
+
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a `crossfade` command against this deployment."""
         shared = ["--config", str(self.config), "--state", str(self.state)]

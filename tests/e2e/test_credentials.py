@@ -103,7 +103,8 @@ class Traffic:
 
 
 def metrics_of(deployment: Deployment) -> dict[str, float]:
-    with urllib.request.urlopen(f"{deployment.control}/metrics", timeout=10) as answer:
+    asked = urllib.request.Request(f"{deployment.control}/metrics", headers=deployment.own())
+    with urllib.request.urlopen(asked, timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     return {name: float(value) for line in lines if line[:1] != "#" for name, value in [line.rsplit(" ", 1)]}
 
@@ -115,7 +116,7 @@ def test_no_request_fails_while_any_credential_is_good_and_the_alarm_comes_befor
     broken = {"google-sim", "azure-sim"}
 
     def troubles() -> dict[str, str]:
-        return call(f"{federated.control}/api/v1/overview")["credentials"]
+        return federated.read("/api/v1/overview")["credentials"]
 
     def last(feature: str) -> str:
         return traffic.served.get(feature, [""])[-1]

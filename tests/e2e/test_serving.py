@@ -9,7 +9,6 @@ import urllib.request
 
 import openai
 import pytest
-from deployment import call
 
 MESSAGES = [
     {"role": "user", "content": "Ana confirmed the budget. Bo postponed the review of the login page."}
@@ -143,7 +142,7 @@ def test_metrics_are_on_the_admin_port_only(deployment):
 
 
 def test_the_overview_shows_features_endpoints_and_the_gateway(deployment):
-    overview = call(f"{deployment.control}/api/v1/overview")
+    overview = deployment.read("/api/v1/overview")
 
     names = {part: {row["name"] for row in overview[part]} for part in ("features", "endpoints")}
     assert names["features"] == {"summary", "answer", "recap", "explained"}

@@ -1,23 +1,48 @@
 import type { Overview } from "./api";
+import { askVisitor, type Visitor } from "./visitor";
+
+/** How the page stands with control. */
+export type Link = "waiting" | "live" | "lost" | "stranger";
 
 const SILENT_MS = 5_000; // control says something every second: five missing are silence
 const RETRY_MS = 2_000;
 
 /**
- * Calls back with every new overview; `onLost` once when control falls silent or the connection breaks.
- * Reconnects for ever, also where the browser gives up. `onAlive`: control spoke, with or without news.
+ * `news`: every new overview. `alive`: control spoke, with or without news. `lost`: it fell silent, or the
+ * connection broke. `stranger`: control does not know who sits here.
  */
-export function followOverview(onNews: (news: Overview) => void, onAlive: () => void, onLost: () => void): () => void {
+export interface Listener {
+  readonly news: (news: Overview) => void;
+  readonly alive: () => void;
+  readonly lost: () => void;
+  readonly stranger: (visitor: Visitor) => void;
+}
+
+/** Follows for ever, also where the browser gives up or a login ends; gives how to stop. */
+export function followOverview(listener: Listener): () => void {
   let source: EventSource | undefined;
   let watch: ReturnType<typeof setTimeout> | undefined;
+  let isOver = false;
 
-  const connect = () => {
+  const connect = async () => {
+    const visitor = await askVisitor(SILENT_MS);
+    if (isOver) return;
+    if (!visitor) {
+      lost();
+    } else if (visitor.roles) {
+      listen();
+    } else {
+      listener.stranger(visitor);
+      watch = setTimeout(connect, RETRY_MS);
+    }
+  };
+  const listen = () => {
     source = new EventSource("./api/v1/events");
     source.onerror = lost;
     source.addEventListener("alive", heard);
     source.addEventListener("overview", (event) => {
       heard();
-      onNews(JSON.parse((event as MessageEvent<string>).data) as Overview);
+      listener.news(JSON.parse((event as MessageEvent<string>).data) as Overview);
     });
     clearTimeout(watch);
     watch = setTimeout(lost, SILENT_MS);
@@ -25,17 +50,18 @@ export function followOverview(onNews: (news: Overview) => void, onAlive: () => 
   const heard = () => {
     clearTimeout(watch);
     watch = setTimeout(lost, SILENT_MS);
-    onAlive();
+    listener.alive();
   };
   const lost = () => {
     source?.close();
     clearTimeout(watch);
     watch = setTimeout(connect, RETRY_MS);
-    onLost();
+    listener.lost();
   };
 
-  connect();
+  void connect();
   return () => {
+    isOver = true;
     source?.close();
     clearTimeout(watch);
   };

@@ -7,7 +7,7 @@ const texts = (news: Overview) => troubles(news).map((one) => one.text);
 
 test("a healthy deployment has no troubles", () => {
   expect(troubles(quiet)).toEqual([]);
-  expect(titleOf(quiet, false)).toMatch(/^All well/);
+  expect(titleOf(quiet, "live")).toMatch(/^All well/);
 });
 
 test("a silent gateway, an open breaker and dropped records are each named, the worst first", () => {
@@ -65,7 +65,8 @@ test("no gateway, a refused config and a missing credential are troubles", () =>
 });
 
 test("the title's first word is the state", () => {
-  expect(titleOf(quiet, true)).toMatch(/^Control lost/);
-  expect(titleOf({ ...quiet, gateways: [] }, false)).toMatch(/^1 wrong/);
-  expect(titleOf({ ...quiet, config_error: "x" }, false)).toMatch(/^1 to look at/);
+  expect(titleOf(quiet, "lost")).toMatch(/^Control lost/);
+  expect(titleOf(null, "stranger")).toMatch(/^Log in/);
+  expect(titleOf({ ...quiet, gateways: [] }, "live")).toMatch(/^1 wrong/);
+  expect(titleOf({ ...quiet, config_error: "x" }, "live")).toMatch(/^1 to look at/);
 });

@@ -1,6 +1,7 @@
 // The first question a page must answer: is anything wrong now? Pure, so that it is tested without a browser.
 
 import type { Overview } from "./api";
+import type { Link } from "./follow";
 import { breakerText } from "./serving";
 import { count, percent, plain, readable } from "./words";
 
@@ -106,8 +107,9 @@ function sentence(text: string): string {
 }
 
 /** The page's title: the state in its first word, as a tab shows no more. */
-export function titleOf(news: Overview | null, isLost: boolean): string {
-  if (isLost) return "Control lost · Crossfade";
+export function titleOf(news: Overview | null, link: Link): string {
+  if (link === "lost") return "Control lost · Crossfade";
+  if (link === "stranger") return "Log in · Crossfade";
   if (!news) return "Crossfade";
   const found = troubles(news);
   const bad = found.filter((one) => one.severity === "bad").length;

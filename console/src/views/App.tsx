@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "react";
 import { Migrations } from "../migration/Migrations";
 import type { Overview } from "../state/api";
-import { followOverview } from "../state/follow";
+import { followOverview, type Link } from "../state/follow";
 import { titleOf } from "../state/troubles";
 import { Endpoints } from "./Endpoints";
 import { Features } from "./Features";
@@ -9,14 +9,26 @@ import { Gateways } from "./Gateways";
 import { Header } from "./Header";
 import { Now } from "./Now";
 
-export type Link = "waiting" | "live" | "lost";
-
 export function App() {
   const [news, setNews] = useState<Overview | null>(null);
   const [link, setLink] = useState<Link>("waiting");
-  const title = titleOf(news, link === "lost");
+  const [hasProvider, setHasProvider] = useState(false);
+  const title = titleOf(news, link);
 
-  useEffect(() => followOverview(setNews, () => setLink("live"), () => setLink("lost")), []);
+  useEffect(
+    () =>
+      followOverview({
+        news: setNews,
+        alive: () => setLink("live"),
+        lost: () => setLink("lost"),
+        stranger: (visitor) => {
+          setLink("stranger");
+          setNews(null); // whose login has ended sees no more of it
+          setHasProvider(visitor.oidc);
+        },
+      }),
+    [],
+  );
   useEffect(() => {
     document.title = title;
   }, [title]);
@@ -29,7 +41,7 @@ export function App() {
       </a>
       <Header news={news} link={link} />
       <main className={link === "lost" ? "stale" : undefined}>
-        <Now news={news} link={link} />
+        <Now news={news} link={link} hasProvider={hasProvider} />
         {news && (
           <>
             <Features news={news} />

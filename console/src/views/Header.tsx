@@ -1,7 +1,7 @@
 import type { Overview } from "../state/api";
-import type { Link } from "./App";
+import type { Link } from "../state/follow";
 
-const SAYS: Record<Link, string> = { waiting: "connecting", live: "live", lost: "control lost" };
+const SAYS: Record<Link, string> = { waiting: "connecting", live: "live", lost: "control lost", stranger: "not logged in" };
 
 export function Header({ news, link }: { news: Overview | null; link: Link }) {
   return (

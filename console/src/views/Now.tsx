@@ -1,10 +1,10 @@
 import type { Overview } from "../state/api";
 import { troubles } from "../state/troubles";
 import { count, moment } from "../state/words";
-import type { Link } from "./App";
+import type { Link } from "../state/follow";
 
 /** The answer to "is anything wrong now?", with the numbers behind it. */
-export function Now({ news, link }: { news: Overview | null; link: Link }) {
+export function Now({ news, link, hasProvider }: { news: Overview | null; link: Link; hasProvider: boolean }) {
   const found = news ? troubles(news) : [];
   const said = useSaid(found.map((one) => one.id).join(), link, found.length, news !== null);
   return (
@@ -23,7 +23,18 @@ export function Now({ news, link }: { news: Overview | null; link: Link }) {
             : "Nothing is known yet. Gateways serve on without it. Reconnecting."}
         </p>
       )}
-      {!news && link !== "lost" && <p className="trouble waiting">Asking control for the state.</p>}
+      {link === "stranger" && (
+        <p className="trouble waiting">
+          <b>Log in to see it.</b> Open the link that <code>crossfade login</code> prints on control's machine
+          {hasProvider && (
+            <>
+              , or <a href="./login/oidc">log in at your identity provider</a>
+            </>
+          )}
+          .
+        </p>
+      )}
+      {!news && link === "waiting" && <p className="trouble waiting">Asking control for the state.</p>}
       {found.map((one) => (
         <p key={one.id} className={`trouble ${one.severity}`}>
           <span>{one.text}</span> {one.place !== "now" && <a href={`#${one.place}`}>Show</a>}
@@ -42,6 +53,7 @@ export function Now({ news, link }: { news: Overview | null; link: Link }) {
 /** What a screen reader hears: a sentence that changes only when the troubles do, not every second. */
 function useSaid(ids: string, link: Link, number: number, isFilled: boolean): string {
   if (link === "lost") return "Control does not answer.";
+  if (link === "stranger") return "Log in to see it.";
   if (!isFilled) return "Asking control for the state.";
   if (!ids) return "All well.";
   return `${number} ${number === 1 ? "thing needs" : "things need"} attention.`;

@@ -29,6 +29,7 @@ from crossfade.domain.attempt import ArmKind, FeatureEffect
 from crossfade.domain.snapshot import Snapshot
 
 GOLDEN = Path(__file__).parents[3] / "spec" / "golden" / "snapshot-migration.json"
+KEY = {"authorization": "Bearer key"}
 UNITS = int(os.environ.get("CROSSFADE_UNITS", "150"))  # 100,000 by hand: some minutes of HTTP
 
 
@@ -52,6 +53,7 @@ def control():
         publisher=SimpleNamespace(snapshot=snapshot),
         arm_of=arms.arm_of,
         is_caller=lambda bearer: bearer == "key",
+        person_of=lambda bearer: "Ann" if bearer == "ann" else None,
         feedback=SimpleNamespace(take=take),
         pushed=Pushed(
             SampleBoard(lambda _: None), lambda: {"orders": MetricSection()}, arms.arm_of, time.time
@@ -82,7 +84,7 @@ def feature_with_rollout(snapshot):
 
 def test_the_openfeature_sdk_sees_the_arm_the_engine_splits_to(control):
     name, rollout = feature_with_rollout(control.snapshot)
-    api.set_provider(OFREPProvider(control.url))
+    api.set_provider(OFREPProvider(control.url, headers_factory=lambda: KEY))
     client = api.get_client()
     seen = set()
     for number in range(UNITS):
@@ -106,7 +108,7 @@ def test_the_openfeature_sdk_sees_the_arm_the_engine_splits_to(control):
 
 def test_all_flags_of_a_unit_come_at_once_and_again_only_when_they_changed(control):
     body = {"context": {"targetingKey": "unit-1"}}
-    with httpx2.Client(base_url=control.url) as http:
+    with httpx2.Client(base_url=control.url, headers=KEY) as http:
         first = http.post("/ofrep/v1/evaluate/flags", json=body)
         assert {flag["key"].removesuffix(".candidate") for flag in first.json()["flags"]} == set(
             control.snapshot.features
@@ -119,12 +121,20 @@ def test_all_flags_of_a_unit_come_at_once_and_again_only_when_they_changed(contr
         assert unsaid.json()["errorCode"] == "TARGETING_KEY_MISSING"
 
 
+@pytest.mark.parametrize(("bearer", "status"), [("key", 200), ("ann", 200), ("guess", 401), ("", 401)])
+def test_flags_are_for_the_gateways_callers_and_for_people(control, bearer, status):
+    body = {"context": {"targetingKey": "unit-1"}}
+    headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+    answer = httpx2.post(f"{control.url}/ofrep/v1/evaluate/flags", json=body, headers=headers)
+    assert answer.status_code == status
+
+
 def test_what_every_gateway_rolled_back_by_itself_is_not_the_candidate(control):
     name, rollout = feature_with_rollout(control.snapshot)
     unit = next(f"u{n}" for n in range(10_000) if _engine.split_point(rollout.salt, f"u{n}") < rollout.share)
     effect = FeatureEffect(name, 0.0, rollout.epoch, "5 of the first 20 failed", False)
     control.board.live = lambda: (SimpleNamespace(effects={name: effect}),)
-    with httpx2.Client(base_url=control.url) as http:
+    with httpx2.Client(base_url=control.url, headers=KEY) as http:
         answer = http.post(f"/ofrep/v1/evaluate/flags/{name}", json={"context": {"targetingKey": unit}})
     assert answer.json()["value"] == "main"
 

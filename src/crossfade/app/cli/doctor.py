@@ -44,7 +44,7 @@ def doctor(
         raise typer.Exit(2)
     gateway = Gateway(gateway_address(loaded), StateDir(state).measure_key())
     findings = [
-        *_deployment(f"http://{loaded.control.listen}"),
+        *_deployment(f"http://{loaded.control.listen}", StateDir(state).api_token()),
         *examine(loaded, gateway, tuple(endpoints or ())),
     ]
     failed = any(finding.state is State.FAIL for finding in findings)
@@ -57,15 +57,17 @@ def doctor(
     raise typer.Exit(1 if failed else 0)
 
 
-def _deployment(control: str) -> list[Finding]:
+def _deployment(control: str, token: str) -> list[Finding]:
     """What a running control knows to be wrong."""
     from crossfade.app.doctor.finding import Finding, State  # noqa: PLC0415
     from crossfade.client import ApiError, Client  # noqa: PLC0415
 
     try:
-        with Client(control, timeout_s=5) as client:
+        with Client(control, token, timeout_s=5) as client:
             found: dict[str, Any] = client.overview()
-    except ApiError:
+    except ApiError as error:
+        if error.status is not None:
+            return [Finding("control", "running", State.FAIL, str(error), "--state of the running control")]
         return [Finding("control", "running", State.SKIPPED, f"nothing answers at {control}", "crossfade up")]
     fail, release = State.FAIL, "`crossfade explain` tells why; it comes back by itself on evidence"
     troubles = [

@@ -60,6 +60,6 @@ def _link(url: str, token: str) -> str:
 
     try:
         with Client(url, token, timeout_s=5) as client:
-            return f"{url}{client.post('/login/links', {})['path']} (once; `crossfade login` prints another)"
+            return f"{client.login_url()} (once; `crossfade login` prints another)"
     except ApiError as error:
         return f"{url}/ (no login link: {error})"

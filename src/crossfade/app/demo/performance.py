@@ -68,18 +68,24 @@ async def _perform(options: Options, say: Print) -> int:
     stage = write_stage(folder, options.pace, options.story)
     tell("stage", f"files, state and logs in {folder}")
     async with running(stage):
-        tell("stage", f"one endpoint at {stage.gateway}/v1, console at {stage.control}/")
+        tell("stage", f"one endpoint at {stage.gateway}/v1, console at {await _console(stage)}")
         facts = await _play(options, stage, tell, began)
         _conclude(options, facts, say)
         if not options.ends:
             say(
-                f"\nconsole: {stage.control}/#migration-{options.story.migration}  "
+                f"\nconsole: {await _console(stage)}#migration-{options.story.migration}  "
                 "(traffic goes on; Ctrl-C ends the demo)"
             )
             await traffic.run(
                 stage.gateway, options.story.streams, options.pace.seed + 1, traffic.Tally(), asyncio.Event()
             )
     return 0 if all(promise.is_kept for promise in summary.promises_of(facts)) else 1
+
+
+async def _console(stage: Stage) -> str:
+    """Where one browser is logged in to the console, once."""
+    with Client(stage.control, StateDir(stage.state).api_token()) as client:
+        return await asyncio.to_thread(client.login_url)
 
 
 async def _play(options: Options, stage: Stage, tell: Any, began: float) -> summary.Facts:

@@ -2,7 +2,7 @@
 
 The state folder's API token is the administrator on this machine. People are named in the config by the
 hash of a token that was shown once; what they do is logged under their own name, and nobody signs for
-another. Reading needs no role: control listens where its operators are.
+another. Reading needs to be somebody: whoever has a token or a session is a viewer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crossfade.control.login.sessions import COOKIE, PREFIX, Sessions
 from crossfade.control.store.keys import hash_key
 from crossfade.domain.people import Role
 
-ADVICE = "use the state folder's api-token or the token of a person in the config, or log in"
+ADVICE = "use the state folder's api-token or the token of a person in the config, or `crossfade login`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,24 @@ def require_token(token: str, hint: str) -> Callable[[Request], None]:
     return check
 
 
-def require_role(known: Known, role: Role | Callable[[Request], Role]) -> Guard:
-    """A dependency that lets in people of that role, or administrators; every refusal names the role."""
+def require_reader(known: Known) -> Guard:
+    """A dependency that lets in whoever is known: each is a viewer at least."""
 
     def check(request: Request) -> Person:
         person = known(bearer_of(request))
         if person is None:
             raise HTTPException(401, {"message": "the token is missing or wrong", "hint": ADVICE})
+        return person
+
+    return check
+
+
+def require_role(known: Known, role: Role | Callable[[Request], Role]) -> Guard:
+    """A dependency that lets in people of that role, or administrators; every refusal names the role."""
+    known_one = require_reader(known)
+
+    def check(request: Request) -> Person:
+        person = known_one(request)
         wanted = role if isinstance(role, Role) else role(request)
         if person.roles & {wanted, Role.ADMIN}:
             return person

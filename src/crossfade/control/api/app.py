@@ -6,10 +6,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
+from crossfade.control.api.access import require_reader
 from crossfade.control.api.feedback import create_feedback_router
 from crossfade.control.api.flags import create_flags_router
 from crossfade.control.api.internal import create_internal_router
@@ -32,13 +33,15 @@ def create_api(parts: ControlParts) -> FastAPI:
         title="Crossfade control", version=__version__, openapi_url="/api/openapi.json", docs_url="/api/docs"
     )
     app.include_router(create_internal_router(parts), prefix="/internal/v1")
+    reader = [Depends(require_reader(parts.person_of))]
     for router in (create_overview_router(parts), create_records_router(parts)):
-        app.include_router(router, prefix="/api/v1")
+        app.include_router(router, prefix="/api/v1", dependencies=reader)
     for router in (create_feedback_router(parts), create_flags_router(parts), create_login_router(parts)):
         app.include_router(router)
     if parts.migrations is not None:
-        app.include_router(create_migrations_router(parts.migrations, parts.person_of), prefix="/api/v1")
-    app.include_router(create_metrics_router(parts))
+        migrations = create_migrations_router(parts.migrations, parts.person_of)
+        app.include_router(migrations, prefix="/api/v1", dependencies=reader)
+    app.include_router(create_metrics_router(parts), dependencies=reader)
     app.add_exception_handler(HTTPException, _error)
 
     @app.get("/health/readiness", include_in_schema=False)

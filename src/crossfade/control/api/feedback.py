@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from crossfade.control.api.parts import ControlParts
@@ -36,17 +36,17 @@ class EventBody(BaseModel):
 
 def create_feedback_router(parts: ControlParts) -> APIRouter:
     """Routes that are open to the gateways' own callers."""
-    router = APIRouter()
 
     def require_caller(request: Request) -> None:
         if not parts.is_caller(request.headers.get("authorization", "").removeprefix("Bearer ")):
             hint = "send the virtual key that the request was made with"
             raise HTTPException(401, {"message": "the key is missing or wrong", "hint": hint})
 
+    router = APIRouter(dependencies=[Depends(require_caller)])
+
     @router.post("/v1/events", status_code=202)
-    async def event(body: EventBody, request: Request) -> dict[str, str]:
+    async def event(body: EventBody) -> dict[str, str]:
         """Counted for the arm of the request, or of the unit as the engine splits it now."""
-        require_caller(request)
         if body.request_id is None and (body.feature is None or body.unit is None):
             hint = "give request_id, or feature and unit"
             raise HTTPException(422, {"message": "whose event it is was not said", "hint": hint})
@@ -57,9 +57,8 @@ def create_feedback_router(parts: ControlParts) -> APIRouter:
             raise HTTPException(404, {"message": str(error.args[0])}) from error
 
     @router.post("/v1/feedback", status_code=202)
-    async def feedback(body: FeedbackBody, request: Request) -> dict[str, str]:
+    async def feedback(body: FeedbackBody) -> dict[str, str]:
         """Kept, tied to the request's arm, told to the guards."""
-        require_caller(request)
         if body.score is None and body.event is None:
             raise HTTPException(422, {"message": "nothing is said", "hint": "give a score or an event"})
         try:

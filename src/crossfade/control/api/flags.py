@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -29,7 +29,15 @@ class Evaluation(BaseModel):
 
 def create_flags_router(parts: ControlParts) -> APIRouter:
     """Both routes of the protocol."""
-    router = APIRouter(prefix="/ofrep/v1")
+
+    def require_caller(request: Request) -> None:
+        """Applications have a key of the gateways; people may look, too."""
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not parts.is_caller(bearer) and parts.person_of(bearer) is None:
+            hint = "send the virtual key that the application calls the gateway with"
+            raise HTTPException(401, {"message": "the key is missing or wrong", "hint": hint})
+
+    router = APIRouter(prefix="/ofrep/v1", dependencies=[Depends(require_caller)])
 
     @router.post("/evaluate/flags/{key}")
     async def evaluate(key: str, body: Evaluation) -> JSONResponse:

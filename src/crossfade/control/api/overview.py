@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from crossfade.control.api.access import bearer_of
 from crossfade.control.api.parts import ControlParts
 from crossfade.domain.attempt import ArmCount, EndpointHealth
 
@@ -105,18 +106,20 @@ def create_overview_router(parts: ControlParts) -> APIRouter:
         return await overview_of(parts)
 
     @router.get("/events")
-    async def events() -> StreamingResponse:
-        """Server-sent events: `overview`, whenever it changed, at most once a second."""
+    async def events(request: Request) -> StreamingResponse:
+        """Server-sent events: `overview`, whenever it changed, at most once a second; ends with the login."""
         return StreamingResponse(
-            _follow(parts), media_type="text/event-stream", headers={"cache-control": "no-cache"}
+            _follow(parts, bearer_of(request)),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-cache"},
         )
 
     return router
 
 
-async def _follow(parts: ControlParts) -> AsyncIterator[str]:
+async def _follow(parts: ControlParts, bearer: str) -> AsyncIterator[str]:
     last = ""
-    while True:
+    while parts.person_of(bearer) is not None:
         document = await overview_of(parts)
         text = json.dumps({**document, "unix_s": 0})
         if text != last:
