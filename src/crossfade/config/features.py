@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from crossfade.config.quantity import Count, DurationS, Share
 from crossfade.config.schema import (
@@ -20,13 +20,25 @@ from crossfade.config.schema import (
     SharedSection,
 )
 from crossfade.config.shape.control import ControlSection
+from crossfade.domain.route import JsonScalar
+
+
+def _prompt_is_text(overrides: dict[str, JsonScalar]) -> dict[str, JsonScalar]:
+    prompt = overrides.get("system", "-")
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ValueError('system must be the prompt\'s text (hint: set: {system: "Be brief."})')
+    return overrides
+
+
+Overrides = Annotated[dict[str, JsonScalar], AfterValidator(_prompt_is_text)]
+SET = "Overrides, by top-level names of OpenAI Chat; `system` stands in place of the caller's system prompt."
 
 
 class TargetSection(Section):
     """A pool and request overrides."""
 
     pool: str = Field(description="Name of a pool or of an endpoint.")
-    set: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Overrides.")
+    set: Overrides = Field(default_factory=dict, description=SET)
 
 
 class LimitsSection(Section):
@@ -117,7 +129,7 @@ class ArmSection(Section):
 
     share: Share = Field(description="Share of the units.")
     pool: str | None = Field(None, description="Where it goes; without it, the feature's own hierarchy.")
-    set: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Overrides.")
+    set: Overrides = Field(default_factory=dict, description=SET)
 
 
 class ExperimentSection(Section):

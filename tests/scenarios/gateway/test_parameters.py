@@ -30,6 +30,24 @@ def half(snapshot: dict) -> dict:
     return snapshot
 
 
+def prompted(snapshot: dict) -> dict:
+    half(snapshot)["features"]["f"]["rollout"]["candidate"]["set"] = {"system": "Speak like a pirate."}
+    return snapshot
+
+
+def test_half_of_the_users_are_answered_by_the_candidates_system_prompt(cloud):
+    own = {"role": "system", "content": "Be brief."}
+    said = {"role": "user", "content": "Hello"}
+    with running_gateway(CONFIG.format(port=cloud.port), prompted) as gateway:
+        for user in USERS:
+            assert ask(gateway.port, stream=False, user=user, messages=[own, said]).status == 200
+
+    heard = [json.loads(call.body)["messages"] for call in cloud.calls]
+    pirate = [{"role": "system", "content": "Speak like a pirate."}, said]
+    assert all(messages in ([own, said], pirate) for messages in heard)
+    assert 8 < heard.count(pirate) < 32
+
+
 def test_half_of_the_users_are_answered_with_the_candidates_parameters_and_stay_there(cloud):
     with running_gateway(CONFIG.format(port=cloud.port), half) as gateway:
         for user in USERS * 2:

@@ -7,6 +7,7 @@ mod citations;
 mod gate;
 mod inbound;
 mod outbound;
+mod system;
 
 pub use allowance::allowance_fields;
 pub use citations::{EARLIER_CITATIONS, untold_citations};

@@ -12,6 +12,7 @@ use crate::wire::{
     openai_responses, tgi,
 };
 
+use super::system::{SYSTEM, with_system};
 use super::{Encoded, refused};
 
 /// What the address of a call leaves to its body.
@@ -37,6 +38,12 @@ pub fn outbound(
     place: Place<'_>,
     stream: bool,
 ) -> Result<Encoded, UpstreamError> {
+    if let Some(prompt) = set.get(SYSTEM) {
+        let mut others = set.clone();
+        others.remove(SYSTEM);
+        let request = prompt.as_str().map_or_else(|| request.clone(), |text| with_system(request, text));
+        return outbound(&request, &others, place, stream);
+    }
     if request.dialect == place.dialect {
         return Ok(Encoded { body: same(request, set, place, stream), warnings: Vec::new() });
     }

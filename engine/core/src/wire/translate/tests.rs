@@ -71,6 +71,70 @@ fn a_conversation_survives_every_callers_dialect() {
 }
 
 #[test]
+fn a_targets_system_prompt_stands_in_place_of_the_callers_at_every_upstream() {
+    let set = json!({"system": "Speak like a pirate.", "temperature": 0.1});
+    let bare = || Chat { system: Vec::new(), ..conversation_with_tools() };
+    for caller in CALLERS {
+        for chat in [conversation_with_tools(), bare()] {
+            let request = as_caller(caller, chat);
+            for upstream in UPSTREAMS {
+                let sent = outbound(&request, set.as_object().unwrap(), place(upstream, "anything"), false);
+                let plain = outbound(&request, &Map::new(), place(upstream, "anything"), false);
+                let (Ok(sent), Ok(_)) = (sent.as_ref(), plain.as_ref()) else {
+                    assert_eq!(sent.is_err(), plain.is_err(), "{caller:?} to {upstream:?}");
+                    continue;
+                };
+                let body = String::from_utf8(sent.body.clone()).unwrap();
+                assert_eq!(
+                    body.matches("Speak like a pirate.").count(),
+                    1,
+                    "{caller:?} to {upstream:?}: {body}"
+                );
+                assert!(!body.contains("Be short."), "{caller:?} to {upstream:?}: {body}");
+                assert!(body.contains("What is it?"), "{caller:?} to {upstream:?}");
+                assert!(sent.warnings.iter().all(|said| !said.contains("system")), "{:?}", sent.warnings);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_callers_own_forms_of_instructions_are_all_replaced_and_the_rest_is_kept() {
+    let set = json!({"system": "New."});
+    let sent = |dialect, body: Value| -> Value {
+        let request = ChatRequest::made(dialect, body.as_object().unwrap().clone());
+        let sent = outbound(&request, set.as_object().unwrap(), place(dialect, "m"), false).unwrap();
+        serde_json::from_slice(&sent.body).unwrap()
+    };
+    let chat = sent(
+        Dialect::OpenaiChat,
+        json!({"model": "f", "unknown": 7, "messages": [
+            {"role": "developer", "content": "Old."}, {"role": "user", "content": "Hi"},
+            {"role": "system", "content": "Older."}]}),
+    );
+    let messages = json!([{"role": "developer", "content": "New."}, {"role": "user", "content": "Hi"}]);
+    assert_eq!(chat, json!({"model": "m", "unknown": 7, "messages": messages}));
+
+    let responses = sent(
+        Dialect::OpenaiResponses,
+        json!({"model": "f", "instructions": "Old.", "input": [
+            {"role": "system", "content": "Older."}, {"role": "user", "content": "Hi"}]}),
+    );
+    let input = json!([{"role": "user", "content": "Hi"}]);
+    assert_eq!(responses, json!({"model": "m", "instructions": "New.", "input": input}));
+    let text = sent(Dialect::OpenaiResponses, json!({"model": "f", "input": "Hi"}));
+    assert_eq!(text, json!({"model": "m", "instructions": "New.", "input": "Hi"}));
+
+    let marker = json!({"type": "ephemeral"});
+    let messages = sent(
+        Dialect::AnthropicMessages,
+        json!({"model": "f", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}],
+            "system": [{"type": "text", "text": "Old.", "cache_control": marker}]}),
+    );
+    assert_eq!(messages["system"], json!([{"type": "text", "text": "New.", "cache_control": marker}]));
+}
+
+#[test]
 fn every_upstream_gets_all_that_was_said_or_the_caller_hears_of_it() {
     for caller in CALLERS {
         let request = as_caller(caller, conversation_with_tools());
