@@ -114,7 +114,12 @@ async def test_what_is_no_record_is_left_out_and_the_rest_stays(place):
 def request(role, person, statement="approved", fingerprint="f" * 64):
     compliance = ComplianceSpec(("legal",), 86400.0)
     spec = SimpleNamespace(
-        name="move", candidate="new", target=Target("new", {}), features=("recap",), compliance=compliance
+        name="move",
+        candidate="new",
+        target=Target("new", {}),
+        shown_parameters={},
+        features=("recap",),
+        compliance=compliance,
     )
     return SignRequest(spec, role, person, statement, fingerprint)
 
