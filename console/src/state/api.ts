@@ -165,6 +165,8 @@ export interface FeedbackRow {
   readonly ordinary: number;
   readonly rate: number | null;
   readonly is_worse: boolean;
+  readonly until_unix_s: number | null;
+  readonly keep: number;
 }
 
 /** `credentials`: providers whose credential could not be fetched, with why. */

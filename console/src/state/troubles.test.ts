@@ -59,8 +59,9 @@ test("a migration that waits for a person, stands still or cannot measure says s
 test("no gateway, a refused config and a missing credential are troubles", () => {
   expect(troubles({ ...quiet, gateways: [] })[0]?.severity).toBe("bad");
   expect(texts({ ...quiet, config_error: "features: unknown key" })[0]).toContain("Features: unknown key.");
-  const worse = { feature: "recap", endpoint: "new-1", votes: 900, ordinary: 0.11, rate: 0.2, is_worse: true };
+  const worse = { feature: "recap", endpoint: "new-1", votes: 900, ordinary: 0.11, rate: 0.2, is_worse: true, until_unix_s: 5, keep: 0.25 };
   expect(texts({ ...quiet, feedback: [worse, { ...worse, endpoint: "b", is_worse: false }] })).toHaveLength(1);
+  expect(texts({ ...quiet, feedback: [worse] })[0]).toMatch(/25 ?% of its requests still ask it first\.$/);
   expect(texts({ ...quiet, credentials: { "bedrock-prod": "expired" } })[0]).toContain("bedrock-prod");
 });
 

@@ -92,8 +92,8 @@ function* ofControl(news: Overview): Iterable<Trouble> {
   if (news.config_error) {
     yield { id: "config", severity: "warn", place: "now", text: `The changed config was not applied. ${sentence(news.config_error)}` };
   }
-  for (const { feature, endpoint, rate, ordinary } of news.feedback.filter((row) => row.is_worse)) {
-    const text = `Users like ${feature}'s answers from ${endpoint} less than they used to: ${percent(rate ?? 0)} of their votes are bad, ordinary is below ${percent(ordinary)}.`;
+  for (const { feature, endpoint, rate, ordinary, keep } of news.feedback.filter((row) => row.is_worse)) {
+    const text = `Users like ${feature}'s answers from ${endpoint} less than they used to: ${percent(rate ?? 0)} of their votes are bad, ordinary is below ${percent(ordinary)}.${keep < 1 ? ` Where another is well, ${percent(keep)} of its requests still ask it first.` : ""}`;
     yield { id: `feedback ${feature} ${endpoint}`, severity: "warn", place: `feature-${feature}`, text };
   }
   for (const [provider, why] of Object.entries(news.credentials)) {

@@ -15,7 +15,7 @@ from crossfade.app.arms import EngineArms
 from crossfade.app.loops import Loop, keep_going
 from crossfade.app.migrations import MigrationParts, build_migrations, price_of
 from crossfade.config.compile import credential_plan
-from crossfade.config.features import Config
+from crossfade.config.features import Config, FeedbackSection
 from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.access import Person, person_in, person_of
 from crossfade.control.api.parts import ControlParts
@@ -32,7 +32,8 @@ from crossfade.control.migration.metrics.book import MetricBook
 from crossfade.control.migration.metrics.judging import LiveJudge, grader
 from crossfade.control.migration.metrics.pushed import Pushed
 from crossfade.control.migration.people.feedback import Feedback
-from crossfade.control.migration.people.trends import Trends
+from crossfade.control.migration.people.liked import Liked
+from crossfade.control.migration.people.trends import Consequence, Trends
 from crossfade.control.notify import Notifier
 from crossfade.control.publish import Extra, Publisher
 from crossfade.control.records.counters import CounterBoard
@@ -71,6 +72,13 @@ def metrics_of(
     )
 
 
+def consequence_of(publisher: Publisher, feature: str) -> Consequence:
+    """What falling feedback does to the feature's requests, as the config has it now."""
+    section = publisher.config.features.get(feature)
+    wanted = section.feedback if section is not None else FeedbackSection()
+    return Consequence(wanted.keep, wanted.for_)
+
+
 def who(bearer: str, folder: StateDir, publisher: Publisher, sessions: Sessions) -> Person | None:
     """Whose token or session it is; null if nobody's."""
     people = publisher.config.people
@@ -104,7 +112,8 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     migration_parts = MigrationParts(
         events, publisher, board, records, folder, samples, units, flags, metrics, keys
     )
-    trends, sessions = Trends(), Sessions(folder.session_key(), time.time)
+    trends = Trends(time.time, partial(consequence_of, publisher))
+    sessions = Sessions(folder.session_key(), time.time)
     arms = EngineArms(publisher, board)
     parts = ControlParts(
         checkpoints=checkpoints,
@@ -129,7 +138,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     notifier = Notifier(
         config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
     )
-    running = (broker, checkpoints, flags, metrics, metrics.judge, notifier)
+    running = (broker, checkpoints, flags, metrics, metrics.judge, notifier, Liked(trends, publisher))
     loops: list[Loop] = [*(part.run for part in running), partial(_follow_config, config_path, parts)]
     if parts.migrations is not None:
         loops += [parts.migrations.run, parts.migrations.keep_watch]

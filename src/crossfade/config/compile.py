@@ -31,7 +31,7 @@ from crossfade.config.schema import (
     cloud_of,
 )
 from crossfade.domain.overlay import FeatureOverlay
-from crossfade.domain.route import Choose, Pool, Price, Rule, Shape, Span, Target
+from crossfade.domain.route import Choose, Pool, Price, Rule, Shape, Signal, Span, Target
 from crossfade.domain.snapshot import (
     FORMAT,
     Arm,
@@ -110,6 +110,17 @@ def compile_snapshot(
             for name, feature in config.features.items()
         },
     )
+
+
+def lay_signals(snapshot: Snapshot, signals: Mapping[str, tuple[Signal, ...]]) -> Snapshot:
+    """The snapshot with these signals, by feature; those about endpoints that are gone are left out."""
+    features = {
+        name: replace(
+            feature, signals=tuple(one for one in signals.get(name, ()) if one.endpoint in snapshot.endpoints)
+        )
+        for name, feature in snapshot.features.items()
+    }
+    return replace(snapshot, features=features)
 
 
 def credential_plan(config: Config) -> tuple[CredentialNeed, ...]:
@@ -282,6 +293,7 @@ def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -
         hold=Hold(feature.streams.hold),
         rescue=tuple(Rescue(way) for way in feature.streams.rescue),
         capture_share=feature.content.capture,
+        signals=(),
         experiment=_experiment(feature.experiment),
         rollout=overlay.rollout,
         shadow=overlay.shadow,

@@ -124,6 +124,13 @@ class ContentSection(Section):
     keep: DurationS = Field(7 * 86400.0, description="How long.")
 
 
+class FeedbackSection(Section):
+    """What follows when users like an endpoint's answers less than they used to."""
+
+    keep: Share = Field(0.25, description="Share of requests that still ask it first; 100% = only tell.")
+    for_: DurationS = Field(3600.0, alias="for", ge=60, description="For so long, unless votes renew it.")
+
+
 class ArmSection(Section):
     """One side of an experiment."""
 
@@ -169,6 +176,7 @@ class FeatureSection(Section):
     streams: StreamsSection = Field(default_factory=StreamsSection, description="Streaming.")
     policy: PolicySection = Field(default_factory=PolicySection, description="Compliance.")
     content: ContentSection = Field(default_factory=ContentSection, description="Capture of text.")
+    feedback: FeedbackSection = Field(default_factory=FeedbackSection, description="Falling feedback.")
     experiment: ExperimentSection | None = Field(None, description="A/B test.")
 
 

@@ -16,18 +16,21 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from crossfade.config.compile import compile_snapshot
+from crossfade.config.compile import compile_snapshot, lay_signals
 from crossfade.config.features import Config
 from crossfade.config.snapshot_json import encode_snapshot
 from crossfade.control.records.counters import CounterBoard, GatewayState
 from crossfade.control.store.eventlog import EventLog
 from crossfade.domain.overlay import FeatureOverlay
-from crossfade.domain.route import Price
+from crossfade.domain.route import Price, Signal
 from crossfade.domain.snapshot import Key, Snapshot
+
+Signals = Mapping[str, tuple[Signal, ...]]  # by feature
 
 STREAM = "publish"
 WAIT_FOR_ACKS_S = 5.0
 _OVERLAY: TypeAdapter[FeatureOverlay | None] = TypeAdapter(FeatureOverlay | None)
+_SIGNALS: TypeAdapter[Signals] = TypeAdapter(dict[str, tuple[Signal, ...]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Publisher:
         self._board = board
         self._token = token
         self._overlays: dict[str, FeatureOverlay] = {}
+        self._signals: Signals = {}
         self._snapshot: Snapshot | None = None
         self._signed: Signed | None = None
         self._news = asyncio.Event()
@@ -82,6 +86,8 @@ class Publisher:
         for event in await self._log.read(STREAM):
             version = event.payload["version"]
             self._overlay(event.payload["change"])
+            if "signals" in event.payload:
+                self._signals = _SIGNALS.validate_python(event.payload["signals"])
         self._compile(version)
         digest = _digest(self._need())
         events = await self._log.read(STREAM)
@@ -103,6 +109,17 @@ class Publisher:
         """What is laid over each feature now."""
         return dict(self._overlays)
 
+    @property
+    def signals(self) -> Signals:
+        """What was measured of endpoints, by feature; what has ended may still be among it."""
+        return self._signals
+
+    async def signal(self, signals: Signals, *, actor: str, reason: str) -> PublishResult:
+        """Tell the gateways these instead of the present ones."""
+        async with self._turn:
+            version = await self._append({}, actor=actor, reason=reason, signals=signals)
+        return await self._settle(version)
+
     async def apply_config(self, config: Config, *, actor: str, reason: str) -> PublishResult:
         """Serve another config that checks."""
         async with self._turn:
@@ -119,16 +136,26 @@ class Publisher:
             version = self._need().version if same else await self._append(change, actor=actor, reason=reason)
         return await self._settle(version)
 
-    async def _append(self, change: dict[str, FeatureOverlay | None], *, actor: str, reason: str) -> int:
+    async def _append(
+        self,
+        change: dict[str, FeatureOverlay | None],
+        *,
+        actor: str,
+        reason: str,
+        signals: Signals | None = None,
+    ) -> int:
         """Log, then make it the newest."""
         version = (self._snapshot.version if self._snapshot else 0) + 1
         plain = {name: asdict(overlay) if overlay else None for name, overlay in change.items()}
         overlays = {**self._overlays, **{k: v for k, v in change.items() if v is not None}}
         overlays = {name: value for name, value in overlays.items() if change.get(name, value) is not None}
-        digest = _digest(self._compiled(version, overlays))
+        told = self._signals if signals is None else signals
+        digest = _digest(self._compiled(version, overlays, told))
         payload: dict[str, Any] = {"version": version, "change": plain, "digest": digest}
+        if signals is not None:
+            payload["signals"] = {name: [asdict(one) for one in each] for name, each in signals.items()}
         await self._log.append(STREAM, "snapshot", payload, actor=actor, reason=reason)
-        self._overlays = overlays
+        self._overlays, self._signals = overlays, told
         self._compile(version)
         return version
 
@@ -140,8 +167,8 @@ class Publisher:
             else:
                 self._overlays[name] = overlay
 
-    def _compiled(self, version: int, overlays: Mapping[str, FeatureOverlay]) -> Snapshot:
-        return compile_snapshot(
+    def _compiled(self, version: int, overlays: Mapping[str, FeatureOverlay], signals: Signals) -> Snapshot:
+        snapshot = compile_snapshot(
             self._config,
             version=version,
             issued_unix_s=int(time.time()),
@@ -149,9 +176,10 @@ class Publisher:
             overlays=overlays,
             prices=self._extra.prices(self._config),
         )
+        return lay_signals(snapshot, signals)
 
     def _compile(self, version: int) -> None:
-        self._snapshot = self._compiled(version, self._overlays)
+        self._snapshot = self._compiled(version, self._overlays, self._signals)
         body = encode_snapshot(self._snapshot)
         signature = hmac.new(self._token.encode(), body, hashlib.sha256).hexdigest()
         self._signed = Signed(version, body, signature)

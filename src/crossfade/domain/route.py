@@ -88,3 +88,17 @@ class Rule:
 
     when: Shape
     hierarchy: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What control has measured of an endpoint: until then only `share` of a feature's requests ask it first.
+
+    The others ask it last, so no request is lost by it; where no other is well nothing changes. It is not
+    for a rollout's or experiment's requests, which stay where they were assigned.
+    """
+
+    endpoint: str
+    share: float
+    until_unix_s: int
+    reason: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from crossfade.domain.route import Pool, Price, Rule, Target
+from crossfade.domain.route import Pool, Price, Rule, Signal, Target
 
 FORMAT = 1
 
@@ -335,6 +335,7 @@ class Feature:
     hold: Hold
     rescue: tuple[Rescue, ...]  # in this order
     capture_share: float
+    signals: tuple[Signal, ...]
     experiment: Experiment | None
     rollout: Rollout | None
     shadow: Shadow | None

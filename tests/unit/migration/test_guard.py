@@ -10,7 +10,7 @@ from crossfade.control.migration.guard.samples import Sample, SampleBoard, value
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards, totals_of, unfrozen
 from crossfade.control.migration.people.feedback import Feedback
-from crossfade.control.migration.people.trends import Trends
+from crossfade.control.migration.people.trends import Consequence, Trends
 from crossfade.domain.attempt import (
     ArmCount,
     ArmKind,
@@ -208,7 +208,9 @@ def test_feedback_joins_the_arm_of_its_request_once_and_an_unknown_one_is_told(t
     board = SampleBoard(price=lambda _: None)
     board.observe(record())
     cursor, _ = board.since(-1)
-    feedback = Feedback(board, NoRecords(), tmp_path, lambda: 5.0, Trends())
+    feedback = Feedback(
+        board, NoRecords(), tmp_path, lambda: 5.0, Trends(lambda: 5.0, lambda _: Consequence(0.25, 60.0))
+    )
     assert feedback.take("r", -1.0, None, "made it up") == "accepted"
     assert feedback.take("r", -1.0, None, None) == "duplicate"
     assert feedback.take("old", 1.0, None, None) == "accepted"

@@ -23,7 +23,6 @@ from crossfade.control.migration.metrics.book import MetricBook
 from crossfade.control.migration.metrics.judging import WAITING_AT_MOST, LiveJudge, grader
 from crossfade.control.migration.metrics.metric_sources import MetricError, read_total
 from crossfade.control.migration.metrics.pushed import Event, Pushed
-from crossfade.control.migration.people.trends import LEARNT_FROM, Trends
 from crossfade.control.migration.rollout import live_rollout
 from crossfade.domain.attempt import ArmKind, AttemptRecord, Content, OutcomeClass, Role, Timings
 from crossfade.domain.migration_spec import MetricSpec
@@ -257,20 +256,6 @@ def test_an_event_of_nothing_known_is_refused_with_a_hint(pushed, event, said):
     with pytest.raises(LookupError, match=said) as raised:
         pushed.take(event)
     assert "hint" in str(raised.value)
-
-
-def test_feedback_that_turns_bad_at_one_endpoint_is_noticed_there_and_only_there():
-    trends = Trends()
-    for number in range(LEARNT_FROM):
-        for endpoint in ("a", "b"):
-            trends.observe("recap", endpoint, bad=number % 20 == 0)
-    for number in range(1500):
-        trends.observe("recap", "a", bad=number % 20 == 0)
-        trends.observe("recap", "b", bad=number % 6 == 0)
-    rows = {row["endpoint"]: row for row in trends.rows()}
-    assert (rows["a"]["is_worse"], rows["b"]["is_worse"]) == (False, True)
-    assert rows["b"]["rate"] == pytest.approx(1 / 6, abs=0.01)
-    assert rows["b"]["ordinary"] < 0.1
 
 
 def answered(arm, text, **change):

@@ -12,7 +12,7 @@ from crossfade.control.records.counters import CounterBoard
 from crossfade.control.store.eventlog import EventLog
 from crossfade.domain.attempt import Ack, FeatureEffect
 from crossfade.domain.overlay import FeatureOverlay
-from crossfade.domain.route import Target
+from crossfade.domain.route import Signal, Target
 from crossfade.domain.snapshot import Rollout
 
 CONFIG = """
@@ -43,7 +43,7 @@ async def place(tmp_path):
             board.acknowledge(Ack(state.name, state.snapshot_version, 1, tuple(state.effects.values())))
 
     board.wait = wait
-    yield SimpleNamespace(publisher=publisher, board=board, now=now)
+    yield SimpleNamespace(publisher=publisher, board=board, now=now, log=log)
     await log.close()
 
 
@@ -124,3 +124,13 @@ async def test_a_cut_off_gateway_is_neither_heard_nor_forgotten(place):
     place.board.heal()
     says(place, "g1", 0.25, version)
     assert (await place.publisher.publish({"recap": UP}, actor="test", reason="test")).verified
+
+
+async def test_signals_are_logged_before_they_are_told_and_survive_a_restart(place):
+    told = {"recap": (Signal("a", 0.25, 5000, "users like it less"), Signal("gone", 0.5, 5000, "of old"))}
+    await place.publisher.signal(told, actor="control", reason="feedback")
+    assert place.publisher.snapshot.features["recap"].signals == told["recap"][:1], "only what is configured"
+    version = place.publisher.snapshot.version
+    again = Publisher(place.publisher.config, Extra((), lambda _: {}), place.log, place.board, "token")
+    await again.restore()
+    assert (again.signals, again.snapshot.version) == (told, version)

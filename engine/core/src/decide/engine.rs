@@ -21,6 +21,7 @@ use super::budget::RetryBudget;
 use super::capacity::rooms::{Ended, Rooms};
 use super::health::book::Book;
 use super::health::breaker::{Breaker, Force};
+use super::health::signal::{say_signals, signals_for};
 use super::health::timeline::Timeline;
 use super::keys::{KeyFull, Keys, Spent, Used};
 use super::latch::Latch;
@@ -71,6 +72,8 @@ pub struct Engine {
     latches: BTreeMap<String, Latch>,
     killed: BTreeSet<String>,
     keys: Keys,
+    /// Wall time as last told: only for what signals say of themselves.
+    unix_s: u64,
 }
 
 impl Engine {
@@ -86,6 +89,7 @@ impl Engine {
             latches: BTreeMap::new(),
             killed: BTreeSet::new(),
             keys: Keys::default(),
+            unix_s: 0,
         };
         engine.apply(snapshot, now);
         engine
@@ -109,6 +113,7 @@ impl Engine {
             let feature = snapshot.features.get(feature);
             feature.is_some_and(|feature| budget.is_over(feature.attempts.retry_ttl_s))
         });
+        self.unix_s = self.unix_s.max(snapshot.issued_unix_s);
         self.snapshot = Arc::new(snapshot);
         self.close_latches(now);
     }
@@ -147,6 +152,7 @@ impl Engine {
     /// The refusal to tell the caller: unknown feature or pin, nobody eligible, everybody open.
     pub fn choose(&mut self, request: &RequestFacts, now: f64, draw: f64) -> Result<Decision, Refusal> {
         let snapshot = Arc::clone(&self.snapshot);
+        self.unix_s = request.unix_s;
         let Some(feature) = snapshot.features.get(&request.feature) else {
             let nearest = nearest(&request.feature, snapshot.features.keys());
             return Err(Refusal::UnknownFeature { feature: request.feature.clone(), nearest });
@@ -164,6 +170,7 @@ impl Engine {
             paces: &mut self.paces,
             request,
             class: feature.request_class,
+            signals: signals_for(feature, request, &arm),
             // How long a rest of the preferred model is waited out rather than served by another.
             wait_s: seconds(feature.attempts.pushback_wait_ms),
             now,
@@ -270,7 +277,9 @@ impl Engine {
     /// Every breaker as people see it.
     #[must_use]
     pub fn health(&self) -> Vec<EndpointHealth> {
-        self.book.rows()
+        let mut rows = self.book.rows();
+        say_signals(&self.snapshot, self.unix_s, &mut rows);
+        rows
     }
 
     fn deposit(&mut self, seen: &Observation, now: f64) {

@@ -5,7 +5,7 @@
 use crate::domain::by_name::ByName;
 use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Pool, RequestClass, Snapshot, Target};
+use crate::domain::snapshot::{Pool, RequestClass, Signal, Snapshot, Target};
 
 use super::able::Ways;
 use super::capacity::rooms::Rooms;
@@ -25,6 +25,8 @@ pub struct Ranking<'a> {
     pub paces: &'a mut Paces,
     pub request: &'a RequestFacts,
     pub class: RequestClass,
+    /// Endpoints that others go before, for this request.
+    pub signals: Vec<&'a Signal>,
     /// How long a short rest of the preferred model may be waited out.
     pub wait_s: f64,
     pub now: f64,
@@ -43,6 +45,10 @@ pub struct Ranked {
     pub skipped: Vec<Skipped>,
     pub retry_at: Option<f64>,
     last_resorts: Vec<LastResort>,
+    /// Well by their breaker, yet liked less: the place each would have, and why it is not given.
+    disliked: Vec<(usize, Candidate, String)>,
+    /// Somebody is there who is wholly well.
+    ready: bool,
     /// Endpoints that have no room now.
     full: Vec<String>,
 }
@@ -78,6 +84,7 @@ impl<'a> Ranking<'a> {
             }
             ranked.wait_out(index, self.now + self.wait_s);
         }
+        ranked.place_disliked();
         ranked.fill_up();
         ranked.say_who_was_passed_over();
         ranked.say_who_was_full();
@@ -139,7 +146,7 @@ impl<'a> Ranking<'a> {
         }
         // An endpoint that is recovering serves as somebody's first choice or as a last resort: the
         // retry of a request that has already failed should not be its test.
-        if half_open && !ranked.candidates.is_empty() {
+        if half_open && !(ranked.candidates.is_empty() && ranked.disliked.is_empty()) {
             let reason = breaker.report().2.to_owned();
             ranked.later(self.now, candidate(level, false, why.to_owned()), reason);
             return;
@@ -167,7 +174,14 @@ impl<'a> Ranking<'a> {
                 ranked.candidates.push(candidate(share, true, reason));
             }
             Admission::Yes { share, probe: false } => {
-                ranked.candidates.push(candidate(share, false, why.to_owned()));
+                let candidate = candidate(share, false, why.to_owned());
+                let signal = self.signals.iter().find(|signal| signal.endpoint == name);
+                if let Some(signal) = signal.filter(|_| share >= 1.0) {
+                    ranked.disliked.push((ranked.candidates.len(), candidate, signal.reason.clone()));
+                } else {
+                    ranked.ready |= share >= 1.0;
+                    ranked.candidates.push(candidate);
+                }
             }
         }
     }
@@ -178,6 +192,22 @@ impl Ranked {
         self.candidates.iter().any(|known| known.endpoint == name)
             || self.skipped.iter().any(|known| known.endpoint == name)
             || self.last_resorts.iter().any(|known| known.candidate.endpoint == name)
+            || self.disliked.iter().any(|(_, known, _)| known.endpoint == name)
+    }
+
+    /// Those that users like less go behind one that is wholly well; where there is none, nothing changes.
+    fn place_disliked(&mut self) {
+        let disliked = std::mem::take(&mut self.disliked);
+        if self.ready {
+            if let (Some(first), Some((0, passed, why))) = (self.candidates.first_mut(), disliked.first()) {
+                first.reason = format!("{}; {} goes last: {why}", first.reason, passed.endpoint);
+            }
+            self.candidates.extend(disliked.into_iter().map(|(_, candidate, _)| candidate));
+        } else {
+            for (place, candidate, _) in disliked.into_iter().rev() {
+                self.candidates.insert(place, candidate);
+            }
+        }
     }
 
     fn later(&mut self, until: f64, candidate: Candidate, reason: String) {
@@ -187,7 +217,8 @@ impl Ranked {
     /// A brief rest of the preferred model is better than another model: without a healthy sibling,
     /// the closed endpoint of `target` that is back soonest, by `latest`, keeps the target's place.
     fn wait_out(&mut self, target: usize, latest: f64) {
-        if self.candidates.last().is_some_and(|known| known.target == target) {
+        let (ready, disliked) = (self.candidates.last(), self.disliked.last().map(|(_, known, _)| known));
+        if [ready, disliked].into_iter().flatten().any(|known| known.target == target) {
             return;
         }
         let rests =

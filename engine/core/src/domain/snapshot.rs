@@ -14,7 +14,7 @@ mod route;
 
 pub use capacity::{Capacity, CapacityClass};
 pub use policy::{Attempts, BreakerPolicy, Deadlines};
-pub use route::{Choose, Pool, Price, Rule, Shape, Span, Target};
+pub use route::{Choose, Pool, Price, Rule, Shape, Signal, Span, Target};
 
 /// The only document form this engine reads.
 pub const FORMAT: u32 = 1;
@@ -225,6 +225,7 @@ pub struct Feature {
     pub hold: Hold,
     pub rescue: Vec<Rescue>,
     pub capture_share: f64,
+    pub signals: Vec<Signal>,
     #[serde(deserialize_with = "required")]
     pub experiment: Option<Experiment>,
     #[serde(deserialize_with = "required")]
@@ -333,6 +334,9 @@ impl Snapshot {
         for (id, feature) in &self.features {
             for target in feature.targets() {
                 known(self.pools.contains_key(&target.pool), format!("feature {id}"), &target.pool)?;
+            }
+            for Signal { endpoint, .. } in &feature.signals {
+                known(self.endpoints.contains_key(endpoint), format!("signal of {id}"), endpoint)?;
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Choosing among healthy endpoints, in virtual time: by speed, by price, by prompt cache, by rule.
 
+mod signals;
+
 use std::collections::BTreeMap;
 
 use crate::world::{Answer, World, pool_of, rollout, simple};

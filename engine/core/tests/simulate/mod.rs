@@ -71,11 +71,15 @@ fn fault(draws: &mut Draws) -> Answer {
     Answer { took_ms: 5.0 + draws.fraction() * 3000.0, error: Some((kind, pushback)) }
 }
 
-/// Another snapshot: an endpoint gains or loses its compliance, attempts change.
+/// Another snapshot: an endpoint gains or loses its compliance, attempts change, feedback turns.
 fn changed(mut document: serde_json::Value, draws: &mut Draws, version: u64) -> serde_json::Value {
     let eligible: Vec<_> = NAMES.iter().filter(|_| draws.below(4) > 0).collect();
     document["features"]["recap"]["eligible"] = json!(eligible);
     document["features"]["recap"]["attempts"]["max_attempts"] = json!(1 + draws.below(4));
+    let said = NAMES.iter().filter(|_| draws.below(4) == 0).map(|name| {
+        json!({"endpoint": name, "share": 0.25, "until_unix_s": 1_795_000_001, "reason": "users like it less"})
+    });
+    document["features"]["recap"]["signals"] = said.collect();
     document["version"] = json!(version);
     document
 }

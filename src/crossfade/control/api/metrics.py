@@ -79,7 +79,7 @@ class FeedbackCollector(Collector):
         """One sample a feature and endpoint whose ordinary rate is known."""
         worse = GaugeMetricFamily(
             "crossfade_feedback_worse",
-            "1 once users like a feature's answers from an endpoint less than they used to.",
+            "1 while users like a feature's answers from an endpoint less than they used to.",
             labels=["feature", "endpoint"],
         )
         for row in self._parts.trends.rows():

@@ -14,6 +14,7 @@ use crate::domain::snapshot::{Endpoint, Snapshot};
 use super::baseline::{Baseline, Normal};
 use super::breaker::{Breaker, Force, Seen};
 use super::group::{Groups, members_of};
+use super::signal::signal_news;
 use super::window::Window;
 
 /// Share that the other endpoints of a struck group keep, until one of the group recovers this far.
@@ -47,6 +48,11 @@ impl Book {
             breakers.insert(name.clone(), breaker);
         }
         self.breakers = breakers;
+        for (endpoint, said) in signal_news(before, after) {
+            if let Some(breaker) = self.breakers.get_mut(&endpoint) {
+                breaker.note(said, now);
+            }
+        }
         self.baselines.retain(|name, _| after.endpoints.contains_key(name));
         self.tokens.retain(|name, _| after.endpoints.contains_key(name));
     }

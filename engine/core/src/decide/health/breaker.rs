@@ -214,6 +214,13 @@ impl Breaker {
         self.timeline.note(Transition { at: now, from: from.to_owned(), to: to.to_owned(), reason });
     }
 
+    /// Something happened beside the breaker that readers of its timeline want to know.
+    pub fn note(&mut self, reason: String, now: f64) {
+        let (name, share, _) = self.report();
+        let state = format!("{name} {share:.2}");
+        self.timeline.note(Transition { at: now, from: state.clone(), to: state, reason });
+    }
+
     #[must_use]
     pub fn timeline(&self) -> &Timeline {
         &self.timeline

@@ -6,5 +6,6 @@ pub mod bound;
 pub mod breaker;
 pub mod group;
 mod level;
+pub mod signal;
 pub mod timeline;
 pub mod window;

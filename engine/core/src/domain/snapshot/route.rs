@@ -35,6 +35,16 @@ pub struct Target {
     pub set: Map<String, Value>,
 }
 
+/// What control has measured of an endpoint: only so many of a feature's requests ask it first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signal {
+    pub endpoint: String,
+    pub share: f64,
+    pub until_unix_s: u64,
+    pub reason: String,
+}
+
 /// USD per million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -70,7 +70,7 @@ class Feedback:
             if len(self._said) > REMEMBERED:
                 self._said.popitem(last=False)
         if score is not None:
-            self._trends.observe(about.feature, about.endpoint, bad=score < 0.0)
+            self._trends.observe(about.feature, about.endpoint, about.unit, bad=score < 0.0)
             self._board.add(_with(about, THUMBS, float(score < 0.0)))
         if (
             event is not None and event not in KNOWN
