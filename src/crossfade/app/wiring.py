@@ -43,16 +43,23 @@ from crossfade.control.store.eventlog import EventLog
 from crossfade.control.store.keys import is_caller, measure_key
 from crossfade.control.store.signing import SigningKeys
 from crossfade.control.store.state_dir import StateDir
+from crossfade.domain.migration import FlagBound
 
 CONFIG_LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
 
 
-def flags_of(config: Config) -> FlagBook:
-    """The external flag system, if one is configured."""
+def flags_of(config: Config, events: EventLog) -> FlagBook:
+    """The external flag system, if one is configured; its changes are lines of the log."""
     wanted = config.control.flags
-    return FlagBook(reader_of(wanted), wanted.back_after if wanted is not None else None)
+
+    async def note(migration: str, bound: FlagBound) -> None:
+        said = {"at_most": bound.at_most, "lost": bound.lost}
+        reason = bound.lost or f"the flag allows {bound.at_most:.0%}"
+        await events.append(f"flags/{migration}", "flag.changed", said, actor="flags", reason=reason)
+
+    return FlagBook(reader_of(wanted), wanted.back_after if wanted is not None else None, note=note)
 
 
 def metrics_of(
@@ -107,7 +114,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     checkpoints = Checkpoints(events, keys, folder.checkpoints())
     samples = SampleBoard(price_of(publisher))
     records.listen(samples.observe)
-    flags = flags_of(config)
+    flags = flags_of(config, events)
     metrics = metrics_of(publisher, samples, folder, records)
     migration_parts = MigrationParts(
         events, publisher, board, records, folder, samples, units, flags, metrics, keys

@@ -24,6 +24,7 @@ from crossfade.domain.migration import FlagBound
 
 LOOK_S = 1.0
 ANSWERS_WITHIN_S = 2.0
+NOTED_WITHIN_S = 2.0
 PREFIX = "crossfade."
 NOT_READ = "it was not read yet"
 
@@ -35,6 +36,7 @@ class FlagError(Exception):
 
 
 Read = Callable[[str], Awaitable[Any]]  # a flag's name to its value; raises `FlagError`
+Note = Callable[[str, FlagBound], Awaitable[object]]  # a migration's bound, when it has changed, to the log
 
 
 def share_of_flag(name: str, value: Any) -> float:
@@ -54,7 +56,8 @@ def share_of_flag(name: str, value: Any) -> float:
 class FlagBook:
     """`ports.FlagsPort`: the bounds as last read. `read`: null = no flag system is configured.
 
-    `back_after_s`: handed on with a bound that is lost. `steady`: seconds that nobody sets.
+    `back_after_s`: handed on with a bound that is lost. `steady`: seconds that nobody sets. `note`: what
+    of each was last `noted` is told once; a log that cannot be reached is told later and delays no look.
     """
 
     read: Read | None
@@ -63,6 +66,8 @@ class FlagBook:
     steady: Callable[[], float] = time.monotonic
     bounds: dict[str, FlagBound] = field(default_factory=dict)
     lost_since: dict[str, float] = field(default_factory=dict)
+    note: Note | None = None
+    noted: dict[str, tuple[float | None, bool]] = field(default_factory=dict)
     is_cut_off: bool = False
 
     def bound(self, migration: str) -> FlagBound | None:
@@ -94,6 +99,18 @@ class FlagBook:
                     log.warning("flag %s: %s", name, error)
                 lost_s = self.steady() - self.lost_since.setdefault(migration, self.steady())
                 self.bounds[migration] = FlagBound(last.at_most, str(error), lost_s, self.back_after_s)
+            await self._tell(migration, self.bounds[migration])
+
+    async def _tell(self, migration: str, bound: FlagBound) -> None:
+        said = bound.at_most, bound.lost is not None
+        if self.note is None or self.is_cut_off or self.noted.get(migration) == said:
+            return
+        try:
+            await asyncio.wait_for(self.note(migration, bound), NOTED_WITHIN_S)
+        except Exception as error:  # noqa: BLE001 - whatever ails the log, the flags are read on
+            log.warning("the change of flag %s%s is not in the log yet: %r", PREFIX, migration, error)
+            return
+        self.noted[migration] = said
 
     async def run(self) -> None:
         """Look every second, for ever."""

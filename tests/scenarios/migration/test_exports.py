@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
+
+import pytest
 
 from crossfade.control.migration.report.oscal import oscal_of
 
@@ -56,3 +59,65 @@ async def test_a_prompt_leaves_by_its_hash_only(world):
     assert status["parameters"]["system"].endswith("(32 characters)")
     for shown in (json.dumps(report), json.dumps(status), page, json.dumps(oscal_of(report))):
         assert prompt not in shown
+
+
+# The assessment-results model of OSCAL 1.1.2 as far as we write it: what each part must have, and may.
+TOKEN, TEXT = re.compile(r"[A-Za-z_][\w.-]*"), re.compile(r"\S(.*\S)?", re.DOTALL)
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[45][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
+METHOD, STATE = re.compile("EXAMINE|INTERVIEW|TEST|UNKNOWN"), re.compile("satisfied|not-satisfied")
+KIND = re.compile("statement-id|objective-id")
+PROP = {"name": TOKEN, "value": TEXT, "ns?": TEXT}
+MODEL = {
+    "uuid": UUID,
+    "metadata": {"title": TEXT, "last-modified": TIME, "version": TEXT, "oscal-version": TEXT},
+    "import-ap": {"href": TEXT},
+    "results": [
+        {
+            "uuid": UUID, "title": TEXT, "description": TEXT, "start": TIME, "end?": TIME,
+            "reviewed-controls": {"control-selections": [{"include-all?": {}}]},
+            "observations?": [
+                {
+                    "uuid": UUID, "title?": TEXT, "description": TEXT, "props?": [PROP], "methods": [METHOD],
+                    "relevant-evidence?": [{"href?": TEXT, "description": TEXT}],
+                    "collected": TIME, "expires?": TIME,
+                }
+            ],
+            "findings?": [
+                {
+                    "uuid": UUID, "title": TEXT, "description": TEXT,
+                    "target": {"type": KIND, "target-id": TOKEN, "status": {"state": STATE}},
+                    "related-observations?": [{"observation-uuid": UUID}],
+                }
+            ],
+        }
+    ],
+}  # fmt: skip
+
+
+def misfits(found, model, at="$"):
+    """Where a document leaves the model."""
+    if isinstance(model, re.Pattern):
+        return [] if isinstance(found, str) and model.fullmatch(found) else [f"{at}: {found!r}"]
+    if isinstance(model, list):
+        if not isinstance(found, list) or not found:
+            return [f"{at}: not a list of one or more"]
+        return [one for n, each in enumerate(found) for one in misfits(each, model[0], f"{at}[{n}]")]
+    known = {name.rstrip("?"): each for name, each in model.items()}
+    lacking = {name for name in model if not name.endswith("?")} - {*found}
+    wrong = [f"{at}: {name}" for name in sorted(lacking | ({*found} - {*known}))]
+    return wrong + [
+        one for name in found if name in known for one in misfits(found[name], known[name], f"{at}.{name}")
+    ]
+
+
+@pytest.mark.parametrize("state", ["rollout", "promoted"])
+async def test_the_document_has_the_form_of_the_oscal_model(world, state):
+    await world.signed()
+    await world.until(state)
+    document = oscal_of(await world.service.report("move"))
+    assert misfits(document["assessment-results"], MODEL) == []
+    broken = json.loads(json.dumps(document["assessment-results"]))
+    broken["results"][0]["observations"][0]["methods"] = ["GUESS"]
+    broken["results"][0]["surprise"] = 1
+    assert len(misfits(broken, MODEL)) == 2

@@ -200,6 +200,32 @@ async def test_an_ofrep_server_is_asked_for_the_migrations_own_flag(flagd):
     assert "hint: control.flags.ofrep" in book.bound("move").lost
 
 
+async def test_a_flag_that_changes_is_told_once_and_a_log_that_is_away_is_told_later(tmp_path):
+    path, told, away = tmp_path / "flags.json", [], []
+
+    async def note(migration, bound):
+        if away:
+            raise ConnectionError(away[0])
+        told.append((migration, bound.at_most, bound.lost is not None))
+
+    book = FlagBook(reader_of(FlagsSection(file=str(path))), note=note)
+    book.bound("move")
+    for text in ('{"crossfade.move": 0.5}', '{"crossfade.move": 0.5}', "{", "{", '{"crossfade.move": 0.25}'):
+        path.write_text(text)
+        await book.look()
+    assert told == [("move", 0.5, False), ("move", 0.5, True), ("move", 0.25, False)]
+    away.append("the database is away")
+    path.write_text('{"crossfade.move": false}')
+    await book.look()
+    assert book.bound("move") == FlagBound(0.0), "the switch works all the same"
+    away.clear()
+    book.cut_off()
+    await book.look()
+    book.heal()
+    await book.look()
+    assert told[3:] == [("move", 0.0, False)], "a drill is no change"
+
+
 def test_one_place_of_flags_is_named():
     for wrong in ({}, {"file": "a", "ofrep": "http://b"}):
         with pytest.raises(ValueError, match="name one of file and ofrep"):
