@@ -257,6 +257,13 @@ def _span(section: SpanSection | None) -> Span | None:
     return None if section is None else Span(at_least=section.at_least, at_most=section.at_most)
 
 
+def _pushback_wait(feature: FeatureSection) -> float:
+    """Seconds that a full endpoint is waited for: who is urgent goes to another model at once."""
+    if feature.limits.pushback_wait is not None:
+        return feature.limits.pushback_wait
+    return {"interactive": 0.05, "standard": 2.5, "batch": feature.deadline / 2}[feature.class_]
+
+
 def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -> Feature:
     limits = feature.limits
     rules = tuple(_rule(section) for section in feature.rules)
@@ -288,7 +295,7 @@ def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -
             retry_ratio=limits.retry_ratio,
             retry_reserve_per_s=limits.retry_reserve,
             retry_ttl_s=limits.retry_ttl,
-            pushback_wait_ms=_ms(limits.pushback_wait),
+            pushback_wait_ms=_ms(_pushback_wait(feature)),
         ),
         hold=Hold(feature.streams.hold),
         rescue=tuple(Rescue(way) for way in feature.streams.rescue),

@@ -58,7 +58,11 @@ class LimitsSection(Section):
     retry_ratio: float = Field(0.1, ge=0, le=1, description="Retries per first attempt.")
     retry_reserve: float = Field(1.0, ge=0, description="Retries per second beside the ratio.")
     retry_ttl: DurationS = Field(10.0, description="How long first attempts earn retries.")
-    pushback_wait: DurationS = Field(2.5, description="Longest wait for a full endpoint without sibling.")
+    pushback_wait: DurationS | None = Field(
+        None,
+        description="Longest wait for a full endpoint without sibling; by class, if not given: interactive "
+        "0.05, standard 2.5, batch half the deadline.",
+    )
 
 
 class StreamsSection(Section):

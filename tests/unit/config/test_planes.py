@@ -78,3 +78,21 @@ def test_a_decision_names_its_candidates_and_reasons(document):
     assert decision["arm"]["name"] == f"e/{wanted}"
     assert [c["endpoint"] for c in decision["candidates"]] == (["a", "b"] if wanted == "x" else ["b", "a"])
     assert all(candidate["reason"] for candidate in decision["candidates"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "wait_ms"),
+    [
+        ("class: interactive", 50),
+        ("class: standard", 2500),
+        ("class: batch, deadline: 20m", 600_000),
+        ("class: interactive, limits: {pushback_wait: 1s}", 1000),
+    ],
+)
+def test_who_is_urgent_does_not_wait_for_a_full_endpoint(settings, wait_ms):
+    text = CONFIG.replace("hierarchy: [a, b], ", f"hierarchy: [a, b], {settings}, ")
+    snapshot = compile_snapshot(
+        load_text(text, "c.yaml").config, version=1, issued_unix_s=0, keys=(), overlays={}
+    )
+
+    assert snapshot.features["recap"].attempts.pushback_wait_ms == wait_ms
