@@ -22,7 +22,7 @@ SOURCE = (
 
 ASK = {"messages": [{"role": "user", "content": [{"text": SOURCE}]}], "inferenceConfig": {"maxTokens": 400}}
 CHAT = {"model": "gpt-sim", "messages": [{"role": "user", "content": SOURCE}]}
-INVOKE = {"EndpointName": "haiku-sm", "Body": json.dumps({**CHAT, "stream": True})}
+INVOKE = {"EndpointName": "haiku-sm", "Body": json.dumps({"messages": CHAT["messages"], "stream": True})}
 
 
 def read_all(stream) -> list:

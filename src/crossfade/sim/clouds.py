@@ -18,12 +18,13 @@ from crossfade.sim.endpoints.faults import Faults
 from crossfade.sim.endpoints.generation import Endpoint
 from crossfade.sim.endpoints.identities import Identities
 from crossfade.sim.services.admin import AdminService
+from crossfade.sim.services.amazon.bedrock import BedrockService
+from crossfade.sim.services.amazon.sagemaker import SagemakerService
 from crossfade.sim.services.anthropic import AnthropicService
 from crossfade.sim.services.azure import AzureService
-from crossfade.sim.services.bedrock import BedrockService
+from crossfade.sim.services.cohere import CohereService
 from crossfade.sim.services.gemini import GeminiService
 from crossfade.sim.services.openai import OpenaiService
-from crossfade.sim.services.sagemaker import SagemakerService
 from crossfade.sim.services.vertex import VertexService
 from crossfade.sim.tokens.service import TokenService
 from crossfade.sim.tokens.sts import StsService
@@ -35,6 +36,7 @@ __all__ = ("Clouds", "CloudsConfig", "CloudsConfigError", "load_clouds", "start"
 OFFSETS = {
     "openai": 0, "bedrock": 1, "sagemaker": 2, "sts": 3, "admin": 9,
     "anthropic": 10, "gemini": 11, "vertex": 12, "azure": 13, "tokens": 14, "entra": 15,
+    "cohere": 16,
 }  # fmt: skip
 
 
@@ -71,6 +73,7 @@ async def start(config: CloudsConfig, wall: Callable[[], float] = time.time) -> 
         "gemini": GeminiService(endpoints["gemini"], faults, identities).answer,
         "vertex": VertexService(endpoints["vertex"], faults, identities).answer,
         "azure": AzureService(endpoints["azure"], faults, identities).answer,
+        "cohere": CohereService(endpoints["cohere"], faults, identities).answer,
         "sts": StsService(identities).answer,
         "tokens": tokens.answer,
         "entra": tokens.answer,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from crossfade.sim.load.latency import FITS, LatencyFit
 
-CLOUDS = ("openai", "bedrock", "sagemaker", "anthropic", "gemini", "vertex", "azure")
+CLOUDS = ("openai", "bedrock", "sagemaker", "anthropic", "gemini", "vertex", "azure", "cohere")
 UNITS = {"vertex": "gsu", "azure": "ptu"}
 # where no latencies were recorded, the nearest cloud that has them stands in
 FIT_OF = {
@@ -22,6 +22,7 @@ FIT_OF = {
     "gemini": "openai",
     "vertex": "openai",
     "azure": "openai",
+    "cohere": "openai",
 }
 
 
@@ -121,14 +122,16 @@ class ModelConfig(_Strict):
     """One model in one cloud: for SageMaker the id is the endpoint's name, for Azure the deployment's.
 
     `serves` names the model behind an id that is not one: a deployment, or bought throughput of a model.
+    `container` is what answers behind a SageMaker endpoint; a Bedrock model's id tells its family.
     `spills_to` is the deployment that takes over when this one is full. `rejects` are parameters the model
     answers with 400.
     """
 
-    cloud: Literal["openai", "bedrock", "sagemaker", "anthropic", "gemini", "vertex", "azure"]
+    cloud: Literal["openai", "bedrock", "sagemaker", "anthropic", "gemini", "vertex", "azure", "cohere"]
     id: str = Field(min_length=1)
     region: str | None = None
     serves: str | None = None
+    container: Literal["vllm", "tgi", "lmi"] = "vllm"
     spills_to: str | None = None
     rejects: tuple[str, ...] = ()
     capacity: Annotated[
@@ -207,6 +210,8 @@ class CloudsConfig(_Strict):
             if (model.cloud, model.id) in seen:
                 raise ValueError(f"{model.cloud} has two models named {model.id}")
             seen.add((model.cloud, model.id))
+            if model.container != "vllm" and model.cloud != "sagemaker":
+                raise ValueError(f"{model.id}: only sagemaker endpoints have a container")
             if isinstance(model.capacity, ModelUnitsConfig) and model.cloud != "bedrock":
                 raise ValueError(f"{model.id}: model units exist in bedrock only")
             if isinstance(model.capacity, InstancesConfig) != (model.cloud == "sagemaker"):
@@ -237,6 +242,28 @@ def default_models() -> tuple[ModelConfig, ...]:
             id="us.anthropic.claude-haiku-4-5",
             capacity=QuotaConfig(kind="quota", burndown=5),
         ),
+        *(
+            ModelConfig(cloud="bedrock", id=name, capacity=QuotaConfig(kind="quota"))
+            for name in (
+                "amazon.titan-text-express-v1",
+                "us.amazon.nova-pro-v1:0",
+                "us.meta.llama3-3-70b-instruct-v1:0",
+                "mistral.mixtral-8x7b-instruct-v0:1",
+                "cohere.command-text-v14",
+                "cohere.command-r-v1:0",
+            )
+        ),
+        *(
+            ModelConfig(
+                cloud="sagemaker",
+                id=f"llama-{container}",
+                region="us-east-1",
+                container=container,
+                capacity=InstancesConfig(kind="instances", instances=1),
+            )
+            for container in ("tgi", "lmi")
+        ),
+        ModelConfig(cloud="cohere", id="command-sim", capacity=QuotaConfig(kind="quota")),
         ModelConfig(cloud="openai", id="gpt-sim", capacity=QuotaConfig(kind="quota")),
         ModelConfig(cloud="anthropic", id="claude-sim", capacity=QuotaConfig(kind="quota", rpm=4000)),
         ModelConfig(cloud="gemini", id="gemini-sim", capacity=QuotaConfig(kind="quota")),

@@ -9,7 +9,7 @@ from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossfade.sim.services.sagemaker import PayloadCutter, encode_part
+from crossfade.sim.services.amazon.sagemaker import PayloadCutter, encode_part
 from crossfade.sim.wire.eventstream import (
     corrupt_frame,
     encode_exception,

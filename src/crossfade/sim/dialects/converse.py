@@ -93,34 +93,41 @@ class ConverseEncoder:
 
     def piece(self, piece: Piece) -> bytes:
         """One piece: a call's block opens with its first, each block closes with its last."""
-        data = b"" if self._begun else encode_json_event("messageStart", {"role": "assistant"})
+        data = b"" if self._begun else self.frame("messageStart", {"role": "assistant"})
         self._begun = True
         if piece.first:
             self._text = ""
             if piece.part.kind is PartKind.CALL:
                 use = {"toolUseId": f"tooluse_{piece.part.id}", "name": piece.part.name}
                 start = {"contentBlockIndex": piece.place, "start": {"toolUse": use}}
-                data += encode_json_event("contentBlockStart", start)
+                data += self.frame("contentBlockStart", start)
         self._text += piece.text
-        data += encode_delta(piece.place, _delta(piece.part.kind, piece.text))
+        data += self.frame("contentBlockDelta", delta_of(piece.place, _delta(piece.part.kind, piece.text)))
         if piece.last:
             if piece.part.kind is PartKind.THOUGHT:
                 signature = {"reasoningContent": {"signature": sign_thought(self._text)}}
-                data += encode_delta(piece.place, signature)
-            data += encode_json_event("contentBlockStop", {"contentBlockIndex": piece.place})
+                data += self.frame("contentBlockDelta", delta_of(piece.place, signature))
+            data += self.frame("contentBlockStop", {"contentBlockIndex": piece.place})
         return data
 
     def end(self, generation: Generation) -> bytes:
         """The stop, then the usage."""
-        opened = b"" if self._begun else encode_json_event("messageStart", {"role": "assistant"})
-        stop = encode_json_event("messageStop", {"stopReason": STOP_REASONS[generation.stop]})
-        return opened + stop + encode_json_event("metadata", accounting(generation))
+        return self.stop_frame(generation) + self.frame("metadata", accounting(generation))
+
+    def stop_frame(self, generation: Generation) -> bytes:
+        """Why the answer ends."""
+        opened = b"" if self._begun else self.frame("messageStart", {"role": "assistant"})
+        return opened + self.frame("messageStop", {"stopReason": STOP_REASONS[generation.stop]})
+
+    def frame(self, name: str, payload: dict[str, Any]) -> bytes:
+        """One event on the wire."""
+        return encode_json_event(name, payload)
 
 
-def encode_delta(place: int, delta: dict[str, Any]) -> bytes:
-    """A delta frame; its padding hides lengths on the wire."""
+def delta_of(place: int, delta: dict[str, Any]) -> dict[str, Any]:
+    """The payload of a delta; its padding hides lengths on the wire."""
     padding = ALPHABET[: int(draw("padding", json.dumps(delta)) * 26) + 1]
-    return encode_json_event("contentBlockDelta", {"contentBlockIndex": place, "delta": delta, "p": padding})
+    return {"contentBlockIndex": place, "delta": delta, "p": padding}
 
 
 def accounting(generation: Generation) -> dict[str, Any]:

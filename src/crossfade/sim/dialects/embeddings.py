@@ -50,5 +50,28 @@ def embed_openai(body: bytes, endpoints: Mapping[str, Endpoint], request_id: str
     }
 
 
+def embed_cohere(body: bytes, endpoints: Mapping[str, Endpoint], request_id: str) -> dict[str, Any] | None:
+    """The answer to a Cohere embed body; None when the model is unknown. Raises `BodyError`."""
+    document = read_object(body)
+    texts = document.get("texts")
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise BodyError("invalid request: texts must be a list of at least one string", "texts")
+    if "input_type" not in document:
+        raise BodyError("invalid request: input_type must be set", "input_type")
+    endpoint = endpoints.get(document.get("model", ""))
+    if endpoint is None:
+        return None
+    tokens = sum(count_tokens(text) for text in texts)
+    dimensions = document.get("output_dimension") or DIMENSIONS
+    endpoint.bill.add(request_id, "embedding", "completed", Used(tokens, 0), time.time())
+    return {
+        "id": request_id,
+        "texts": texts,
+        "embeddings": {"float": [embed(text, dimensions) for text in texts]},
+        "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": tokens}},
+        "response_type": "embeddings_by_type",
+    }
+
+
 def _pack(vector: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from crossfade.sim.endpoints.identities import Identities, Session
-from crossfade.sim.services.aws import AwsError
+from crossfade.sim.services.amazon.aws import AwsError
 from crossfade.sim.wire.http import Reply, Request
 from crossfade.sim.wire.sigv4 import SignatureError
 

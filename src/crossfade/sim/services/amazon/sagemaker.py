@@ -1,4 +1,4 @@
-"""SageMaker runtime: a container that speaks the chat body, behind the platform's own answers.
+"""SageMaker runtime: a container with a body of its own, behind the platform's own answers.
 
 The platform cuts the container's bytes where it likes: `PayloadPart` boundaries fall anywhere, also inside
 a UTF-8 character.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from crossfade.sim.dialects.call import BodyError, Call, encode_sse
-from crossfade.sim.dialects.chat import ChunkEncoder, decode_chat, encode_completion
+from crossfade.sim.dialects.call import BodyError, Call
 from crossfade.sim.draws import draw
 from crossfade.sim.endpoints.faults import Fault, FaultKind, Faults
 from crossfade.sim.endpoints.generation import (
@@ -23,19 +23,31 @@ from crossfade.sim.endpoints.generation import (
     StreamCutError,
 )
 from crossfade.sim.endpoints.identities import Identities
-from crossfade.sim.services.aws import AwsError, answer_signed
+from crossfade.sim.services.amazon.aws import AwsError, answer_signed
+from crossfade.sim.services.amazon.containers import Container, container_of
 from crossfade.sim.wire.eventstream import corrupt_frame, encode_event, encode_exception
 from crossfade.sim.wire.http import Reply, Request
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 OPERATIONS = ("invocations", "invocations-response-stream")
 BODY_LIMIT = 6_291_456  # bytes of a request the platform takes
-CONTAINER_FAILURE = {
-    "object": "error",
-    "message": "EngineDeadError",
-    "type": "InternalServerError",
-    "code": 500,
-}
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One call on its way to a container; `headers` of the answer."""
+
+    call: Call
+    container: Container
+    reply: Reply
+    headers: dict[str, str]
+
+    @property
+    def answer_id(self) -> str:
+        return self.headers["x-amzn-RequestId"].replace("-", "")
+
+    def document(self, generation: Generation) -> Any:
+        return self.container.document(generation, self.call, self.answer_id)
 
 
 class SagemakerService:
@@ -71,36 +83,39 @@ class SagemakerService:
         if len(request.body) > BODY_LIMIT:
             raise AwsError(413, "ValidationError", "The request body is larger than 6291456 bytes.")
         streamed = parts[3] == "invocations-response-stream"
-        chat = _decode(request.body, headers["x-amzn-RequestId"])
+        container = container_of(endpoint.model.container)
+        call = _decode(container, request.body, headers["x-amzn-RequestId"])
+        told = _Told(call, container, reply, headers)
         headers["x-Amzn-Invoked-Production-Variant"] = "AllTraffic"
         if attributes := request.header("x-amzn-sagemaker-custom-attributes"):
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         fault = self._faults.strike(endpoint.model)
-        if fault is not None and await _strike_early(fault, endpoint, streamed, reply, headers):
+        if fault is not None and await _strike_early(fault, endpoint, streamed, told):
             return
         try:
-            async with endpoint.generate(chat.ask, fault, self._identities.wall()) as generation:
-                send = (_stream if chat.stream else _send_parts) if streamed else _send_whole
-                await send(chat, generation, reply, headers)
+            async with endpoint.generate(call.ask, fault, self._identities.wall()) as generation:
+                send = (_stream if call.stream else _send_parts) if streamed else _send_whole
+                await send(told, generation)
         except RefusedError as error:
             endpoint.bill.refuse(error.why)
             raise _refusal(error.why) from None
 
 
-def _decode(body: bytes, request_id: str) -> Call:
+def _decode(container: Container, body: bytes, request_id: str) -> Call:
     try:
-        return decode_chat(body, request_id)
+        return container.decode(body, request_id)
     except BodyError as error:
-        detail = {"object": "error", "message": error.message, "type": "BadRequestError", "code": 400}
-        raise _model_error(400, json.dumps(detail)) from None
+        status, detail = container.refuse(error)
+        raise _model_error(status, json.dumps(detail)) from None
 
 
-async def _send_whole(chat: Call, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
+async def _send_whole(told: _Told, generation: Generation) -> None:
+    reply, headers = told.reply, told.headers
     await generation.whole()
     fault = generation.fault
     if fault is not None and fault.kind is FaultKind.EXCEPTION:
-        raise _model_error(500, json.dumps(CONTAINER_FAILURE))
-    document = encode_completion(generation, _chat_id(headers), chat.model or "model")
+        raise _model_error(500, json.dumps(told.container.failure()))
+    document = told.document(generation)
     if fault is not None and fault.kind is FaultKind.CUT:
         body = json.dumps(document).encode()
         await reply.start_cut(200, {**headers, "content-type": "application/json"}, len(body))
@@ -109,12 +124,12 @@ async def _send_whole(chat: Call, generation: Generation, reply: Reply, headers:
     await reply.send_json(200, document, headers)
 
 
-async def _stream(chat: Call, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
-    media = {"content-type": EVENT_STREAM, "x-amzn-sagemaker-content-type": "text/event-stream"}
-    await reply.start(200, {**headers, **media})
-    include = chat.options["include_usage"]
-    encoder = ChunkEncoder(_chat_id(headers), chat.model or "model", include_usage=include)
-    cutter = PayloadCutter(headers["x-amzn-RequestId"])
+async def _stream(told: _Told, generation: Generation) -> None:
+    reply = told.reply
+    media = {"content-type": EVENT_STREAM, "x-amzn-sagemaker-content-type": told.container.stream_type}
+    await reply.start(200, {**told.headers, **media})
+    encoder = told.container.encoder(told.call, told.answer_id)
+    cutter = PayloadCutter(told.headers["x-amzn-RequestId"])
     try:
         first = encoder.begin()
         async for piece in generation.pieces():
@@ -134,16 +149,15 @@ async def _stream(chat: Call, generation: Generation, reply: Reply, headers: dic
     await reply.end()
 
 
-async def _send_parts(chat: Call, generation: Generation, reply: Reply, headers: dict[str, str]) -> None:
+async def _send_parts(told: _Told, generation: Generation) -> None:
     """The streaming operation without `stream` in the body: the container's one document, in parts."""
-    await reply.start(
-        200, {**headers, "content-type": EVENT_STREAM, "x-amzn-sagemaker-content-type": "application/json"}
-    )
+    media = {"content-type": EVENT_STREAM, "x-amzn-sagemaker-content-type": "application/json"}
+    await told.reply.start(200, {**told.headers, **media})
     await generation.whole()
-    document = encode_completion(generation, _chat_id(headers), chat.model or "model")
-    cutter = PayloadCutter(headers["x-amzn-RequestId"])
-    await reply.write(cutter.feed(json.dumps(document, ensure_ascii=False).encode()) + cutter.flush())
-    await reply.end()
+    cutter = PayloadCutter(told.headers["x-amzn-RequestId"])
+    document = json.dumps(told.document(generation), ensure_ascii=False).encode()
+    await told.reply.write(cutter.feed(document) + cutter.flush())
+    await told.reply.end()
 
 
 class PayloadCutter:
@@ -178,26 +192,24 @@ def encode_part(data: bytes) -> bytes:
     return encode_event("PayloadPart", data, "application/octet-stream")
 
 
-async def _strike_early(
-    fault: Fault, endpoint: Endpoint, streamed: bool, reply: Reply, headers: dict[str, str]
-) -> bool:
+async def _strike_early(fault: Fault, endpoint: Endpoint, streamed: bool, told: _Told) -> bool:
     """Act out the faults that leave no answer; true when one did."""
+    reply, headers, container = told.reply, told.headers, told.container
     content_type = {"content-type": EVENT_STREAM if streamed else "application/json"}
     if fault.kind is FaultKind.DEAD:
         endpoint.bill.refuse(fault.kind.value)
         await reply.drop()
     elif fault.kind in {FaultKind.ERRORS, FaultKind.THROTTLE}:
         endpoint.bill.refuse(fault.kind.value)
-        raise _early_error(fault)
+        raise _early_error(fault, container)
     elif fault.kind is FaultKind.GARBAGE:
         junk = corrupt_frame(encode_part(b"lost")) if streamed else b"<html>502 Bad Gateway</html>"
         await reply.send(200, {**headers, **content_type}, junk)
     elif fault.kind is FaultKind.EMPTY:
         await reply.send(200, {**headers, **content_type}, b"")
     elif fault.kind is FaultKind.ERROR_IN_200:
-        body = (
-            encode_part(encode_sse(CONTAINER_FAILURE)) if streamed else json.dumps(CONTAINER_FAILURE).encode()
-        )
+        whole = json.dumps(container.failure()).encode()
+        body = encode_part(container.failure_in_stream()) if streamed else whole
         await reply.send(200, {**headers, **content_type}, body)
     else:
         return False
@@ -205,12 +217,12 @@ async def _strike_early(
     return True
 
 
-def _early_error(fault: Fault) -> AwsError:
+def _early_error(fault: Fault, container: Container) -> AwsError:
     if fault.kind is FaultKind.THROTTLE:
         return _model_error(429, json.dumps({"error": "Model is overloaded", "error_type": "overloaded"}))
     status = fault.status or 500
     if status == 424:
-        return _model_error(500, json.dumps(CONTAINER_FAILURE))
+        return _model_error(500, json.dumps(container.failure()))
     if status == 503:
         return AwsError(503, "ServiceUnavailable", "The service is currently unavailable.")
     return AwsError(
@@ -227,9 +239,8 @@ def _refusal(why: str) -> AwsError:
 
 
 def _model_error(original_status: int, original_message: str) -> AwsError:
-    message = (
-        f"Received {'client' if original_status == 400 else 'server'} error ({original_status}) from primary"
-    )
+    whose = "client" if 400 <= original_status < 500 else "server"
+    message = f"Received {whose} error ({original_status}) from primary"
     extra: dict[str, Any] = {
         "OriginalMessage": original_message,
         "OriginalStatusCode": original_status,
@@ -237,7 +248,3 @@ def _model_error(original_status: int, original_message: str) -> AwsError:
     }
     text = original_message if original_status == 0 else f'{message} with message "{original_message}".'
     return AwsError(424, "ModelError", text, extra)
-
-
-def _chat_id(headers: dict[str, str]) -> str:
-    return f"chatcmpl-{headers['x-amzn-RequestId'].replace('-', '')}"

@@ -1,0 +1,1 @@
+"""Amazon's clouds: Bedrock and SageMaker."""
