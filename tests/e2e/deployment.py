@@ -109,6 +109,7 @@ class Clouds:
     azure: str
     tokens: str
     entra: str
+    cohere: str
 
     def put_fault(self, cloud: str, model: str, **fault: Any) -> None:
         call(f"{self.admin}/faults/{cloud}/{model}", "PUT", fault)
@@ -182,7 +183,7 @@ def wait_until_served(url: str, cert: Path | None = None) -> None:
 
 @contextlib.contextmanager
 def running_clouds(folder: Path, *arguments: str) -> Iterator[Clouds]:
-    first = free_ports(16)
+    first = free_ports(17)
     command = Command(["sim", "clouds", "--port", str(first), "--seed", "7", "--json", *arguments], folder)
     try:
         command.wait_for(ready="sim-admin")
@@ -199,6 +200,7 @@ def running_clouds(folder: Path, *arguments: str) -> Iterator[Clouds]:
             azure=f"{local}:{first + 13}",
             tokens=f"{local}:{first + 14}",
             entra=f"https://127.0.0.1:{first + 15}",
+            cohere=f"{local}:{first + 16}",
         )
     finally:
         command.stop()

@@ -24,6 +24,7 @@ providers:
   azure-sim: {{kind: azure-openai, base_url: '{clouds.azure}', auth: {{method: api-key, env: SIM_KEY}}}}
   bedrock-sim: {{kind: bedrock, base_url: '{clouds.bedrock}', auth: {{method: default-chain}}}}
   sagemaker-sim: {{kind: sagemaker, base_url: '{clouds.sagemaker}', auth: {{method: default-chain}}}}
+  cohere-sim: {{kind: cohere, base_url: '{clouds.cohere}', auth: {{method: api-key, env: SIM_KEY}}}}
   vertex-sim:
     kind: vertex
     project: acme-llm
@@ -44,8 +45,25 @@ endpoints:
     region: us-east-1
     model: us.anthropic.claude-haiku-4-5
     dialect: bedrock_invoke
-  container: {{provider: sagemaker-sim, region: us-east-1, model: haiku-sm}}
+  vllm: {{provider: sagemaker-sim, region: us-east-1, model: haiku-sm}}
+  tgi:
+    provider: sagemaker-sim
+    region: us-east-1
+    model: llama-tgi
+    dialect: tgi
+    capabilities: {{schema: yes}}
+  lmi: {{provider: sagemaker-sim, region: us-east-1, model: llama-lmi, dialect: tgi}}
+  cohere: {{provider: cohere-sim, model: command-sim}}
 """
+FAMILIES = {
+    "Nova": "us.amazon.nova-pro-v1:0",
+    "Titan": "amazon.titan-text-express-v1",
+    "Llama": "us.meta.llama3-3-70b-instruct-v1:0",
+    "Mistral": "mistral.mixtral-8x7b-instruct-v0:1",
+    "Command": "cohere.command-text-v14",
+    "Command R": "cohere.command-r-v1:0",
+}
+INVOKED = {f"invoke-{n}": (family, model) for n, (family, model) in enumerate(FAMILIES.items())}
 UPSTREAMS = {
     "chat": "openai (Chat)",
     "responses": "openai (Responses)",
@@ -57,8 +75,16 @@ UPSTREAMS = {
     "vertex-chat": "vertex (Chat)",
     "converse": "bedrock (Converse)",
     "invoke": "bedrock (InvokeModel, Claude)",
-    "container": "sagemaker (Chat)",
+    **{name: f"bedrock (InvokeModel, {family})" for name, (family, _) in INVOKED.items()},
+    "vllm": "sagemaker (vLLM)",
+    "tgi": "sagemaker (TGI)",
+    "lmi": "sagemaker (LMI)",
+    "cohere": "cohere",
 }
+ENDPOINTS = "".join(
+    f"  {name}: {{provider: bedrock-sim, region: us-east-1, model: '{model}', dialect: bedrock_invoke}}\n"
+    for name, (_, model) in INVOKED.items()
+)
 FEATURES = "features:\n" + "".join(f"  to-{name}: [{name}]\n" for name in UPSTREAMS)
 
 
@@ -67,7 +93,7 @@ def gateway(clouds, tmp_path_factory):
     folder = tmp_path_factory.mktemp("capabilities")
     token = folder / "token"
     token.write_text(call(f"{clouds.tokens}/issue", "POST", {"aud": POOL})["token"])
-    config = CONFIG.format(clouds=clouds, pool=POOL, token=token) + FEATURES
+    config = CONFIG.format(clouds=clouds, pool=POOL, token=token) + ENDPOINTS + FEATURES
     with running_deployment(folder, config, ENVIRONMENT) as running:
         yield running.url
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::domain::snapshot::Dialect;
 use crossfade_core::wire::framing::{aws_eventstream, sse};
-use crossfade_core::wire::{DecodeAs, Decoder, Framing, RawMode};
+use crossfade_core::wire::{DecodeAs, Decoder, Framing, RawMode, bedrock_invoke};
 use serde_json::{Value, json};
 
 const CHUNKS: usize = 200;
@@ -78,6 +78,30 @@ fn events(dialect: Dialect) -> Vec<(&'static str, Value)> {
             all.push(("message-end", json!({"type": "message-end", "delta": {"finish_reason": "COMPLETE"}})));
             all
         }
+        Dialect::BedrockInvoke => {
+            let chunk = |words: &str, stop: Value| {
+                json!({"generation": words, "prompt_token_count": null, "generation_token_count": 7,
+                    "stop_reason": stop})
+            };
+            let mut all = pieces("chunk", chunk(WORDS, Value::Null));
+            let mut last = chunk("", json!("stop"));
+            last["amazon-bedrock-invocationMetrics"] = json!({"inputTokenCount": 9, "outputTokenCount": 200,
+                "invocationLatency": 900, "firstByteLatency": 90});
+            all.push(("chunk", last));
+            all
+        }
+        Dialect::Tgi => {
+            let token = |more: Value| {
+                let mut event = json!({"index": 7, "token": {"id": 4711, "text": WORDS, "logprob": -0.25,
+                    "special": false}, "generated_text": null, "details": null});
+                event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                ("", event)
+            };
+            let mut all = vec![token(json!({})); CHUNKS];
+            all.push(token(json!({"generated_text": WORDS.repeat(CHUNKS), "details":
+                {"finish_reason": "eos_token", "generated_tokens": 200, "input_length": 9}})));
+            all
+        }
         _ => {
             let delta = json!({"contentBlockIndex": 0, "delta": {"text": WORDS}, "p": "abcdefghij"});
             let mut all = pieces("contentBlockDelta", delta);
@@ -96,12 +120,40 @@ fn as_sse(events: &[(&str, Value)]) -> Vec<u8> {
     events.iter().map(line).collect::<String>().into_bytes()
 }
 
-fn as_frames(events: &[(&str, Value)]) -> Vec<u8> {
-    let frame = |(name, event): &(&str, Value)| {
-        let headers = [(":event-type", *name), (":message-type", "event")];
-        aws_eventstream::encode_frame(&headers, event.to_string().as_bytes())
+/// One answer as it comes, and how it is read.
+struct Row {
+    name: &'static str,
+    how: DecodeAs,
+    bytes: Vec<u8>,
+}
+
+impl Row {
+    fn new(name: &'static str, dialect: Dialect, framing: Framing) -> Self {
+        let events = events(dialect);
+        let bytes = match framing {
+            Framing::AwsEvents => frames(events.iter().map(|(name, event)| (*name, event.to_string()))),
+            Framing::AwsChunks => frames(events.iter().map(|(_, event)| ("chunk", in_base64(event)))),
+            Framing::AwsBytes => {
+                let parts = String::from_utf8(as_sse(&events)).unwrap();
+                frames(parts.split_inclusive("\n\n").map(|part| ("PayloadPart", part.to_owned())))
+            }
+            Framing::Sse | Framing::Whole => as_sse(&events),
+        };
+        Self { name, how: DecodeAs { dialect, framing }, bytes }
+    }
+}
+
+fn frames(events: impl Iterator<Item = (&'static str, String)>) -> Vec<u8> {
+    let frame = |(name, payload): (&'static str, String)| {
+        let headers = [(":event-type", name), (":message-type", "event")];
+        aws_eventstream::encode_frame(&headers, payload.as_bytes())
     };
-    events.iter().flat_map(frame).collect()
+    events.flat_map(frame).collect()
+}
+
+fn in_base64(event: &Value) -> String {
+    let inner = base64_simd::STANDARD.encode_to_string(event.to_string());
+    json!({"bytes": inner, "p": "abcdefghij"}).to_string()
 }
 
 fn read(framing: Framing, bytes: &[u8]) -> usize {
@@ -110,12 +162,21 @@ fn read(framing: Framing, bytes: &[u8]) -> usize {
         let value: Value = serde_json::from_slice(data).unwrap();
         seen += usize::from(black_box(value).is_object());
     };
-    if framing == Framing::Sse {
-        let mut splitter = sse::Splitter::default();
-        splitter.feed(bytes, |event| event.data.into_iter().for_each(&mut tree)).unwrap();
-    } else {
-        let mut splitter = aws_eventstream::Splitter::default();
-        splitter.feed(bytes, |frame| tree(frame.payload)).unwrap();
+    let mut frames = aws_eventstream::Splitter::default();
+    let mut events = sse::Splitter::default();
+    match framing {
+        Framing::Sse | Framing::Whole => {
+            events.feed(bytes, |event| event.data.into_iter().for_each(&mut tree)).unwrap();
+        }
+        Framing::AwsEvents => frames.feed(bytes, |frame| tree(frame.payload)).unwrap(),
+        Framing::AwsChunks => {
+            frames.feed(bytes, |frame| tree(&bedrock_invoke::chunk(frame.payload).unwrap())).unwrap()
+        }
+        Framing::AwsBytes => {
+            let inner = |event: sse::Event<'_>| event.data.into_iter().for_each(&mut tree);
+            let mut inner = inner;
+            frames.feed(bytes, |frame| events.feed(frame.payload, &mut inner).unwrap()).unwrap();
+        }
     }
     seen
 }
@@ -140,27 +201,26 @@ fn least(work: impl Fn() -> usize, best: &mut Duration) {
 #[ignore = "a measurement: make bench-decoding"]
 fn decoding_costs_no_more_than_twice_reading() {
     let mut slow = Vec::new();
-    for dialect in [
-        Dialect::OpenaiChat,
-        Dialect::OpenaiResponses,
-        Dialect::AnthropicMessages,
-        Dialect::Gemini,
-        Dialect::CohereChat,
-        Dialect::BedrockConverse,
+    for Row { name, how, bytes } in [
+        Row::new("OpenaiChat", Dialect::OpenaiChat, Framing::Sse),
+        Row::new("OpenaiResponses", Dialect::OpenaiResponses, Framing::Sse),
+        Row::new("AnthropicMessages", Dialect::AnthropicMessages, Framing::Sse),
+        Row::new("Gemini", Dialect::Gemini, Framing::Sse),
+        Row::new("CohereChat", Dialect::CohereChat, Framing::Sse),
+        Row::new("BedrockConverse", Dialect::BedrockConverse, Framing::AwsEvents),
+        Row::new("Invoke, Llama", Dialect::BedrockInvoke, Framing::AwsChunks),
+        Row::new("Invoke, Claude", Dialect::AnthropicMessages, Framing::AwsChunks),
+        Row::new("SageMaker, TGI", Dialect::Tgi, Framing::AwsBytes),
+        Row::new("SageMaker, vLLM", Dialect::OpenaiChat, Framing::AwsBytes),
     ] {
-        let framing = if dialect == Dialect::BedrockConverse { Framing::AwsEvents } else { Framing::Sse };
-        let events = events(dialect);
-        let bytes = if framing == Framing::Sse { as_sse(&events) } else { as_frames(&events) };
-        let how = DecodeAs { dialect, framing };
         assert!(decode(how, RawMode::Off, &bytes) > CHUNKS);
         let (mut reads, mut decodes, mut keeps) = (Duration::MAX, Duration::MAX, Duration::MAX);
         for _ in 0..ROUNDS {
-            least(|| read(framing, &bytes), &mut reads);
+            least(|| read(how.framing, &bytes), &mut reads);
             least(|| decode(how, RawMode::Off, &bytes), &mut decodes);
             least(|| decode(how, RawMode::Keep { strip_usage: false }, &bytes), &mut keeps);
         }
         let ratio = |time: Duration| time.as_secs_f64() / reads.as_secs_f64();
-        let name = format!("{dialect:?}");
         println!(
             "{name:18} reading {:5.0} us, decoding {:4.2} x, decoding and keeping the bytes {:4.2} x",
             reads.as_secs_f64() * 1e6,

@@ -216,13 +216,14 @@ def _pool(pool: PoolSection) -> Pool:
 
 def _endpoint(config: Config, endpoint: EndpointSection, price: Price | None) -> Endpoint:
     kind = ProviderKind(config.providers[endpoint.provider].kind)
+    dialect = Dialect(endpoint.dialect) if endpoint.dialect else _dialect(kind, endpoint.model)
     return Endpoint(
         provider=endpoint.provider,
         region=endpoint.region,
         model=endpoint.model,
-        dialect=Dialect(endpoint.dialect) if endpoint.dialect else _dialect(kind, endpoint.model),
+        dialect=dialect,
         counting=counting_of(endpoint.model),
-        takes=_takes(endpoint),
+        takes=_takes(endpoint, dialect),
         capacity=_capacity(kind, endpoint.capacity),
         weight=endpoint.weight,
         price=price,
@@ -230,11 +231,10 @@ def _endpoint(config: Config, endpoint: EndpointSection, price: Price | None) ->
     )
 
 
-def _takes(endpoint: EndpointSection) -> Capabilities:
-    """The model's own profile, with what the config says of this endpoint over it."""
-    return replace(
-        capabilities_of(endpoint.model), **endpoint.capabilities.model_dump(exclude_none=True, by_alias=True)
-    )
+def _takes(endpoint: EndpointSection, dialect: Dialect) -> Capabilities:
+    """The model's own profile in this dialect, with what the config says of this endpoint over it."""
+    said = endpoint.capabilities.model_dump(exclude_none=True, by_alias=True)
+    return replace(capabilities_of(endpoint.model, dialect), **said)
 
 
 def _target(section: TargetSection) -> Target:

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::outcome::{ErrorKind, UpstreamError};
+use crate::domain::request::{Usage, UsageSource};
 use crate::domain::snapshot::Dialect;
 use crate::wire::anthropic_messages::as_hosted;
 use crate::wire::aws_errors::{error_kind, validation};
@@ -48,6 +49,19 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
         sign: sign(provider, "bedrock", region),
         decode: DecodeAs::new(place.dialect, asked.stream, framing),
         warnings,
+    })
+}
+
+/// InvokeModel counts each whole answer in its head: some families' bodies say nothing of it.
+pub(super) fn counted<'a>(head: impl Fn(&str) -> Option<&'a str>) -> Option<Usage> {
+    let count = |name: &str| head(&format!("x-amzn-bedrock-{name}-token-count"))?.parse::<u64>().ok();
+    Some(Usage {
+        input_uncached: count("input")?,
+        cache_read: count("cache-read-input").unwrap_or(0),
+        cache_write: count("cache-write-input").unwrap_or(0),
+        output: count("output")?,
+        reasoning: 0,
+        source: UsageSource::Provider,
     })
 }
 

@@ -16,7 +16,7 @@ pub use limits::limits;
 use serde_json::{Map, Value};
 
 use crate::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
-use crate::domain::request::ChatRequest;
+use crate::domain::request::{ChatRequest, RequestFacts, Usage, UsageSource};
 use crate::domain::snapshot::{AuthScheme, CapacityClass, Dialect, Endpoint, Provider, ProviderKind};
 use crate::wire::DecodeAs;
 use crate::wire::closing::upstream_error;
@@ -87,6 +87,21 @@ fn by_kind(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
         ProviderKind::Cohere => cohere::call(asked),
         ProviderKind::Openai | ProviderKind::OpenaiCompatible => openai::call(asked),
     }
+}
+
+/// What an answer will have used if it does not count that itself: what its head says, else the
+/// estimate of its prompt. `head`: a field by its lower-case name.
+#[must_use]
+pub fn expected<'a>(
+    (provider, endpoint): (&Provider, &Endpoint),
+    facts: &RequestFacts,
+    head: impl Fn(&str) -> Option<&'a str>,
+) -> Usage {
+    let told = if provider.kind == ProviderKind::Bedrock { bedrock::counted(head) } else { None };
+    told.unwrap_or_else(|| Usage {
+        source: UsageSource::Estimated,
+        ..Usage::inclusive(facts.tokens_by(&endpoint.counting), 0, 0, 0, 0)
+    })
 }
 
 /// What most addresses leave to the body.

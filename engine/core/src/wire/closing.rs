@@ -5,11 +5,14 @@
 use serde_json::Value;
 
 use crate::domain::outcome::{ErrorKind, UpstreamError};
-use crate::domain::request::Usage;
+use crate::domain::request::{Usage, UsageSource};
 use crate::domain::stream::{StopReason, StreamEvent};
 
 use super::loose;
 use super::redact::redact;
+
+/// Where nobody counts: the providers' own rule of thumb.
+const CHARACTERS_A_TOKEN: u64 = 4;
 
 /// An error value with a detail that is safe to show.
 #[must_use]
@@ -30,6 +33,10 @@ pub(crate) struct Closing {
     said: bool,
     stop: Option<StopReason>,
     usage: Option<Usage>,
+    /// What to say of a whole answer that said no usage itself.
+    pub(crate) expected: Option<Usage>,
+    /// Tokens of output, from an answer that counts no prompt.
+    produced: Option<u64>,
     /// Characters of text so far.
     position: u64,
     malformed_in_a_row: u32,
@@ -158,9 +165,19 @@ impl Closing {
             self.fail(upstream_error(ErrorKind::EmptyResponse, None, detail), out);
         } else {
             self.ended = true;
-            out.extend(self.usage.take().map(StreamEvent::Usage));
+            let usage = self.usage.take().or_else(|| self.guessed());
+            out.extend(usage.map(StreamEvent::Usage));
             out.push(StreamEvent::Terminal);
         }
+    }
+
+    fn guessed(&self) -> Option<Usage> {
+        let expected = self.expected?;
+        let output = match expected.source {
+            UsageSource::Provider => expected.output,
+            UsageSource::Estimated => self.produced.unwrap_or(self.position.div_ceil(CHARACTERS_A_TOKEN)),
+        };
+        Some(Usage { output, ..expected })
     }
 
     /// The bytes ended. Without a terminal event the answer was cut.
@@ -194,6 +211,11 @@ impl Sink<'_> {
     pub(crate) fn unknown(&mut self) {
         self.closing.odd.unknown += 1;
         self.say(StreamEvent::Ping);
+    }
+
+    /// How many tokens were produced, where nobody says how many were read.
+    pub(crate) fn produced(&mut self, tokens: u64) {
+        self.closing.produced = Some(tokens);
     }
 
     /// Where in the answer's text what is said next will begin, in characters.

@@ -2,6 +2,7 @@
 //! A plain answer is a stream of one piece, so there is no second path.
 
 use crate::domain::outcome::ErrorKind;
+use crate::domain::request::Usage;
 use crate::domain::snapshot::Dialect;
 use crate::domain::stream::StreamEvent;
 
@@ -106,6 +107,13 @@ impl Decoder {
             frames: 0,
         };
         Self { decode, splitter: Splitter::Unsure(Vec::new()), state }
+    }
+
+    /// What a whole answer used if it does not count that itself; an estimate's output is counted here.
+    #[must_use]
+    pub fn expecting(mut self, usage: Usage) -> Self {
+        self.state.closing.expected = Some(usage);
+        self
     }
 
     /// Looks at the first bytes, `head`; an answer in another framing than was asked for cannot be

@@ -1,13 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::outcome::OutcomeClass;
+use crate::domain::request::{Usage, UsageSource};
 
 const CHAT_WHOLE: DecodeAs = DecodeAs { dialect: Dialect::OpenaiChat, framing: Framing::Whole };
 const CHAT_SSE: DecodeAs = DecodeAs { dialect: Dialect::OpenaiChat, framing: Framing::Sse };
 const CONTAINER_STREAM: DecodeAs = DecodeAs { dialect: Dialect::OpenaiChat, framing: Framing::AwsBytes };
 const CONVERSE_WHOLE: DecodeAs = DecodeAs { dialect: Dialect::BedrockConverse, framing: Framing::Whole };
 const CONVERSE_STREAM: DecodeAs = DecodeAs { dialect: Dialect::BedrockConverse, framing: Framing::AwsEvents };
-use crate::domain::outcome::OutcomeClass;
 
 fn decode(decode: DecodeAs, pieces: &[&[u8]]) -> (Vec<StreamEvent>, Vec<u8>) {
     let mut decoder = Decoder::new(decode, RawMode::Keep { strip_usage: true });
@@ -292,4 +293,30 @@ fn thinking_that_only_the_total_counts_is_output() {
     ] {
         assert_eq!(usage(text), Some(wanted), "{text}");
     }
+}
+
+#[test]
+fn an_answer_that_counts_nothing_used_what_was_expected() {
+    let estimate = Usage { source: UsageSource::Estimated, ..Usage::inclusive(12, 0, 0, 0, 0) };
+    let told = Usage::inclusive(9, 0, 0, 4, 0);
+    let said = |dialect, expected: Usage, body: &str| {
+        let decode = DecodeAs { dialect, framing: Framing::Whole };
+        let mut decoder = Decoder::new(decode, RawMode::Off).expecting(expected);
+        let mut events = Vec::new();
+        decoder.feed(body.as_bytes(), &mut events);
+        decoder.finish(&mut events);
+        let used =
+            |event: &StreamEvent| if let StreamEvent::Usage(usage) = event { Some(*usage) } else { None };
+        events.iter().find_map(used)
+    };
+    let uncounted = r#"{"outputs": [{"text": "Hi there", "stop_reason": "stop"}]}"#;
+    let half =
+        r#"[{"generated_text": "Hi there", "details": {"finish_reason": "length", "generated_tokens": 7}}]"#;
+    let counted = r#"{"generation": "Hi", "stop_reason": "stop", "prompt_token_count": 3, "generation_token_count": 1}"#;
+
+    assert_eq!(said(Dialect::BedrockInvoke, told, uncounted), Some(told));
+    assert_eq!(said(Dialect::BedrockInvoke, estimate, uncounted), Some(Usage { output: 2, ..estimate }));
+    assert_eq!(said(Dialect::Tgi, estimate, half), Some(Usage { output: 7, ..estimate }));
+    assert_eq!(said(Dialect::BedrockInvoke, told, counted), Some(Usage::inclusive(3, 0, 0, 1, 0)));
+    assert_eq!(said(Dialect::BedrockInvoke, told, "{}"), None, "a broken answer");
 }

@@ -136,9 +136,15 @@ pub(crate) fn as_count(value: &Value) -> Option<u64> {
     }
 }
 
-/// The count at a JSON pointer.
-pub(crate) fn count_at(value: &Value, pointer: &str) -> Option<u64> {
-    value.pointer(pointer).and_then(as_count)
+/// The count at a path of plain names, such as `/usage/tokens`. A JSON pointer's escapes are not
+/// looked for: undoing them would build two strings a name.
+pub(crate) fn count_at(value: &Value, path: &str) -> Option<u64> {
+    let found = path.split('/').skip(1).try_fold(value, |within, name| match within {
+        Value::Object(fields) => fields.get(name),
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    });
+    found.and_then(as_count)
 }
 
 /// The string field `name`, or nothing.

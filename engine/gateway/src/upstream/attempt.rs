@@ -181,11 +181,9 @@ impl Attempt {
         let answer = tokio::time::timeout(deadline, sending).await;
         let now = Instant::now();
         self.header_ms = Some(self.ms_at(now));
-        let answer = answer
-            .map_err(|_| {
-                failure(ErrorKind::Timeout, format!("no response header within {} ms", deadline.as_millis()))
-            })?
-            .map_err(|error| connection_failure(&error))?;
+        let late = format!("no response header within {} ms", deadline.as_millis());
+        let answer = answer.map_err(|_| failure(ErrorKind::Timeout, late))?;
+        let answer = answer.map_err(|error| connection_failure(&error))?;
         self.timers.head(now);
         self.http_status = Some(answer.head.status);
         self.provider_request_id = request_id_of(&answer.head);
@@ -203,7 +201,8 @@ impl Attempt {
         } else {
             RawMode::Off
         };
-        let decoder = Decoder::new(call.decode, raw);
+        let usage = providers::expected((provider, endpoint), &job.facts, |name| answer.head.get(name));
+        let decoder = Decoder::new(call.decode, raw).expecting(usage);
         self.passthrough = decoder.keeps_raw();
         self.decoder = Some(decoder);
         self.body = Some(answer.body);

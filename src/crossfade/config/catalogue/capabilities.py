@@ -1,5 +1,7 @@
 """What models take of what their dialects can say: data, a row a family, with its source and date.
 
+A dialect that is one plain prompt takes less than its model does elsewhere.
+
 A model without a row is taken to take everything: its provider then says what it refuses, and the
 config's `capabilities` of the endpoint spares the next request the way there.
 """
@@ -10,7 +12,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from crossfade.domain.snapshot import Capabilities
+from crossfade.domain.snapshot import Capabilities, Dialect
 
 ALL = Capabilities(
     tools=True,
@@ -41,11 +43,33 @@ ROWS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-def capabilities_of(model: str) -> Capabilities:
-    """What the model takes, by its id, alias or address at any provider."""
+_PROMPT_ONLY = {
+    "tools": False,
+    "images": False,
+    "documents": False,
+    "audio": False,
+    "schema": False,
+    "prefill": False,
+}
+FORMS = "the providers' request forms of 2026-11"
+
+# The same by the way the model is reached: (dialect, names, what differs, source).
+WAYS: tuple[tuple[Dialect, str, dict[str, Any], str], ...] = (
+    # TGI itself takes a schema (`grammar`), the containers that copy its body mostly do not.
+    (Dialect.TGI, r"", _PROMPT_ONLY, FORMS),
+    (Dialect.BEDROCK_INVOKE, r"titan|llama|mistral-7b|mixtral|cohere\.command", _PROMPT_ONLY, FORMS),
+    (Dialect.BEDROCK_INVOKE, r"nova-", {"schema": False, "prefill": False}, FORMS),
+)
+
+
+def capabilities_of(model: str, dialect: Dialect | None = None) -> Capabilities:
+    """What the model takes, by its id, alias or address at any provider; less in some dialects."""
     takes = ALL
     for known, differs, _ in ROWS:
         # A name begins there: `foo3-large` is none of the o3 family.
         if re.search(rf"(?<![a-z0-9])(?:{known})", model.lower()):
+            takes = replace(takes, **differs)
+    for way, known, differs, _ in WAYS:
+        if way is dialect and re.search(known, model.lower()):
             takes = replace(takes, **differs)
     return takes

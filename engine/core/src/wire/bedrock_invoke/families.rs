@@ -1,13 +1,13 @@
 //! Families that answer with plain text: Titan, Llama, Mistral's older models, Cohere's command
 //! models, AI21's and DeepSeek's completions. One reader, because they differ in names only.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
 use crate::domain::stream::{StopReason, StreamEvent};
 use crate::wire::closing::Sink;
-use crate::wire::loose::{call_id, count_at, items, json_or_empty, text_in};
+use crate::wire::loose::{as_count, call_id, count_at, json_or_empty, text_in};
 
 /// Reads a document or a chunk of one. `metered`: the frames tell the usage.
 #[derive(Debug, Default)]
@@ -44,67 +44,76 @@ impl PlainReader {
     }
 
     pub(crate) fn document(&mut self, document: &Value, sink: &mut Sink<'_>) {
-        let id = ["generation_id", "response_id", "id"].iter().find_map(|name| text_in(document, name));
-        self.id = self.id.take().or_else(|| id.map(str::to_owned));
+        let Some(fields) = document.as_object() else {
+            return;
+        };
         // Command R repeats the whole answer in its last event.
         let repeats = text_in(document, "event_type") == Some("stream-end");
-        let parts = ["results", "outputs", "generations", "completions"]
-            .iter()
-            .flat_map(|name| items(document, name))
-            .take(1);
-        for part in parts {
-            self.piece(part.get("data").unwrap_or(part), sink);
-            self.outer(part);
-        }
-        if !repeats {
-            self.piece(document, sink);
-        }
-        self.outer(document);
-        if let Some(response) = document.get("response").filter(|_| repeats) {
-            self.outer(response);
+        self.scan(fields, !repeats, sink);
+        if let Some(response) = fields.get("response").and_then(Value::as_object).filter(|_| repeats) {
+            self.scan(response, false, sink);
             self.calls(response, sink);
         }
-        self.calls(document, sink);
+        self.calls(fields, sink);
     }
 
-    fn piece(&mut self, piece: &Value, sink: &mut Sink<'_>) {
-        for name in ["outputText", "generation", "text", "completion"] {
-            if let Some(words) = text_in(piece, name) {
-                self.known = true;
-                sink.say(StreamEvent::Text(words.to_owned()));
+    /// One pass over the fields, for an answer has hundreds of chunks and the families together
+    /// twenty names: the words, if it `says` them, the counts and the stop reason.
+    fn scan(&mut self, fields: &Map<String, Value>, says: bool, sink: &mut Sink<'_>) {
+        for (name, value) in fields {
+            match name.as_str() {
+                "results" | "outputs" | "generations" | "completions" => self.first(value, sink),
+                "outputText" | "generation" | "text" | "completion" => {
+                    if let Some(words) = value.as_str().filter(|_| says) {
+                        self.known = true;
+                        sink.say(StreamEvent::Text(words.to_owned()));
+                    }
+                }
+                "inputTextTokenCount" | "prompt_token_count" => self.input = as_count(value).or(self.input),
+                "totalOutputTextTokenCount" | "tokenCount" | "generation_token_count" => {
+                    self.output = as_count(value).or(self.output);
+                }
+                "meta" => {
+                    let count = |name: &str| {
+                        let by = |kind: &str| count_at(value, &format!("/{kind}/{name}"));
+                        by("tokens").or_else(|| by("billed_units"))
+                    };
+                    self.input = count("input_tokens").or(self.input);
+                    self.output = count("output_tokens").or(self.output);
+                }
+                "completionReason" | "stop_reason" | "finish_reason" => self.stopped(value.as_str()),
+                "finishReason" => self.stopped(text_in(value, "reason")),
+                "generation_id" | "response_id" | "id" if self.id.is_none() => {
+                    self.id = value.as_str().map(str::to_owned);
+                }
+                _ => {}
             }
         }
     }
 
-    /// Counts and the stop reason, wherever they are.
-    fn outer(&mut self, holder: &Value) {
-        let first = |names: &[&str]| names.iter().find_map(|name| count_at(holder, name));
-        let input = first(&[
-            "/inputTextTokenCount",
-            "/prompt_token_count",
-            "/meta/tokens/input_tokens",
-            "/meta/billed_units/input_tokens",
-        ]);
-        let output = first(&[
-            "/totalOutputTextTokenCount",
-            "/tokenCount",
-            "/generation_token_count",
-            "/meta/tokens/output_tokens",
-            "/meta/billed_units/output_tokens",
-        ]);
-        self.input = input.or(self.input);
-        self.output = output.or(self.output);
-        let stop =
-            ["completionReason", "stop_reason", "finish_reason"].iter().find_map(|n| text_in(holder, n));
-        let nested = holder.pointer("/finishReason/reason").and_then(Value::as_str);
-        if let Some(stop) = stop.or(nested).filter(|stop| !stop.is_empty()) {
-            self.known = true;
-            self.stop = Some(stop.to_owned());
+    /// The first of several answers.
+    fn first(&mut self, answers: &Value, sink: &mut Sink<'_>) {
+        let Some(first) = answers.get(0).and_then(Value::as_object) else {
+            return;
+        };
+        match first.get("data").and_then(Value::as_object) {
+            Some(data) => {
+                self.scan(data, true, sink);
+                self.scan(first, false, sink);
+            }
+            None => self.scan(first, true, sink),
         }
     }
 
-    fn calls(&mut self, holder: &Value, sink: &mut Sink<'_>) {
-        for call in items(holder, "tool_calls") {
+    fn stopped(&mut self, reason: Option<&str>) {
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+            self.known = true;
+            self.stop = Some(reason.to_owned());
+        }
+    }
+
+    fn calls(&mut self, holder: &Map<String, Value>, sink: &mut Sink<'_>) {
+        for call in holder.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
             let index = self.calls;
             self.calls += 1;
             let name = text_in(call, "name").unwrap_or("").to_owned();

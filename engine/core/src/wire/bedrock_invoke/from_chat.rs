@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::chat::Chat;
+use crate::domain::chat::{Chat, Format, Speaker};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::translate::{Encoded, Gate, Place, put, refused};
@@ -15,6 +15,12 @@ pub fn is_messages(model: &str) -> bool {
     model.contains("anthropic.") || model.contains("claude")
 }
 
+/// Families that take one prompt; the others take a conversation in chat form.
+const PROMPTED: [&str; 6] =
+    ["titan", "llama", "mistral-7b", "mixtral", "cohere.command-text", "cohere.command-light"];
+/// What one of these has no word for.
+const LACKS: [&str; 5] = ["seed", "presence_penalty", "frequency_penalty", "logprobs", "reasoning_effort"];
+
 /// The body for `model`, which is none that [`is_messages`]; the address names the model and
 /// whether it streams.
 ///
@@ -23,20 +29,63 @@ pub fn is_messages(model: &str) -> bool {
 pub fn encode_chat(mut chat: Chat, place: Place<'_>) -> Result<Encoded, UpstreamError> {
     let model = place.model;
     if model.contains("nova-") {
+        refuse_schema(&chat)?;
         return bedrock_converse::encode_chat(chat, place);
     }
-    let plain = ["titan", "llama", "mistral-7b", "mixtral", "cohere.command-text", "cohere.command-light"];
-    if !plain.iter().any(|family| model.contains(family)) {
+    let retrieves = model.contains("cohere.command-r");
+    if !retrieves && !PROMPTED.iter().any(|family| model.contains(family)) {
         return openai_chat::encode_chat(chat, Place { named: false, limit: "max_tokens", ..place }, false);
     }
     let mut gate = Gate::new(Dialect::BedrockInvoke, place.takes);
     gate.admit(&mut chat)?;
-    gate.lacks(
-        &mut chat,
-        &["seed", "presence_penalty", "frequency_penalty", "logprobs", "reasoning_effort", "response_format"],
-    );
-    let body = if model.contains("titan") { titan(&chat)? } else { prompted(&mut chat, model, &mut gate)? };
+    refuse_schema(&chat)?;
+    gate.lacks(&mut chat, &["response_format"]);
+    if !chat.tools.is_empty() {
+        return Err(refused("tools: this model takes a plain prompt here (hint: use the Converse dialect)"));
+    }
+    let body = if retrieves {
+        gate.lacks(&mut chat, &["logprobs", "reasoning_effort"]);
+        command_r(&chat)?
+    } else {
+        gate.lacks(&mut chat, &LACKS);
+        if model.contains("titan") { titan(&chat)? } else { prompted(&mut chat, model, &mut gate)? }
+    };
     Ok(Encoded { body: body.to_string().into_bytes(), warnings: gate.warnings })
+}
+
+/// A caller that reads fields would fail on free text: that is no loss to warn of.
+fn refuse_schema(chat: &Chat) -> Result<(), UpstreamError> {
+    match chat.settings.format {
+        Some(Format::Schema { .. }) => {
+            Err(refused("response_format: this model is held to no schema here (hint: use another model)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Command R: the last turn as the message, those before it as the history.
+fn command_r(chat: &Chat) -> Result<Value, UpstreamError> {
+    let Some((last, before)) = chat.turns.split_last() else {
+        return Err(refused("messages: there is nothing to answer"));
+    };
+    let mut history = Vec::new();
+    for turn in before {
+        let role = if turn.speaker == Speaker::User { "USER" } else { "CHATBOT" };
+        history.push(json!({"role": role, "message": tgi::words(&turn.parts)?}));
+    }
+    let (settings, mut body) = (&chat.settings, Map::new());
+    put(&mut body, "message", Some(tgi::words(&last.parts)?));
+    put(&mut body, "chat_history", Some(history).filter(|history| !history.is_empty()));
+    put(&mut body, "preamble", Some(tgi::words(&chat.system)?).filter(|words| !words.is_empty()));
+    put(&mut body, "max_tokens", settings.max_output_tokens);
+    put(&mut body, "temperature", settings.temperature);
+    put(&mut body, "p", settings.top_p);
+    put(&mut body, "k", settings.top_k);
+    put(&mut body, "seed", settings.seed);
+    put(&mut body, "presence_penalty", settings.presence_penalty);
+    put(&mut body, "frequency_penalty", settings.frequency_penalty);
+    put(&mut body, "stop_sequences", Some(&settings.stop).filter(|stop| !stop.is_empty()));
+    Ok(Value::Object(body))
 }
 
 fn titan(chat: &Chat) -> Result<Value, UpstreamError> {
@@ -49,9 +98,6 @@ fn titan(chat: &Chat) -> Result<Value, UpstreamError> {
 }
 
 fn prompted(chat: &mut Chat, model: &str, gate: &mut Gate<'_>) -> Result<Value, UpstreamError> {
-    if !chat.tools.is_empty() {
-        return Err(refused("tools: this model takes a plain prompt here (hint: use the Converse dialect)"));
-    }
     let llama = model.contains("llama");
     if llama {
         gate.lacks(chat, &["stop", "top_k"]);
@@ -72,7 +118,6 @@ fn prompted(chat: &mut Chat, model: &str, gate: &mut Gate<'_>) -> Result<Value, 
 
 /// The header form of Llama 3 and later.
 fn llama_prompt(chat: &Chat) -> Result<String, UpstreamError> {
-    use crate::domain::chat::Speaker;
     let mut prompt = "<|begin_of_text|>".to_owned();
     let mut say = |role: &str, words: &str| {
         prompt.push_str(&format!("<|start_header_id|>{role}<|end_header_id|>\n\n{words}<|eot_id|>"));

@@ -1,6 +1,7 @@
 //! Which family an answer is of, and the frames that carry it. The first document decides; the
 //! model's id does not, because aliases, profiles and imported models do not show it.
 
+use memchr::memmem;
 use serde_json::Value;
 
 use crate::domain::outcome::ErrorKind;
@@ -14,6 +15,9 @@ use crate::wire::openai_chat::ChatReader;
 use crate::wire::reader::{Reader, Shown};
 
 use super::families::PlainReader;
+
+/// Where Amazon adds its own measures to a model's last event.
+const METRICS: &str = "amazon-bedrock-invocationMetrics";
 
 /// The dialect inside.
 #[derive(Debug)]
@@ -51,6 +55,14 @@ impl Reader for InvokeReader {
     }
 
     fn event(&mut self, name: &[u8], data: &[u8], sink: &mut Sink<'_>) -> Shown {
+        // Where the family's own reader reads the event, it is read once.
+        match &mut self.family {
+            Some(Family::Messages(reader)) => return reader.event(name, data, sink),
+            Some(Family::Chat(reader)) if memmem::find(data, METRICS.as_bytes()).is_none() => {
+                return reader.event(name, data, sink);
+            }
+            _ => {}
+        }
         let Some(event) = sink.event_json(data) else {
             return Shown::Unreadable;
         };
@@ -134,7 +146,7 @@ pub fn chunk(payload: &[u8]) -> Result<Vec<u8>, String> {
 /// The usage in the metrics that Amazon adds to a model's last event.
 #[must_use]
 pub fn metrics_usage(event: &Value) -> Option<Usage> {
-    let metrics = event.get("amazon-bedrock-invocationMetrics")?;
+    let metrics = event.get(METRICS)?;
     let count = |name: &str| count_at(metrics, &format!("/{name}"));
     Some(Usage {
         input_uncached: count("inputTokenCount")?,

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::chat::{Chat, Content, MediaKind, Part, Speaker};
+use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Speaker};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::translate::{Encoded, Gate, Place, put, refused};
@@ -15,10 +15,7 @@ use crate::wire::translate::{Encoded, Gate, Place, put, refused};
 pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Encoded, UpstreamError> {
     let mut gate = Gate::new(Dialect::Tgi, place.takes);
     gate.admit(&mut chat)?;
-    gate.lacks(
-        &mut chat,
-        &["presence_penalty", "frequency_penalty", "logprobs", "reasoning_effort", "response_format"],
-    );
+    gate.lacks(&mut chat, &["presence_penalty", "frequency_penalty", "logprobs", "reasoning_effort"]);
     let settings = &chat.settings;
     let mut parameters = Map::new();
     put(&mut parameters, "max_new_tokens", settings.max_output_tokens);
@@ -29,11 +26,20 @@ pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Enc
     put(&mut parameters, "seed", settings.seed);
     put(&mut parameters, "stop", Some(&settings.stop).filter(|stop| !stop.is_empty()));
     put(&mut parameters, "details", Some(true));
+    put(&mut parameters, "grammar", settings.format.as_ref().map(grammar));
     let mut body = json!({"inputs": prompt(&chat)?, "parameters": parameters});
     if stream {
         body["stream"] = Value::Bool(true);
     }
     Ok(Encoded { body: body.to_string().into_bytes(), warnings: gate.warnings })
+}
+
+/// What the answer is held to.
+fn grammar(format: &Format) -> Value {
+    match format {
+        Format::Json => json!({"type": "json", "value": {"type": "object"}}),
+        Format::Schema { schema, .. } => json!({"type": "json", "value": schema}),
+    }
 }
 
 /// The conversation as one text.

@@ -107,8 +107,12 @@ fn end(details: Option<&Value>, tokens: u64, sink: &mut Sink<'_>) {
     let prefill = details.get("prefill").and_then(Value::as_array).map(|tokens| tokens.len() as u64);
     let input = count_at(details, "/input_length").or(prefill.filter(|count| *count > 0));
     let output = count_at(details, "/generated_tokens").or(Some(tokens).filter(|count| *count > 0));
-    if let (Some(input), Some(output)) = (input, output) {
-        sink.say(StreamEvent::Usage(Usage::inclusive(input, 0, 0, output, 0)));
+    match (input, output) {
+        (Some(input), Some(output)) => {
+            sink.say(StreamEvent::Usage(Usage::inclusive(input, 0, 0, output, 0)));
+        }
+        (None, Some(output)) => sink.produced(output),
+        _ => {}
     }
     sink.say(StreamEvent::Stop { reason: super::stop_reason(&raw), raw });
     sink.say(StreamEvent::Terminal);
