@@ -281,7 +281,8 @@ def outcome(caller: Any, capability: str, model: str) -> str:
         error = body.get("error", body)
         if error.get("code") != "unsupported":
             raise
-        return f"no: {error['message']}"
+        said = str(error["message"]).replace(f'the feature "{model}"', "the feature")
+        return f"no: {said}"
     return f"yes: {caller.warnings}" if caller.warnings else "yes"
 
 

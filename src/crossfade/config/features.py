@@ -119,6 +119,9 @@ class PolicySection(Section):
     retention: str | None = Field(None, description="Retention class, part of what sign-offs bind to.")
     network: str | None = Field(None, description="Network posture, part of what sign-offs bind to.")
     signoffs: tuple[str, ...] = Field((), description="Roles that must sign for a candidate.")
+    attest: tuple[str, ...] = Field(
+        (), description="Roles that must each attest every fact of a candidate's posture that no API shows."
+    )
 
 
 class ContentSection(Section):

@@ -12,7 +12,9 @@ class EvidenceKind(StrEnum):
 
     SIGNOFF = "signoff"  # observed: {role, name, statement_sha256}
     WAIVER = "waiver"  # observed: {gate, name}; two people must give one
-    POSTURE = "posture"  # machine checks of compliance. observed: {checks: [{name, ok, detail}]}
+    ATTESTATION = "attestation"  # of one fact of the posture, its subject. observed: {role, name}
+    POSTURE = "posture"
+    # machine checks of compliance. observed: {checks: [{name, ok, detail}], attest: [{name, detail}]}
     CAPACITY_MAPPING = "capacity_mapping"
     # observed: {units, unit, interval: [lo, hi], binding, probes: [...], slo: {...}}
     SHADOW_CONFIRMATION = "shadow_confirmation"  # observed: {requests, errors, overload_share}
@@ -30,7 +32,8 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-APPROVALS = frozenset({EvidenceKind.SIGNOFF, EvidenceKind.WAIVER})  # given by people
+# given by people
+APPROVALS = frozenset({EvidenceKind.SIGNOFF, EvidenceKind.WAIVER, EvidenceKind.ATTESTATION})
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,3 +314,4 @@ class Observations:
     set_back_s: float = 0.0
     flag: FlagBound | None = None
     unread: str | None = None
+    attesting_roles: tuple[str, ...] = ()

@@ -169,3 +169,37 @@ async def test_a_row_that_was_verified_and_then_changed_does_not_verify(place, t
         envelope["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
         database.execute("UPDATE events SET payload = ?", [json.dumps(envelope)])
     assert not (await place.store.of("move"))[0].valid
+
+
+async def test_a_person_attests_what_the_newest_checks_could_not_see_and_nothing_else(place, people):
+    with pytest.raises(CollectError, match="have not run yet"):
+        await people.attest(request("privacy", "Bo"), ())
+    facts = [{"name": name, "detail": "no API tells"} for name in ("retention of e", "network of e")]
+    observed = {"checks": [], "attest": facts}
+    posture = drill(kind=EvidenceKind.POSTURE, subject="new", observed=observed, fingerprint="f" * 64)
+    await place.store.add(posture)
+
+    (one,) = await people.attest(request("privacy", "Bo"), ("retention of e",))
+    both = await people.attest(request("privacy", "Bo"), ())
+    await people.sign(request("legal", "Bo"))  # a statement of fact is no approval
+
+    assert (one.evidence.subject, one.evidence.signer) == ("retention of e", "Bo")
+    assert one.evidence.expires_unix_s == NOW + 86400.0
+    assert [signed.evidence.subject for signed in both] == ["retention of e", "network of e"]
+    assert all(signed.valid for signed in await place.store.of("move"))
+    with pytest.raises(CollectError, match="needs no attestation"):
+        await people.attest(request("privacy", "Bo"), ("the weather",))
+    with pytest.raises(CollectError, match="have not run yet"):
+        await people.attest(request("privacy", "Bo", fingerprint="0" * 64), ())
+
+
+async def test_an_attestation_signed_by_another_than_it_names_is_refused(place):
+    forged = drill(
+        kind=EvidenceKind.ATTESTATION, subject="retention of e", signer="eve",
+        observed={"role": "privacy", "name": "Bo"},
+    )  # fmt: skip
+
+    signed = await place.put(sign(forged, place.keys.signer("eve")))
+
+    assert not signed.valid
+    assert "signed by the person it names" in signed.problem

@@ -80,13 +80,40 @@ def sign(  # noqa: PLR0913 - one parameter an option
     as_json: Json = False,
 ) -> None:
     """Sign the candidate, as it is now, for a role."""
-    try:
-        text = statement.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{statement}: {error} (hint: the statement is a text file)", 2)
-    body = {"role": role, "name": person, "statement": text}
+    body = {"role": role, "name": person, "statement": _statement(statement)}
     record = call(config, state, "POST", f"/migrations/{name}/sign", body)
     _print(record, f"{role} signed by {person}, fingerprint {record['fingerprint'][:12]}", as_json=as_json)
+
+
+@app.command()
+def attest(  # noqa: PLR0913 - one parameter an option
+    name: Name,
+    role: Annotated[str, typer.Option("--as", help="The role you attest for.")],
+    person: Annotated[str, typer.Option("--name", help="Your name.")],
+    statement: Annotated[Path, typer.Option("--statement", help="How you know it, as a text file.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    state: StatePath = DEFAULT_STATE,
+    *,
+    fact: Annotated[
+        list[str] | None, typer.Option("--fact", help="What the gate names; again for more, none for all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Attest what no API shows of the candidate, as it is now, for a role."""
+    body = {"role": role, "name": person, "facts": fact or [], "statement": _statement(statement)}
+    records = call(config, state, "POST", f"/migrations/{name}/attest", body)
+    _print(
+        records,
+        f"{role} attested by {person}: {', '.join(record['subject'] for record in records)}",
+        as_json=as_json,
+    )
+
+
+def _statement(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"{path}: {error} (hint: the statement is a text file)", 2)
 
 
 def _command(verb: str, summary: str) -> None:

@@ -56,6 +56,12 @@ class SignOff(Strict):
     statement: str = Field(min_length=1, max_length=200_000)
 
 
+class Attestation(SignOff):
+    """A statement about facts of the posture that no API shows; none named: all that are open."""
+
+    facts: list[str] = Field(default_factory=list, max_length=100)
+
+
 class Waiver(Strict):
     """One person's answer for going on without a gate."""
 
@@ -165,6 +171,13 @@ def _add_people(router: APIRouter, migrations: Migrations, known: Known) -> None
         own = person.signing(body.name)
         signing = migrations.sign(name, role=body.role, person=own, statement=body.statement)
         return evidence_row(await _found(signing))
+
+    @router.post("/migrations/{name}/attest", status_code=201)
+    async def attest(name: str, body: Attestation, person: Person = compliance) -> list[dict[str, Any]]:
+        """Attest what no API shows of the candidate as it is now, with one's own name."""
+        own, facts = person.signing(body.name), tuple(body.facts)
+        attesting = migrations.attest(name, role=body.role, person=own, facts=facts, statement=body.statement)
+        return [evidence_row(record) for record in await _found(attesting)]
 
     @router.post("/migrations/{name}/waive", status_code=201)
     async def waive(name: str, body: Waiver, person: Person = compliance) -> dict[str, Any]:

@@ -130,6 +130,7 @@ class ConfigCandidate:
             purchased_units=_units(config, spec.candidate),
             serves_already=_served_already(config, spec),
             lacks=_lacks(config, spec),
+            attesting_roles=_attesting(config, spec.features),
         )
 
 
@@ -168,6 +169,10 @@ def _roles(config: Config, features: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(role for feature in features for role in config.features[feature].policy.signoffs)
     )
+
+
+def _attesting(config: Config, features: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(role for name in features for role in config.features[name].policy.attest))
 
 
 def _units(config: Config, pool: str) -> float | None:

@@ -50,6 +50,11 @@ def _ask_or_check(state: MigrationState, given: GateInput) -> Action:
         action = collect_unless_tried(state, given, _machine_checks(state, "machine checks of the candidate"))
         if isinstance(action, Collect) or not missing:
             return action
+    if posture.record is not None and not missing:
+        unseen = gates.unattested(given, posture.record)
+        facts = ", ".join(dict.fromkeys(fact for fact, _, _ in unseen))
+        by = tuple(dict.fromkeys(role for _, role, _ in unseen))
+        return Ask(by, EvidenceKind.ATTESTATION, f"compliance needs an attestation of {facts}")
     roles = tuple(role for role, _ in missing)
     return Ask(roles, EvidenceKind.SIGNOFF, f"compliance needs the sign-off of {', '.join(roles)}")
 

@@ -193,9 +193,8 @@ class Controller:
         if not ahead_s:
             return state
         self.tally.skip(ahead_s)
-        line = await self._append(
-            Kind.SKIPPED, {"ahead_s": ahead_s}, "the clock was set forward", state.last_seq
-        )
+        why = "the clock was set forward"
+        line = await self._append(Kind.SKIPPED, {"ahead_s": ahead_s}, why, state.last_seq)
         return history.apply_line(state, line)
 
     async def _freeze(self, state: MigrationState) -> MigrationState:
@@ -215,6 +214,7 @@ class Controller:
         return Observations(
             fingerprint=facts.fingerprint,
             required_roles=facts.required_roles,
+            attesting_roles=facts.attesting_roles,
             gateways=counters.views(features),
             purchased_units=facts.purchased_units,
             lull=self.tally.lull(now),

@@ -33,6 +33,7 @@ class GateInput:
     evidence: tuple[SignedEvidence, ...]
     fingerprint: str
     required_roles: tuple[str, ...]
+    attesting_roles: tuple[str, ...]
     purchased_units: float | None
     resumed_unix_s: float
     now_unix_s: float
@@ -117,7 +118,10 @@ def next_change(seen: GateInput) -> float:
 
 
 def decide_compliance(seen: GateInput) -> GateVerdict:
-    """Every required role has signed, and the machine checks of the posture pass."""
+    """Every required role has signed, the machine checks pass, and what no API shows is attested.
+
+    The last where a feature's policy names roles that attest.
+    """
     roles = required_roles(seen)
     unsigned = missing_roles(seen)
     posture = find(seen, EvidenceKind.POSTURE, None)
@@ -137,8 +141,58 @@ def decide_compliance(seen: GateInput) -> GateVerdict:
             "compliance", Verdict.INCONCLUSIVE, "posture is inconclusive", "machine checks", has
         )
     held = [find(seen, EvidenceKind.SIGNOFF, None, role).record for role in roles]
-    until = _earliest([*held, posture.record])
+    whole = next((record for record in _postures(seen) if not unattested(seen, record)), None)
+    if whole is None:
+        return _not_attested(seen, posture.record)
+    attested = [_attested(seen, name, role).record for name, role in _to_attest(seen, whole)]
+    until = _earliest([*held, *attested, whole])
     return GateVerdict("compliance", Verdict.PASS, "signed and in posture", "", has, until)
+
+
+def unattested(seen: GateInput, posture: Evidence) -> list[tuple[str, str, str]]:
+    """What no API shows and nobody attested validly: the fact, the role that must, and why not yet."""
+    missing = []
+    for name, role in _to_attest(seen, posture):
+        found = _attested(seen, name, role)
+        if found.record is None or found.record.verdict is not Verdict.PASS:
+            missing.append((name, role, found.why_not or "refused"))
+    return missing
+
+
+def _to_attest(seen: GateInput, posture: Evidence) -> list[tuple[str, str]]:
+    facts = [str(fact["name"]) for fact in posture.observed.get("attest", ())]
+    return [(fact, role) for fact in facts for role in seen.attesting_roles]
+
+
+def _attested(seen: GateInput, fact: str, role: str) -> Found:
+    return find(seen, EvidenceKind.ATTESTATION, fact, role)
+
+
+def _postures(seen: GateInput) -> list[Evidence]:
+    """Passing machine checks that still hold, newest first.
+
+    What an API showed yesterday holds for as long as its record does, also if it cannot be read today.
+    """
+    held = [
+        signed.evidence
+        for signed in seen.evidence
+        if _is_about(signed.evidence, seen.spec.name, EvidenceKind.POSTURE, None, None)
+        and signed.evidence.verdict is Verdict.PASS
+        and not why_not(signed, seen)
+    ]
+    return sorted(held, key=lambda record: record.collected_unix_s, reverse=True)
+
+
+def _not_attested(seen: GateInput, posture: Evidence) -> GateVerdict:
+    missing = unattested(seen, posture)
+    said = "; ".join(f"{fact} by {role} ({why})" for fact, role, why in missing)
+    fact, role, _ = missing[0]
+    hint = f"`crossfade migration attest {seen.spec.name} --fact '{fact}' --as {role}`"
+    reason = f"no API shows, and nobody attested: {said} (hint: {hint})"
+    facts = ", ".join(dict.fromkeys(fact for fact, _, _ in missing))
+    wanted = len(_to_attest(seen, posture))
+    has = f"{wanted - len(missing)} of {wanted} attestations"
+    return GateVerdict("compliance", Verdict.INCONCLUSIVE, reason, f"attestations: {facts}", has)
 
 
 def required_roles(seen: GateInput) -> tuple[str, ...]:

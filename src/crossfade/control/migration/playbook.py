@@ -120,6 +120,7 @@ def gate_input(
         evidence=evidence,
         fingerprint=seen.fingerprint,
         required_roles=seen.required_roles,
+        attesting_roles=seen.attesting_roles,
         purchased_units=seen.purchased_units,
         resumed_unix_s=state.resumed_unix_s,
         now_unix_s=now_unix_s,

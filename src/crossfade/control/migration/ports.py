@@ -154,6 +154,7 @@ class Candidate:
     purchased_units: float | None
     serves_already: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    attesting_roles: tuple[str, ...] = ()
 
 
 class CandidatePort(Protocol):
@@ -211,6 +212,10 @@ class PeoplePort(Protocol):
 
     async def waive(self, request: SignRequest) -> SignedEvidence:
         """Sign a waiver of the gate `request.role`. Raises `CollectError` if it may not be waived."""
+        ...
+
+    async def attest(self, request: SignRequest, facts: tuple[str, ...]) -> tuple[SignedEvidence, ...]:
+        """Sign each of the posture's `facts` for a role. Raises `CollectError` for what needs none."""
         ...
 
     async def label_queue(self, spec: MigrationSpec) -> list[dict[str, Any]]:

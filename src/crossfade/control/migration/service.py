@@ -19,7 +19,7 @@ from crossfade.control.migration.alone import Alone
 from crossfade.control.migration.controller import Controller
 from crossfade.control.migration.effects import RollBackResult, cut_calls
 from crossfade.control.migration.history import Kind, Verb
-from crossfade.control.migration.ports import Pause, Ports, SignRequest
+from crossfade.control.migration.ports import CollectError, Pause, Ports, SignRequest
 from crossfade.control.migration.report.attention import page_of
 from crossfade.control.migration.report.document import report_of
 from crossfade.control.migration.report.html import render_report
@@ -210,6 +210,25 @@ class Migrations:
         return await self._ports.people.waive(
             SignRequest(state.spec, gate, person, reason, candidate.fingerprint)
         )
+
+    async def attest(
+        self, name: str, *, role: str, person: str, facts: tuple[str, ...], statement: str
+    ) -> tuple[SignedEvidence, ...]:
+        """Sign facts of the candidate's posture that no API shows; without `facts`, all that are open.
+
+        Raises:
+            LookupError: unknown migration, or its candidate is not in the config.
+            CollectError: a fact needs no attestation, or not of this role.
+        """
+        _, state = await self._one(name)
+        candidate = await self._ports.candidate.look(state.spec)
+        if role not in candidate.attesting_roles:
+            roles = ", ".join(candidate.attesting_roles) or "nobody"
+            raise CollectError(
+                f"{role} attests nothing here (hint: the features' policy.attest names {roles})"
+            )
+        request = SignRequest(state.spec, role, person, statement, candidate.fingerprint)
+        return await self._ports.people.attest(request, facts)
 
     async def command(self, name: str, verb: Verb, *, actor: str, reason: str) -> dict[str, Any]:
         """Note what an operator wants; the next turn acts on it.

@@ -1,4 +1,4 @@
-"""Sign-offs and waivers by person, labels by rater: each with the person's own key or name."""
+"""Sign-offs, waivers and attestations by person, labels by rater: each with the person's own key or name."""
 
 from __future__ import annotations
 
@@ -11,8 +11,23 @@ from crossfade.control.migration.collecting.collectors import CollectorParts, re
 from crossfade.control.migration.gates import WAIVABLE, WAIVER_DAYS
 from crossfade.control.migration.ports import CollectError, SignRequest
 from crossfade.control.store.signing import CONTROL, SigningError
-from crossfade.domain.evidence import APPROVALS, Evidence, EvidenceKind, SignedEvidence, Verdict
+from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration_spec import MigrationSpec
+
+FOUR_EYES = (EvidenceKind.SIGNOFF, EvidenceKind.WAIVER)
+METHODS = {
+    EvidenceKind.SIGNOFF: "sign-off",
+    EvidenceKind.WAIVER: "waiver",
+    EvidenceKind.ATTESTATION: "attestation",
+}
+
+
+def refuse_empty(request: SignRequest) -> None:
+    """Somebody says something. Raises `CollectError`."""
+    if not request.statement.strip():
+        raise CollectError("the statement is empty (hint: say what you approve)")
+    if request.person == CONTROL:
+        raise CollectError(f"{CONTROL!r} is no person (hint: sign with your own name)")
 
 
 class RealPeople:
@@ -51,6 +66,34 @@ class RealPeople:
         record = self._approval(EvidenceKind.WAIVER, request, gate, observed, WAIVER_DAYS * 86400.0)
         return await self._add(record, request.statement)
 
+    async def attest(self, request: SignRequest, facts: tuple[str, ...]) -> tuple[SignedEvidence, ...]:
+        """Sign facts that the newest machine checks could not see; none named: all of them.
+
+        Raises:
+            CollectError: if there are no such checks yet, or they did not ask for one of the facts.
+        """
+        refuse_empty(request)
+        records = [
+            signed.evidence for signed in await self._parts.store.of(request.spec.name) if signed.valid
+        ]
+        checks = [
+            r for r in records if r.kind is EvidenceKind.POSTURE and r.fingerprint == request.fingerprint
+        ]
+        if not checks:
+            raise CollectError("the machine checks have not run yet (hint: attest when the gate asks for it)")
+        open_facts = [str(fact["name"]) for fact in checks[-1].observed.get("attest", ())]
+        for fact in facts:
+            if fact not in open_facts:
+                known = ", ".join(open_facts) or "nothing"
+                raise CollectError(f"{fact!r} needs no attestation (hint: these do: {known})")
+        signed = []
+        for fact in facts or tuple(open_facts):
+            observed = {"role": request.role, "name": request.person}
+            expires_s = request.spec.compliance.expires_s
+            record = self._approval(EvidenceKind.ATTESTATION, request, fact, observed, expires_s)
+            signed.append(await self._add(record, request.statement))
+        return tuple(signed)
+
     async def _add(self, record: Evidence, statement: str) -> SignedEvidence:
         try:
             return await self._parts.store.add(record, statement.encode())
@@ -59,14 +102,11 @@ class RealPeople:
 
     async def _refuse_second(self, request: SignRequest) -> None:
         """Four eyes are two people: one person approves one thing of a candidate as it is now."""
-        if not request.statement.strip():
-            raise CollectError("the statement is empty (hint: say what you approve)")
-        if request.person == CONTROL:
-            raise CollectError(f"{CONTROL!r} is no person (hint: sign with your own name)")
+        refuse_empty(request)
         now = self._parts.clock()
         for signed in await self._parts.store.of(request.spec.name):
             record = signed.evidence
-            is_theirs = signed.valid and record.signer == request.person and record.kind in APPROVALS
+            is_theirs = signed.valid and record.signer == request.person and record.kind in FOUR_EYES
             is_fresh = record.fingerprint == request.fingerprint and record.expires_unix_s > now
             if not (is_theirs and is_fresh):
                 continue
@@ -94,7 +134,7 @@ class RealPeople:
             subject=subject,
             fingerprint=request.fingerprint,
             collector=request.person,
-            method="sign-off" if kind is EvidenceKind.SIGNOFF else "waiver",
+            method=METHODS[kind],
             observed=observed,
             verdict=Verdict.PASS,
             collected_unix_s=now,

@@ -10,7 +10,7 @@ from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence
 from crossfade.stats.clopper import upper_bound
 
 KINDS = {
-    "compliance": (EvidenceKind.SIGNOFF, EvidenceKind.POSTURE),
+    "compliance": (EvidenceKind.SIGNOFF, EvidenceKind.POSTURE, EvidenceKind.ATTESTATION),
     "capacity_mapping": (EvidenceKind.CAPACITY_MAPPING,),
     "shadow_confirmation": (EvidenceKind.SHADOW_CONFIRMATION,),
     "quality_parity": (EvidenceKind.QUALITY_PARITY,),
@@ -66,7 +66,9 @@ def how_sure(record: Evidence) -> str:
             return "; ".join(_latency(metric) for metric in observed.get("metrics", ()))
         case EvidenceKind.POSTURE if observed.get("checks"):
             held = sum(bool(check.get("ok")) for check in observed["checks"])
-            return f"{held} of {len(observed['checks'])} machine checks hold"
+            unseen = len(observed.get("attest", ()))
+            shown = f", {unseen} facts that no API shows" if unseen else ""
+            return f"{held} of {len(observed['checks'])} machine checks hold{shown}"
         case EvidenceKind.DRILL if "seconds_to_zero" in observed:
             return f"share 0 after {observed['seconds_to_zero']:.2g} s"
         case _:

@@ -15,7 +15,9 @@ from typing import Any
 OSCAL_VERSION = "1.1.2"
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://crossfade.dev/oscal")
 _PEOPLE = frozenset({"signoff", "waiver"})
-_GATE_OF = {"signoff": "compliance", "posture": "compliance"}  # other kinds are gates of their own name
+_GATE_OF = dict.fromkeys(
+    ("signoff", "posture", "attestation"), "compliance"
+)  # other kinds are gates of their own name
 
 
 def oscal_of(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -106,6 +106,10 @@ class RehearsedEvidence:
         """See `PeoplePort`: nothing is waived in a rehearsal."""
         raise LookupError(f"{request.role} is not waived in a rehearsal")
 
+    async def attest(self, request: SignRequest, facts: tuple[str, ...]) -> tuple[SignedEvidence, ...]:
+        """See `PeoplePort`: the rehearsed posture leaves nothing to attest."""
+        raise LookupError(f"{request.role} attests nothing in a rehearsal: {', '.join(facts)}")
+
     async def label_queue(self, spec: MigrationSpec) -> list[dict[str, Any]]:
         """See `PeoplePort`: the quality verdict is assumed."""
         raise LookupError(f"nothing of {spec.name} waits for a label in a rehearsal")
