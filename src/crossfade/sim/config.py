@@ -242,27 +242,7 @@ def default_models() -> tuple[ModelConfig, ...]:
             id="us.anthropic.claude-haiku-4-5",
             capacity=QuotaConfig(kind="quota", burndown=5),
         ),
-        *(
-            ModelConfig(cloud="bedrock", id=name, capacity=QuotaConfig(kind="quota"))
-            for name in (
-                "amazon.titan-text-express-v1",
-                "us.amazon.nova-pro-v1:0",
-                "us.meta.llama3-3-70b-instruct-v1:0",
-                "mistral.mixtral-8x7b-instruct-v0:1",
-                "cohere.command-text-v14",
-                "cohere.command-r-v1:0",
-            )
-        ),
-        *(
-            ModelConfig(
-                cloud="sagemaker",
-                id=f"llama-{container}",
-                region="us-east-1",
-                container=container,
-                capacity=InstancesConfig(kind="instances", instances=1),
-            )
-            for container in ("tgi", "lmi")
-        ),
+        *_other_bodies(),
         ModelConfig(cloud="cohere", id="command-sim", capacity=QuotaConfig(kind="quota")),
         ModelConfig(cloud="openai", id="gpt-sim", capacity=QuotaConfig(kind="quota")),
         ModelConfig(cloud="anthropic", id="claude-sim", capacity=QuotaConfig(kind="quota", rpm=4000)),
@@ -289,6 +269,31 @@ def default_models() -> tuple[ModelConfig, ...]:
                 judge=JudgeConfig(sensitivity=sensitivity, specificity=specificity),
             )
             for name, (sensitivity, specificity) in skills.items()
+        ),
+    )
+
+
+def _other_bodies() -> tuple[ModelConfig, ...]:
+    """A model of each family and container that has a body of its own."""
+    families = (
+        "amazon.titan-text-express-v1",
+        "us.amazon.nova-pro-v1:0",
+        "us.meta.llama3-3-70b-instruct-v1:0",
+        "mistral.mixtral-8x7b-instruct-v0:1",
+        "cohere.command-text-v14",
+        "cohere.command-r-v1:0",
+    )
+    return (
+        *(ModelConfig(cloud="bedrock", id=name, capacity=QuotaConfig(kind="quota")) for name in families),
+        *(
+            ModelConfig(
+                cloud="sagemaker",
+                id=f"llama-{container}",
+                region="us-east-1",
+                container=container,
+                capacity=InstancesConfig(kind="instances", instances=1),
+            )
+            for container in ("tgi", "lmi")
         ),
     )
 

@@ -16,12 +16,12 @@ FINISH = {
     Stop.TOOLS: "TOOL_CALL",
     Stop.FILTERED: "ERROR_TOXIC",
 }
-FIELDS = {
+FIELDS = frozenset({
     "citation_options", "documents", "frequency_penalty", "k", "logprobs", "max_tokens", "messages", "model",
     "p", "presence_penalty", "priority", "raw_prompting", "response_format", "safety_mode", "seed",
     "stop_sequences", "stream", "strict_tools", "temperature", "thinking", "tool_choice", "tools",
-}  # fmt: skip
-ROLES = {"system", "developer", "user", "assistant", "tool"}
+})  # fmt: skip
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
 def decode_cohere(body: bytes, request_id: str) -> Call:

@@ -18,7 +18,7 @@ from crossfade.sim.services.amazon.bedrock_faces import ConverseFace
 from crossfade.sim.services.face import Face
 from crossfade.sim.wire.eventstream import encode_json_event
 
-NOVA_FIELDS = {"schemaVersion", "system", "messages", "inferenceConfig", "toolConfig"}
+NOVA_FIELDS = frozenset({"schemaVersion", "system", "messages", "inferenceConfig", "toolConfig"})
 
 
 def begin_invoke(body: bytes, request_id: str, model: str, *, stream: bool) -> tuple[Call, Face]:
