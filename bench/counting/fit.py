@@ -18,10 +18,11 @@ import numpy.typing as npt
 from prompts import Prompt, read_prompts
 
 from crossfade.config.catalogue.counting import counting_of, family_of
-from crossfade.domain.snapshot import Counting
+from crossfade.config.catalogue.images import image_counting_of
+from crossfade.domain.snapshot import Counting, ImageCounting, ImageUnit
 
 WITHIN = 0.15
-NAMES = tuple(Counting.__dataclass_fields__)
+NAMES = tuple(name for name in Counting.__dataclass_fields__ if name != "image")
 # Weights in the order of `NAMES`, and how hard they are held (per squared unit).
 PLAIN = np.array([3.0, 1.0, 4.0, 2.0, 800.0, 0.0, 10.0, 1.0, 0.0, 0.0])
 HELD = np.array([2e-5, 1e-1, 4e-4, 2e-3, 1e3, 2e-8, 2e-5, 1e-2, 2e-6, 2e-6])
@@ -55,7 +56,8 @@ def fitted(prompts: list[Prompt]) -> Counting:
     counted = np.array([float(prompt.tokens) for prompt in prompts])
     tried = [PLAIN, *(_from(start, rows, counted) for start in _starts(rows, counted))]
     best = min(tried, key=lambda weights: _loss(_off(weights, rows, counted)))
-    return Counting(**{name: round(float(value), 2) for name, value in zip(NAMES, best, strict=True)})
+    weights = {name: round(float(value), 2) for name, value in zip(NAMES, best, strict=True)}
+    return Counting(**weights, image=image_counting_of(""))
 
 
 Array = npt.NDArray[np.float64]
@@ -99,8 +101,22 @@ def inside(prompts: list[Prompt], counting: Counting | None = None) -> int:
     for prompt in prompts:
         weights = counting or counting_of(prompt.model)
         estimate = np.dot(row(prompt), [getattr(weights, name) for name in NAMES])
+        estimate += image_tokens(prompt, weights.image)
         count += abs(max(1.0, estimate) - prompt.tokens) <= WITHIN * prompt.tokens
     return count
+
+
+def image_tokens(prompt: Prompt, counting: ImageCounting) -> float:
+    """What its pictures are counted as."""
+
+    def full(images: dict[str, int]) -> float:
+        units = images["count" if counting.by is ImageUnit.IMAGE else counting.by.value]
+        return counting.each * images["count"] + counting.unit * units
+
+    every, low = prompt.size["images"], prompt.size["low_images"]
+    if counting.low is None:
+        return full(every)
+    return full(every) - full(low) + counting.low * low["count"]
 
 
 def held_out(prompts: list[Prompt]) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def _model(record: dict[str, Any], body: dict[str, Any]) -> str:
 
 def _as_caller(body: dict[str, Any]) -> dict[str, Any]:
     """The same prompt in the fields of a caller's dialect."""
-    caller = dict(body)
+    caller = {name: _with_pictures(value) for name, value in body.items()}
     for theirs, ours in (
         ("contents", "messages"),
         ("systemInstruction", "system"),
@@ -92,6 +92,22 @@ def _as_caller(body: dict[str, Any]) -> dict[str, Any]:
     return caller
 
 
+def _with_pictures(value: Any) -> Any:
+    """Google's and Amazon's pictures as a caller of ours would send them."""
+    if isinstance(value, list):
+        return [_with_pictures(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    inline, image = value.get("inlineData") or value.get("inline_data"), value.get("image")
+    if isinstance(inline, dict) and str(inline.get("mimeType") or inline.get("mime_type")).startswith(
+        "image/"
+    ):
+        return {"type": "image", "source": {"data": inline.get("data")}}
+    if isinstance(image, dict) and isinstance(image.get("source"), dict):
+        return {"type": "image", "source": {"data": image["source"].get("bytes")}}
+    return {name: _with_pictures(item) for name, item in value.items()}
+
+
 def _unseen(body: dict[str, Any], size: dict[str, Any]) -> str | None:
     tools = body.get("tools") or []
     kinds = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
@@ -101,4 +117,4 @@ def _unseen(body: dict[str, Any], size: dict[str, Any]) -> str | None:
         return "a tool of the provider's own"
     if any(body.get(name) for name in STORED):
         return "a conversation stored at the provider"
-    return "images or files" if size["media"] else None
+    return "images or files" if size["media"] or size["images"]["count"] else None

@@ -201,12 +201,41 @@ class Capabilities:
     context: int | None
 
 
+class ImageUnit(StrEnum):
+    """A way in which providers cut a picture before they count it (sizes in pixels).
+
+    Squares of 512 (of at most 2048 x 2048, then 768 on the short side), of 768 or less, of 32 (at most
+    1536 or 10,000 of them), of 28 (at most 1568 or 4784 of them); or the whole, whatever its size.
+    """
+
+    IMAGE = "image"
+    TILE_512 = "tile_512"
+    TILE_768 = "tile_768"
+    PATCH_32 = "patch_32"
+    PATCH_32_LARGE = "patch_32_large"
+    PATCH_28 = "patch_28"
+    PATCH_28_LARGE = "patch_28_large"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCounting:
+    """Tokens of `each` picture and of each `unit` that it is `by` this way; `low`: in low detail.
+
+    `low` is null where a provider knows no such thing.
+    """
+
+    by: ImageUnit
+    each: float
+    unit: float
+    low: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Counting:
     """How a model's provider counts a prompt: tokens for each thing in it.
 
     `piece`: a word, three digits, a mark or a line's end; `turn`: a message; `part`: a text beyond
-    the first of each turn; `media`: an image, sound or file; `tool_piece`: a piece of a tool's name,
+    the first of each turn; `media`: a sound or file; `tool_piece`: a piece of a tool's name,
     description or schema; `any_tool`, `thinking`, `schema`: what the provider adds by itself where a
     request has one.
     """
@@ -221,6 +250,7 @@ class Counting:
     tool_piece: float
     thinking: float
     schema: float
+    image: ImageCounting
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod images;
+
+use images::{ImageCounting, Images};
+
 /// What a prompt holds. A piece is a word, three digits, a mark or a line's end: about one token of
 /// any tokenizer. `parts`: texts beyond the first of each turn; `tool_pieces`: of names,
-/// descriptions and schemas.
+/// descriptions and schemas; `media`: sounds and files; `low_images`: those of `images` that are asked
+/// for in low detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptSize {
@@ -13,6 +18,8 @@ pub struct PromptSize {
     pub turns: u32,
     pub parts: u32,
     pub media: u32,
+    pub images: Images,
+    pub low_images: Images,
     pub tools: u32,
     pub tool_pieces: u32,
     pub thinking: bool,
@@ -20,6 +27,12 @@ pub struct PromptSize {
 }
 
 impl PromptSize {
+    /// Whether it holds a picture, a sound or a file.
+    #[must_use]
+    pub fn holds_media(&self) -> bool {
+        self.media > 0 || self.images.count > 0
+    }
+
     /// All pieces: an estimate where no model is known.
     #[must_use]
     pub fn pieces(&self) -> u64 {
@@ -42,6 +55,7 @@ pub struct Counting {
     pub tool_piece: f64,
     pub thinking: f64,
     pub schema: f64,
+    pub image: ImageCounting,
 }
 
 impl Counting {
@@ -54,6 +68,7 @@ impl Counting {
             + self.turn * f64::from(size.turns)
             + self.part * f64::from(size.parts)
             + self.media * f64::from(size.media)
+            + self.image.tokens(&size.images, &size.low_images)
             + self.tool * f64::from(size.tools)
             + self.tool_piece * f64::from(size.tool_pieces)
             + flag(size.tools > 0, self.any_tool)
@@ -66,6 +81,7 @@ impl Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::prompt::images::ImageUnit;
 
     #[test]
     fn each_thing_weighs_what_its_family_says() {
@@ -80,11 +96,13 @@ mod tests {
             tool_piece: 1.0,
             thinking: 28.0,
             schema: 150.0,
+            image: ImageCounting { by: ImageUnit::Image, each: 500.0, unit: 0.0, low: None },
         };
         let small = PromptSize { pieces: 10, turns: 1, ..PromptSize::default() };
         let large = PromptSize {
             parts: 1,
             media: 2,
+            images: Images { count: 1, ..Images::default() },
             tools: 2,
             tool_pieces: 40,
             thinking: true,
@@ -93,7 +111,7 @@ mod tests {
         };
 
         assert_eq!(family.tokens(&small), 22);
-        assert_eq!(family.tokens(&large), 22 + 2 + 1600 + 300 + 20 + 40 + 28 + 150);
+        assert_eq!(family.tokens(&large), 22 + 2 + 1600 + 500 + 300 + 20 + 40 + 28 + 150);
         assert_eq!(Counting { base: 0.0, turn: 0.0, ..family }.tokens(&PromptSize::default()), 1);
     }
 }

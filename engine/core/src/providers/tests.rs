@@ -32,6 +32,12 @@ fn endpoint(model: &str) -> Endpoint {
             tool_piece: 1.0,
             thinking: 0.0,
             schema: 0.0,
+            image: crate::domain::prompt::images::ImageCounting {
+                by: crate::domain::prompt::images::ImageUnit::Image,
+                each: 0.0,
+                unit: 0.0,
+                low: None,
+            },
         },
         capacity: Capacity {
             capacity_class: CapacityClass::OnDemand,

@@ -43,6 +43,12 @@ fn a_prompt_is_booked_as_its_endpoints_family_counts_it() {
         tool_piece: 0.0,
         thinking: 0.0,
         schema: 0.0,
+        image: crate::domain::prompt::images::ImageCounting {
+            by: crate::domain::prompt::images::ImageUnit::Image,
+            each: 0.0,
+            unit: 0.0,
+            low: None,
+        },
     });
     let ask = meter.ask(&request, RequestClass::Standard);
     let reserved = meter.reserve(ask, 0.0);

@@ -101,7 +101,7 @@ impl Shape {
     #[must_use]
     pub fn fits(&self, request: &RequestFacts, input_tokens: u64) -> bool {
         let output = request.max_output_tokens.unwrap_or(u64::MAX);
-        let media = request.prompt.is_some_and(|prompt| prompt.media > 0);
+        let media = request.prompt.is_some_and(|prompt| prompt.holds_media());
         let is = |wanted: Option<bool>, value: bool| wanted.is_none_or(|wanted| wanted == value);
         self.input_tokens.is_none_or(|span| span.holds(input_tokens))
             && self.output_tokens.is_none_or(|span| span.holds(output))

@@ -1,5 +1,6 @@
 //! The size of a caller's prompt, of any dialect of callers: one pass over its texts.
 
+mod images;
 mod needs;
 mod pieces;
 pub mod prefix;
@@ -33,8 +34,8 @@ const UNREAD: [&str; 15] = [
     "detail",
     "status",
 ];
-/// Fields that hold an image, a sound or a file, or say where it is.
-const MEDIA: [&str; 8] = ["url", "image_url", "file_url", "file_data", "data", "bytes", "fileUri", "file_id"];
+/// Fields that hold a sound or a file, or say where it is.
+const MEDIA: [&str; 7] = ["url", "file_url", "file_data", "data", "bytes", "fileUri", "file_id"];
 /// A text this long without a space is an encoding.
 const UNBROKEN: usize = 256;
 
@@ -77,6 +78,7 @@ fn said(name: &str, value: &Value, size: &mut PromptSize, texts: &mut u32) {
             size.pieces = size.pieces.saturating_add(pieces(text));
         }
         Value::Array(items) => items.iter().for_each(|item| said(name, item, size, texts)),
+        Value::Object(fields) if images::add(fields, &mut size.images, &mut size.low_images) => {}
         Value::Object(fields) => {
             for (name, value) in fields.iter().filter(|(name, _)| !UNREAD.contains(&name.as_str())) {
                 said(name, value, size, texts);
@@ -114,6 +116,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::prompt::images::Images;
 
     fn size(body: Value) -> PromptSize {
         size_of(body.as_object().unwrap())
@@ -143,9 +146,12 @@ mod tests {
             {"type": "text", "text": "Look"},
             {"type": "image_url", "image_url": {"url": picture}},
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "B".repeat(5000)}},
-            {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}]}));
+            {"type": "input_image", "image_url": "https://example.com/a.png", "detail": "low"}]}]}));
+        let mut unknown = Images::default();
+        unknown.add(1024, 1024);
 
-        assert_eq!((seen.media, seen.pieces), (3, 1));
+        assert_eq!((seen.media, seen.images.count, seen.pieces), (0, 3, 1));
+        assert_eq!(seen.low_images, unknown, "an address is taken for a picture of 1024 by 1024");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub fn needs_of(body: &Map<String, Value>, size: &PromptSize) -> Needs {
     // Calls without their results are a broken conversation rather than one to be continued.
     needs.prefill = last
         .is_some_and(|last| text_in(last, "role") == Some("assistant") && last.get("tool_calls").is_none());
-    if size.media > 0 {
+    if size.holds_media() {
         said.into_iter().flatten().for_each(|message| media(message, &mut needs));
     }
     needs
