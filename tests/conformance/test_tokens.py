@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx2
+import openai
 import pytest
 from anthropic import AuthenticationError
 from azure.core.exceptions import ClientAuthenticationError
@@ -130,6 +131,9 @@ def test_a_federated_assertion_becomes_an_entra_token(running, tmp_path):
     ):
         with pytest.raises(ClientAuthenticationError, match=number):
             entra(running, tmp_path, **wrong).get_token("https://ai.azure.com/.default")
+    running.shift_s[0] = 86_400
+    with pytest.raises(openai.AuthenticationError, match="expired"):
+        running.azure(azure_ad_token=token).chat.completions.create(model="gpt-standard", messages=MESSAGES)
 
 
 def credentials_of(answer: dict) -> dict[str, str]:
