@@ -6,7 +6,7 @@ interface GateWords {
 }
 
 const WORDS: Readonly<Record<string, GateWords>> = {
-  compliance: { title: "Sign-offs and posture", asks: "every required role has signed, every machine check holds" },
+  compliance: { title: "Sign-offs and posture", asks: "every required role has signed, every machine check holds, what no API shows is attested where a policy asks" },
   capacity_mapping: { title: "Capacity found", asks: "a load test that finds the units the traffic needs, and enough of them bought" },
   shadow_confirmation: { title: "Capacity under shadow", asks: "copies of real traffic at full rate are carried" },
   quality_parity: { title: "Quality parity", asks: "answers not worse than the margins, judged and checked against labels" },
@@ -22,7 +22,8 @@ export function wordsOf(gate: string): GateWords {
 export function commandFor(migration: { name: string; state: string; next_action: string; next_reason: string }): string | null {
   const { name, state, next_action: action, next_reason: reason } = migration;
   if (state === "closed") return `crossfade migration report ${name}`;
-  if (action === "ask") return `crossfade migration sign ${name} --as ROLE --name "YOUR NAME" --statement FILE`;
+  const verb = reason.includes("needs an attestation") ? "attest" : "sign";
+  if (action === "ask") return `crossfade migration ${verb} ${name} --as ROLE --name "YOUR NAME" --statement FILE`;
   if (state === "rolled_back" || state === "held" || reason.includes("fails")) return `crossfade migration resume ${name}`;
   if (reason.includes("needs a person's `advance`")) return `crossfade migration advance ${name}`;
   return null;
