@@ -20,7 +20,7 @@ pub use route::{Choose, Pool, Price, Rule, Shape, Signal, Span, Target};
 pub const FORMAT: u32 = 1;
 
 /// Makes an `Option` field required: `null` is an answer, absence is an error.
-pub(super) fn required<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(in crate::domain) fn required<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::snapshot::required;
+
 /// A way to cut a picture. Sizes in pixels; larger pictures are scaled down before they are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +52,7 @@ pub struct ImageCounting {
     pub by: ImageUnit,
     pub each: f64,
     pub unit: f64,
+    #[serde(deserialize_with = "required")]
     pub low: Option<f64>,
 }
 
