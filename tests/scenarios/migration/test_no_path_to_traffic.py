@@ -15,10 +15,10 @@ import pytest
 from crossfade.control.migration import gates
 from crossfade.control.migration.history import Verb
 from crossfade.control.migration.service import RefusedError
-from crossfade.domain.evidence import EvidenceKind, Verdict
+from crossfade.domain.evidence import APPROVALS, EvidenceKind, Verdict
 from crossfade.domain.migration import GateVerdict
 
-KINDS = [kind for kind in EvidenceKind if kind not in {EvidenceKind.SIGNOFF, EvidenceKind.WAIVER}]
+KINDS = [kind for kind in EvidenceKind if kind not in APPROVALS]
 STEPS = 60
 
 
