@@ -42,8 +42,8 @@ def free_port() -> int:
 
 
 def wait_for(port: int) -> None:
-    """Return when something accepts on `port`; TimeoutError after 10 s."""
-    deadline = time.monotonic() + 10
+    """Return when something accepts on `port`; TimeoutError after a minute, as some peers take long."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
             return

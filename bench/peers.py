@@ -102,6 +102,14 @@ models = []
             "{port}",
         ),
     ),
+    "litellm": Peer(
+        "litellm[proxy]",
+        ("litellm", "--config", "{config}", "--host", "127.0.0.1", "--port", "{port}", "--num_workers", "1"),
+        "model_list:\n"
+        "  - {{model_name: {model}, litellm_params: {{model: openai/bench, api_base: '{base}/v1', api_key: x}}}}\n"
+        "general_settings: {{master_key: {key}}}\n",
+        {"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    ),
 }
 
 
