@@ -19,12 +19,22 @@ async function open({ page, url, width, height, scheme }) {
   await made.goto(url, { waitUntil: "commit" });
 }
 
+// Whether it is true; a page that goes on to another address while it is asked is asked again.
+async function isTrue(page, expression) {
+  try {
+    return await pages.get(page).page.evaluate(expression);
+  } catch (error) {
+    if (error.message.includes("context was destroyed")) return false;
+    throw error;
+  }
+}
+
 const commands = {
   open,
   // asked from outside: the page's own policy forbids evaluating text inside it
   wait: async ({ page, expression, timeout_ms }) => {
     const deadline = performance.now() + timeout_ms;
-    while (!(await pages.get(page).page.evaluate(expression))) {
+    while (!(await isTrue(page, expression))) {
       if (performance.now() > deadline) throw new Error(`not within ${timeout_ms} ms: ${expression}`);
       await setTimeout(100);
     }
