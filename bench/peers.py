@@ -48,6 +48,7 @@ class Peer:
     command: tuple[str, ...]
     config: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    suffix: str = ".yaml"  # of its config
 
 
 PEERS = {
@@ -72,6 +73,7 @@ model = "bench"
 key = "{key}"
 models = []
 """,
+        suffix=".toml",
     ),
     "ferrogw": Peer(
         "ferrogw",
@@ -108,7 +110,8 @@ models = []
         "model_list:\n"
         "  - {{model_name: {model}, litellm_params: {{model: openai/bench, api_base: '{base}/v1', api_key: x}}}}\n"
         "general_settings: {{master_key: {key}}}\n",
-        {"LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        # The stream of the bench says one word again and again, which it takes for a fault.
+        {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "REPEATED_STREAMING_CHUNK_LIMIT": "1000000"},
     ),
 }
 
@@ -132,7 +135,7 @@ def started(name: str, folder: Path, base: str, model: str) -> Iterator[tuple[in
     else:
         port = free_port()
         peer = PEERS[name]
-        config = folder / f"{name}.conf"
+        config = folder / f"{name}{peer.suffix}"
         filled = {"port": port, "base": base, "config": config, "key": KEY, "model": model}
         config.write_text(peer.config.format(**filled))
         command = [part.format(**filled) for part in peer.command]
