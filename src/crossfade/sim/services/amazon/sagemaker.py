@@ -117,10 +117,7 @@ async def _send_whole(told: _Told, generation: Generation) -> None:
         raise _model_error(500, json.dumps(told.container.failure()))
     document = told.document(generation)
     if fault is not None and fault.kind is FaultKind.CUT:
-        body = json.dumps(document).encode()
-        await reply.start_cut(200, {**headers, "content-type": "application/json"}, len(body))
-        await reply.write(body[: len(body) // 2])
-        await reply.drop()
+        await reply.send_json_cut(document, headers)
     await reply.send_json(200, document, headers)
 
 
