@@ -290,8 +290,8 @@ class Bench:
             state = controller.folded if controller is not None else None
             if state is None:
                 return
-            counted, counts = board.since(tally.counted)
-            sampled, fresh = samples.since(tally.sampled)
+            counted, counts = board.since("move-0", tally.counted)
+            sampled, fresh = samples.since("move-0", tally.sampled)
             tally.take(state, News(counted, counts, sampled, fresh), time.time())
             if (
                 self.justified is None

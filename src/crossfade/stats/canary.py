@@ -7,13 +7,15 @@ arms' weights are constant, so totals per stage are sufficient and the order of 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crossfade.stats.clopper import lower_bound, upper_bound
 from crossfade.stats.sequential import (
     HARM_RATIOS,
     LOSS_RATIOS,
+    RatioTest,
     harm_test,
     loss_test,
     promotion_test,
@@ -64,15 +66,48 @@ class ArmTotals:
 
 @dataclass(frozen=True, slots=True)
 class GuardVerdict:
-    """`e_value` of harm; `is_crossed`: roll back. Rates are of the latest stage, the control's of all."""
+    """`e_value` of harm; `is_crossed`: roll back. The rest is asked for where a stage may end.
+
+    Rates are of the latest stage, the control's of all.
+    """
 
     plan: GuardPlan
+    stages: tuple[ArmTotals, ...]
     e_value: float
-    promotion_e_value: float
     is_crossed: bool
-    candidate_rate: float | None
-    control_rate: float
-    measured: int
+
+    @property
+    def promotion_e_value(self) -> float:
+        """Of "not worse than margin x max(control, FLOOR_RATE)".
+
+        Refuted by either e-process, so by their mean; of good events there is the one.
+        """
+        plan, events = self.plan, _events(self.stages)
+        if plan.is_good:
+            return _exp(_tested(upkeep_test, plan.margin_ratio, events))
+        rare = rare_log_e_value(self.stages, plan.margin_ratio * FLOOR_RATE)
+        return _exp(_log_mean(_tested(promotion_test, plan.margin_ratio, events), rare))
+
+    @property
+    def candidate_rate(self) -> float | None:
+        """Bad events per measured request of the candidate; null before the first."""
+        latest = self._latest
+        return latest.candidate_bad / latest.candidate_measured if latest.candidate_measured else None
+
+    @property
+    def control_rate(self) -> float:
+        """Bad events per measured request of the control."""
+        if not self.plan.is_good:
+            return frozen_rate(self.stages)
+        good, measured = _control(self.stages)
+        return good / measured if measured else 0.0
+
+    @property
+    def measured(self) -> int:
+        """Candidate requests; none where a source of good events tells of no event, for it may be broken."""
+        latest = self._latest
+        is_told = latest.candidate_bad or latest.control_bad or latest.weight >= 1.0
+        return latest.candidate_measured if is_told or not self.plan.is_good else 0
 
     @property
     def is_strong(self) -> bool:
@@ -90,69 +125,57 @@ class GuardVerdict:
             return self.candidate_rate * self.plan.margin_ratio >= self.control_rate
         return self.candidate_rate <= self.plan.margin_ratio * self.control_rate
 
+    @property
+    def _latest(self) -> ArmTotals:
+        return self.stages[-1] if self.stages else ArmTotals(0.0)
+
 
 def judge_guard(plan: GuardPlan, stages: Sequence[ArmTotals]) -> GuardVerdict:
     """The guard over all stages since the rollout began.
 
-    With a concurrent control: the e-process of `sequential.harm_test`. At share 1 there is none; there
-    the candidate's rate is tested against an upper bound of the frozen control's. The mean of two
-    e-values is an e-value, and the bound's error is taken off alpha: one alpha pays for everything.
+    With a concurrent control: the e-process of `sequential.harm_test`, of good events that of `loss_test`.
+    At share 1 there is none; there the candidate's rate is tested against a bound of the frozen control's.
+    The mean of two e-values is an e-value, and the bound's error is taken off alpha: one alpha pays for
+    everything.
     """
-    if plan.is_good:
-        return _judge_good(plan, stages)
-    harm, promotion = harm_test(plan.null_ratio), promotion_test(plan.margin_ratio)
-    for totals in stages:
-        harm = harm.observe(totals.candidate_bad, totals.control_bad, totals.weight)
-        promotion = promotion.observe(totals.candidate_bad, totals.control_bad, totals.weight)
-    # "Not worse than margin x max(control, FLOOR_RATE)": refuted by either e-process, so by their mean.
-    log_promotion = _log_mean(promotion.log_e_value, rare_log_e_value(stages, plan.margin_ratio * FLOOR_RATE))
+    log_e, alpha = (
+        _tested(loss_test if plan.is_good else harm_test, plan.null_ratio, _events(stages)),
+        plan.alpha,
+    )
     alone = [totals for totals in stages if totals.weight >= 1.0]
-    log_e, alpha = harm.log_e_value, plan.alpha
     if alone:
+        log_e = _log_mean(log_e, _alone_log_e_value(plan, stages, alone))
+        alpha *= 1.0 - BOUND_PART
+    return GuardVerdict(plan, tuple(stages), _exp(log_e), log_e >= -math.log(alpha))
+
+
+def _alone_log_e_value(plan: GuardPlan, stages: Sequence[ArmTotals], alone: Sequence[ArmTotals]) -> float:
+    """Of the stages without a control, against the frozen one; ln 1 where it says nothing."""
+    if not plan.is_good:
         null_rate = frozen_bound(stages, plan.alpha * BOUND_PART) * max(DRIFT, plan.null_ratio)
-        log_e = _log_mean(log_e, frozen_log_e_value(alone, min(0.9, null_rate)))
-        alpha *= 1.0 - BOUND_PART
-    latest = stages[-1] if stages else ArmTotals(0.0)
-    measured = latest.candidate_measured
-    return GuardVerdict(
-        plan=plan,
-        e_value=_exp(log_e),
-        promotion_e_value=_exp(log_promotion),
-        is_crossed=log_e >= -math.log(alpha),
-        candidate_rate=latest.candidate_bad / measured if measured else None,
-        control_rate=frozen_rate(stages),
-        measured=measured,
-    )
-
-
-def _judge_good(plan: GuardPlan, stages: Sequence[ArmTotals]) -> GuardVerdict:
-    """The mirror: harm is that the candidate has fewer good events than `null_ratio` of the control's."""
-    harm, upkeep = loss_test(plan.null_ratio), upkeep_test(plan.margin_ratio)
-    for totals in stages:
-        harm = harm.observe(totals.candidate_bad, totals.control_bad, totals.weight)
-        upkeep = upkeep.observe(totals.candidate_bad, totals.control_bad, totals.weight)
-    alone = [totals for totals in stages if totals.weight >= 1.0]
-    log_e, alpha = harm.log_e_value, plan.alpha
+        return frozen_log_e_value(alone, min(0.9, null_rate))
     good, measured = _control(stages)
-    if alone:
-        lowest = (
-            lower_bound(min(good, measured), measured, alpha=plan.alpha * BOUND_PART) if measured else 0.0
-        )
-        null_rate = lowest * min(1.0 / DRIFT, plan.null_ratio)
-        log_e = _log_mean(log_e, frozen_log_e_value(alone, null_rate, LOSS_RATIOS) if null_rate else 0.0)
-        alpha *= 1.0 - BOUND_PART
-    latest = stages[-1] if stages else ArmTotals(0.0)
-    requests = latest.candidate_measured
-    return GuardVerdict(
-        plan=plan,
-        e_value=_exp(log_e),
-        promotion_e_value=_exp(upkeep.log_e_value),
-        is_crossed=log_e >= -math.log(alpha),
-        candidate_rate=latest.candidate_bad / requests if requests else None,
-        control_rate=good / measured if measured else 0.0,
-        # A source that tells of no event at all may be broken: it has measured nothing.
-        measured=requests if latest.candidate_bad + latest.control_bad or latest.weight >= 1.0 else 0,
-    )
+    if not measured:
+        return 0.0
+    lowest = lower_bound(min(good, measured), measured, alpha=plan.alpha * BOUND_PART)
+    null_rate = lowest * min(1.0 / DRIFT, plan.null_ratio)
+    return frozen_log_e_value(alone, null_rate, LOSS_RATIOS) if null_rate else 0.0
+
+
+Events = tuple[tuple[int, int, float], ...]  # bad of the candidate, of the control, and the weight
+
+
+def _events(stages: Iterable[ArmTotals]) -> Events:
+    return tuple((one.candidate_bad, one.control_bad, one.weight) for one in stages)
+
+
+@lru_cache(maxsize=4096)  # bad events are few beside the requests, and only they move these tests
+def _tested(begin: Callable[[float], RatioTest], ratio: float, events: Events) -> float:
+    """Ln of the e-value of the test that `begin(ratio)` gives, after these events."""
+    test = begin(ratio)
+    for candidate_bad, control_bad, weight in events:
+        test = test.observe(candidate_bad, control_bad, weight)
+    return test.log_e_value
 
 
 def frozen_rate(stages: Sequence[ArmTotals]) -> float:

@@ -173,7 +173,7 @@ class Clouds:
             )
         return (GatewayView("g1", self.silent_s, tuple(effects)),)
 
-    def since(self, cursor):
+    def since(self, migration, cursor):
         return len(self.counts), self.counts[cursor:] if cursor >= 0 else []
 
     def traffic(self, requests=1000):
@@ -191,7 +191,7 @@ class Clouds:
         if control:
             self.counts.append(ArmCount("recap", ArmKind.BASELINE, "move", live.share, control, 0, 0, 0))
 
-    def samples(self, cursor):
+    def samples(self, migration, cursor):
         return len(self.sampled), self.sampled[cursor:] if cursor >= 0 else []
 
     def failures(self, features):
@@ -208,6 +208,9 @@ class Clouds:
         failed = round(asked * self.shielded)
         spared = total - asked if self.shielded else 0
         return {feature: (ours, ArmHealth(total, spared, failed, voices=failed)) for feature in features}
+
+    def is_well(self, features, over_s):
+        return not any(theirs.is_spotted for _, theirs in self.health(features, over_s).values())
 
     async def freeze(self, features):
         return self.frozen

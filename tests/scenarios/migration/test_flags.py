@@ -164,7 +164,7 @@ def test_an_event_counts_for_the_arm_its_unit_is_split_to_and_needs_a_callers_ke
         assert http.post("/v1/events", json={**about, "extra": 1}).status_code == 422
         refused = http.post("/v1/events", json=about, headers={"authorization": "Bearer no"})
         assert refused.status_code == 401
-    samples = control.samples.since(0)[1]
+    samples = control.samples.since(rollout.migration, 0)[1]
     assert [(s.arm, s.share, s.values) for s in samples] == [
         (ArmKind.CANDIDATE, rollout.share, {"orders": 1.0})
     ]

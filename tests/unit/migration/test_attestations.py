@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from crossfade.control.migration import playbook
 from crossfade.control.migration.playbook import next_action
 from crossfade.domain.evidence import EvidenceKind, Verdict
 from crossfade.domain.migration import Ask, Collect, RollBack
@@ -121,3 +122,14 @@ def test_what_an_api_showed_yesterday_holds_while_its_record_does(world, decide,
     )
 
     assert passes(decide(yesterday, attested(FACTS[0]), state=world.at_stage(2)))
+
+
+def test_a_role_added_to_the_policy_is_asked_at_once_in_the_middle_of_a_rollout(world):
+    known = {**world.full(), "posture": world.evidence(EvidenceKind.POSTURE, "new", observed=SEEN)}
+    evidence, state = tuple(known.values()), world.at_stage(2)
+    seen = world.observations(gateways=(world.gateway(share=state.share),))
+    before = playbook.decide(state, evidence, seen, world.NOW)
+    assert passes(before.action)
+
+    asked = replace(seen, attesting_roles=("privacy",))
+    assert not passes(playbook.decide(state, evidence, asked, world.NOW + 1.0, before).action)

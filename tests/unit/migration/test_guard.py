@@ -196,7 +196,7 @@ def test_limits_are_the_incumbents_quantiles_once_there_are_enough():
     frozen = board.freeze(("recap",))
     assert 222 <= frozen.limits["recap"]["ttft"] <= 226
     assert frozen.limits["recap"]["cost"] == 0.5
-    assert board.since(0)[1] == []
+    assert board.since("move", 0)[1] == []
 
 
 class NoRecords:
@@ -207,7 +207,7 @@ class NoRecords:
 def test_feedback_joins_the_arm_of_its_request_once_and_an_unknown_one_is_told(tmp_path):
     board = SampleBoard(price=lambda _: None)
     board.observe(record())
-    cursor, _ = board.since(-1)
+    cursor, _ = board.since("move", -1)
     feedback = Feedback(
         board, NoRecords(), tmp_path, lambda: 5.0, Trends(lambda: 5.0, lambda _: Consequence(0.25, 60.0))
     )
@@ -217,7 +217,7 @@ def test_feedback_joins_the_arm_of_its_request_once_and_an_unknown_one_is_told(t
     assert feedback.take("old", None, "copied", None) == "accepted"
     with pytest.raises(LookupError, match="no record of request 'nobody'"):
         feedback.take("nobody", -1.0, None, None)
-    _, fresh = board.since(cursor)
+    _, fresh = board.since("move", cursor)
     assert [(s.arm, s.unit, s.share, s.values) for s in fresh] == [
         (ArmKind.CANDIDATE, "ann", 0.01, {"thumbs": 1.0}),
         (ArmKind.CANDIDATE, "bob", 0.01, {"thumbs": 0.0}),
@@ -233,7 +233,7 @@ def test_a_request_that_left_its_arm_is_told_by_its_last_attempt():
     board.observe(first)
     board.observe(replace(first, index=1, final=True, role=Role.FAILOVER, outcome=OutcomeClass.OK))
 
-    _, samples = board.since(0)
+    _, samples = board.since("move", 0)
     assert [sample.values for sample in samples] == [{"failovers": 1.0, "rejected": 0.0}]
     assert board.health(first.feature, 0.0)[1] == ArmHealth(1, failed=1, voices=1)
     kept_away = replace(

@@ -70,7 +70,7 @@ class Shop:
         self.totals = {"candidate": candidate, "baseline": baseline}
         self.book.unread(self.spec)
         asyncio.run(self.book.look())
-        self.cursor, samples = self.board.since(self.cursor)
+        self.cursor, samples = self.board.since("move", self.cursor)
         return {(sample.arm.value, sample.share): sample.events["orders"] for sample in samples}
 
 
@@ -237,7 +237,7 @@ def test_a_pushed_event_counts_for_the_arm_its_unit_or_request_is_in(pushed):
     assert pushed.take(Event("orders", None, "recap", "ann", "o1")) == "duplicate"
     assert pushed.take(Event("orders", None, "recap", "cy", None)) == "accepted"
     assert pushed.take(Event("orders", "r1", "", "", None)) == "accepted"
-    samples = pushed.board.since(0)[1]
+    samples = pushed.board.since("move", 0)[1]
     assert [(s.arm, s.unit, s.values) for s in samples] == [
         (ArmKind.CANDIDATE, "ann", {"orders": 1.0}),
         (ArmKind.BASELINE, "bo", {"orders": 1.0}),
@@ -309,7 +309,7 @@ async def test_captured_answers_of_both_arms_are_judged_in_turn_and_told_to_the_
     await judged.live.look()
 
     assert judged.asked == [("judge-a", "Sum up.", "a bad one"), ("judge-b", "Sum up.", "a good one")]
-    samples = judged.live.board.since(0)[1]
+    samples = judged.live.board.since("move", 0)[1]
     assert [(s.arm, s.share, s.values) for s in samples] == [
         (ArmKind.CANDIDATE, 0.5, {"judge": 1.0}),
         (ArmKind.BASELINE, 0.5, {"judge": 0.0}),

@@ -52,13 +52,13 @@ class BoardCounters:
         known = [view for view in views if view.silent_s <= FORGOTTEN_S]
         return tuple(known or views)
 
-    def since(self, cursor: int) -> tuple[int, list[ArmCount]]:
+    def since(self, migration: str, cursor: int) -> tuple[int, list[ArmCount]]:
         """See `CountersPort`."""
-        return self.board.since(cursor)
+        return self.board.since(migration, cursor)
 
-    def samples(self, cursor: int) -> tuple[int, list[Sample]]:
+    def samples(self, migration: str, cursor: int) -> tuple[int, list[Sample]]:
         """See `CountersPort`."""
-        return self.board_of_samples.since(cursor)
+        return self.board_of_samples.since(migration, cursor)
 
     def failures(self, features: tuple[str, ...]) -> int:
         """See `CountersPort`."""
@@ -76,6 +76,11 @@ class BoardCounters:
         """See `CountersPort`."""
         since = self.clock() - over_s
         return {feature: self.board_of_samples.health(feature, since) for feature in features}
+
+    def is_well(self, features: tuple[str, ...], over_s: float) -> bool:
+        """See `CountersPort`."""
+        since = self.clock() - over_s
+        return all(self.board_of_samples.is_well(feature, since) for feature in features)
 
     async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """See `CountersPort`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crossfade.control.migration import gates
 from crossfade.control.migration.gates import GateInput
-from crossfade.domain.evidence import EvidenceKind, Verdict
+from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict
 from crossfade.domain.migration import (
     Action,
     Ask,
@@ -64,18 +64,21 @@ def _machine_checks(state: MigrationState, reason: str) -> Collect:
     return Collect(EvidenceKind.POSTURE, state.spec.candidate, state.exposure, reason)
 
 
-def renew(state: MigrationState, given: GateInput) -> Collect | None:
+def renew(state: MigrationState, given: GateInput, checked: Evidence | None) -> Collect | None:
     """The machine checks are made anew every day: they hold for three, and a rollout may last for weeks.
 
-    One that cannot be made holds nothing up while the last one is valid. Another collection is not broken
-    off for it before it is late.
+    `checked`: those that count now. One that cannot be made holds nothing up while the last one is valid.
+    Another collection is not broken off for it before it is late.
     """
-    found = gates.find(given, EvidenceKind.POSTURE, None).record
     running = state.pending
     is_free = running is None or (isinstance(running, Collect) and running.kind is EvidenceKind.POSTURE)
-    if found is None or found.verdict is not Verdict.PASS or not (is_free or isinstance(running, Collect)):
+    if (
+        checked is None
+        or checked.verdict is not Verdict.PASS
+        or not (is_free or isinstance(running, Collect))
+    ):
         return None
-    if given.now_unix_s < found.collected_unix_s + (RENEW_S if is_free else RENEW_LATE_S):
+    if given.now_unix_s < checked.collected_unix_s + (RENEW_S if is_free else RENEW_LATE_S):
         return None
     action = collect_unless_tried(state, given, _machine_checks(state, "machine checks are made daily"))
     return action if isinstance(action, Collect) else None

@@ -15,16 +15,18 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from crossfade.control.migration import history, playbook, rollout
+from crossfade.control.migration import history, playbook
 from crossfade.control.migration.effects import (
     Look,
     Progress,
     RollBackResult,
     Running,
+    Wanted,
     counted,
     is_shown,
     outcome_of,
     pull_kill_switches,
+    shows_all,
 )
 from crossfade.control.migration.guard.incident import BLOCK_S, Beside, Trouble, look_for_trouble
 from crossfade.control.migration.guard.tally import News, Tally
@@ -67,6 +69,7 @@ class Controller:
     counted_unix_s: float = 0.0
     beside: tuple[int, Beside] = field(default_factory=lambda: (0, Beside()))  # epoch, attempts compared
     compared_unix_s: float = 0.0
+    wanted: Wanted = field(default_factory=Wanted)
     watch: Watch = field(default_factory=Watch)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     interrupt: asyncio.Event = field(default_factory=asyncio.Event)
@@ -235,8 +238,8 @@ class Controller:
             block = self.ports.counters.health(state.spec.features, now - self.compared_unix_s)
             self.beside = (state.epoch, self.beside[1].observe(block.values()))
             self.compared_unix_s = now
-        counted, counts = self.ports.counters.since(self.tally.counted)
-        sampled, samples = self.ports.counters.samples(self.tally.sampled)
+        counted, counts = self.ports.counters.since(self.name, self.tally.counted)
+        sampled, samples = self.ports.counters.samples(self.name, self.tally.sampled)
         self.tally.take(state, News(counted, counts, sampled, samples, is_paused), now)
 
     async def _facts(self, state: MigrationState) -> Candidate:
@@ -248,7 +251,10 @@ class Controller:
 
     def trouble_of(self, state: MigrationState) -> Trouble | None:
         """What ails the incumbent now."""
-        return look_for_trouble(state, partial(self.ports.counters.health, state.spec.features))
+        counters, features = self.ports.counters, state.spec.features
+        return look_for_trouble(
+            state, partial(counters.is_well, features), partial(counters.health, features)
+        )
 
     async def _note_trouble(self, state: MigrationState, trouble: Trouble | None) -> MigrationState:
         """Log the beginning and the end of an incident, so that a restart keeps the calm after it too."""
@@ -315,7 +321,7 @@ class Controller:
         if change:
             is_settled = await self._publish(change, reason)
         else:
-            is_settled = self._is_shown(state)
+            is_settled = shows_all(state, self.ports.counters.views(state.spec.features))
         if not is_settled:
             return  # looked at again next turn, nothing is published twice
         if isinstance(state.pending, Collect):
@@ -353,19 +359,12 @@ class Controller:
     ) -> dict[str, FeatureOverlay | None]:
         """Overlays that are not yet as wanted; all of them if forced."""
         present = self.ports.publisher.overlays()
-        wanted = rollout.wanted_overlay(state, endpoints)
+        wanted = self.wanted.overlay(state, endpoints)
         return {
-            feature: wanted for feature in state.spec.features if is_forced or present.get(feature) != wanted
+            feature: wanted
+            for feature in state.spec.features
+            if is_forced or (present.get(feature) is not wanted and present.get(feature) != wanted)
         }
-
-    def _is_shown(self, state: MigrationState) -> bool:
-        """Whether every gateway in sight shows the wanted share."""
-        going_up = state.pending if isinstance(state.pending, Advance) else None
-        share = going_up.share if going_up is not None else state.share
-        if share == 0.0 and not isinstance(state.pending, RollBack):
-            return True
-        views = self.ports.counters.views(state.spec.features)
-        return all(is_shown(view, share, state.epoch) for view in views)
 
     def _start_collection(self, state: MigrationState, action: Collect, facts: Candidate) -> None:
         if self.running is not None:

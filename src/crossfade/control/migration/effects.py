@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from crossfade.control.evidence.gateway_admin import AdminError
+from crossfade.control.migration import rollout
 from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.guard.verdict import decide_guards
 from crossfade.control.migration.ports import CollectError, GatewayAdmin
 from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import (
     Action,
+    Advance,
     GateVerdict,
     GatewayView,
     MigrationState,
+    RollBack,
     StageCounts,
 )
+from crossfade.domain.overlay import FeatureOverlay
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +132,30 @@ def is_shown(view: GatewayView, share: float, epoch: int) -> bool:
         if effect.rollout_epoch != epoch or (effect.candidate_share != share and not is_lowered):
             return False
     return True
+
+
+def shows_all(state: MigrationState, views: Iterable[GatewayView]) -> bool:
+    """Whether every gateway in sight shows the share that is wanted."""
+    going_up = state.pending if isinstance(state.pending, Advance) else None
+    share = going_up.share if going_up is not None else state.share
+    if share == 0.0 and not isinstance(state.pending, RollBack):
+        return True
+    return all(is_shown(view, share, state.epoch) for view in views)
+
+
+@dataclass(slots=True)
+class Wanted:
+    """`rollout.wanted_overlay`, remembered: it moves with the log's lines and the config only."""
+
+    place: tuple[int, tuple[str, ...]] | None = None
+    found: FeatureOverlay | None = None
+
+    def overlay(self, state: MigrationState, endpoints: tuple[str, ...]) -> FeatureOverlay | None:
+        """What must lie over each feature in this state."""
+        place = (state.last_seq, endpoints)
+        if place != self.place:
+            self.place, self.found = place, rollout.wanted_overlay(state, endpoints)
+        return self.found
 
 
 def outcome_of(task: asyncio.Task[SignedEvidence]) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def is_same_but_time(before: GateInput, after: GateInput) -> bool:
         and before.spec == after.spec
         and before.fingerprint == after.fingerprint
         and before.required_roles == after.required_roles
+        and before.attesting_roles == after.attesting_roles
         and before.purchased_units == after.purchased_units
         and before.resumed_unix_s == after.resumed_unix_s
     )

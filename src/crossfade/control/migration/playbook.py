@@ -15,7 +15,7 @@ from crossfade.control.migration.asking import collect_unless_tried, open_gate, 
 from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.guard.incident import decide_beside, decide_calm
 from crossfade.control.migration.guard.verdict import decide_guards
-from crossfade.domain.evidence import EvidenceKind, SignedEvidence, Verdict
+from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
     Action,
     Advance,
@@ -43,10 +43,14 @@ STEPS = (Step.COMPLIANCE, Step.CAPACITY, Step.CAPACITY, Step.QUALITY, Step.QUALI
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The gates' verdicts in order, and the step of the first that does not pass."""
+    """The gates' verdicts in order, and the step of the first that does not pass.
+
+    `checked`: the machine checks that count now; null if none do.
+    """
 
     verdicts: tuple[GateVerdict, ...]
     step: Step
+    checked: Evidence | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def _next(state: MigrationState, given: GateInput, standing: Standing, seen: Obs
     protection = _protect(state, given, standing, seen)
     if protection is not None:
         return protection
-    renewal = renew(state, given)
+    renewal = renew(state, given, standing.checked)
     if renewal is not None:
         return renewal
     if state.held is not None:
@@ -131,14 +135,18 @@ def decide_standing(state: MigrationState, given: GateInput) -> Standing:
     """Every gate's verdict now, and where that puts the migration."""
     began = state.rollout_began_unix_s if state.stage else None
     verdicts = tuple(gate(given) for gate in gates.ladder(began))
+    return Standing(verdicts, _step(state, verdicts), gates.find(given, EvidenceKind.POSTURE, None).record)
+
+
+def _step(state: MigrationState, verdicts: tuple[GateVerdict, ...]) -> Step:
     if state.closed_unix_s is not None:
-        return Standing(verdicts, Step.CLOSED)
+        return Step.CLOSED
     if state.promoted_unix_s is not None:
-        return Standing(verdicts, Step.PROMOTED)
-    for step, verdict in zip(STEPS, verdicts, strict=True):
-        if verdict.verdict is not Verdict.PASS:
-            return Standing(verdicts, Step.ROLLOUT if state.stage else step)
-    return Standing(verdicts, Step.ROLLOUT)
+        return Step.PROMOTED
+    if state.stage:
+        return Step.ROLLOUT
+    closed = (step for step, one in zip(STEPS, verdicts, strict=True) if one.verdict is not Verdict.PASS)
+    return next(closed, Step.ROLLOUT)
 
 
 def _protect(
@@ -281,9 +289,8 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
     waits = _astray(state, seen) or rollout.kept_by_flag(state, seen) or _unread(state, seen)
     if waits is not None:
         return waits
-    drilled = gates.find(given, EvidenceKind.DRILL, state.spec.name).record
     wanted = state.approvals.drill_unix_s
-    if not state.stage and wanted is not None and drilled is not None and drilled.collected_unix_s < wanted:
+    if not state.stage and wanted is not None and _drilled_before(given, wanted):
         collect = Collect(EvidenceKind.DRILL, state.spec.name, Exposure.ELIGIBLE, "asked for by an operator")
         return collect_unless_tried(state, given, collect)
     frozen = rollout.decide_freeze(state.spec, now_unix_s) or seen.incident or decide_calm(state, now_unix_s)
@@ -304,6 +311,11 @@ def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix
             return Promote(verdict.reason if verdict.is_done else "promoted early by an operator")
         return Hold(f"soaking at {state.share:.0%}: {verdict.reason}", verdict.detail)
     return _leave(state, verdict, frozen)
+
+
+def _drilled_before(given: GateInput, unix_s: float) -> bool:
+    drilled = gates.find(given, EvidenceKind.DRILL, given.spec.name).record
+    return drilled is not None and drilled.collected_unix_s < unix_s
 
 
 def _leave(state: MigrationState, verdict: rollout.StageVerdict, frozen: str | None) -> Action:

@@ -107,11 +107,11 @@ class CountersPort(Protocol):
         """The gateways that are or lately were there, with their effects on these features."""
         ...
 
-    def since(self, cursor: int) -> tuple[int, Sequence[ArmCount]]:
-        """Counts that came after `cursor`, and the new cursor. -1 = from now on."""
+    def since(self, migration: str, cursor: int) -> tuple[int, Sequence[ArmCount]]:
+        """Counts of its arms that came after `cursor`, and the new cursor. -1 = from now on."""
         ...
 
-    def samples(self, cursor: int) -> tuple[int, Sequence[Sample]]:
+    def samples(self, migration: str, cursor: int) -> tuple[int, Sequence[Sample]]:
         """Single requests' numbers that came after `cursor`, and the new cursor. -1 = from now on."""
         ...
 
@@ -125,6 +125,10 @@ class CountersPort(Protocol):
 
     def health(self, features: tuple[str, ...], over_s: float) -> dict[str, tuple[ArmHealth, ArmHealth]]:
         """How candidate and incumbent served each feature in the last seconds, five minutes at most."""
+        ...
+
+    def is_well(self, features: tuple[str, ...], over_s: float) -> bool:
+        """Whether nothing of that was bad on the incumbent's side; asked for more often than all of it."""
         ...
 
     async def freeze(self, features: tuple[str, ...]) -> Frozen | None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from crossfade.control.records.backlog import Backlog
 from crossfade.domain.attempt import Ack, ArmCount, Counters, EndpointHealth, FeatureEffect
 
 LIVE_S = 5.0  # a gateway reports every second; five missed reports are silence
@@ -60,8 +61,8 @@ class CounterBoard:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._gateways: dict[str, GatewayState] = {}
-        self._counts: deque[tuple[int, ArmCount]] = deque(maxlen=KEPT_COUNTS)
-        self._cursor = 0
+        self._in_order: tuple[GatewayState, ...] = ()
+        self._counts: Backlog[ArmCount] = Backlog(KEPT_COUNTS)
         self._totals: dict[str, tuple[int, int]] = {}
         self._recent: dict[str, deque[tuple[float, ArmCount]]] = {}
         self._ended: dict[str, Ended] = {}
@@ -101,8 +102,8 @@ class CounterBoard:
 
     def _count(self, report: Counters, now: float) -> None:
         for count in report.arms:
-            self._cursor += 1
-            self._counts.append((self._cursor, count))
+            if count.arm_name is not None:
+                self._counts.add(count.arm_name, count)
             bad = count.first_hard + count.caller_errors
             self._failures[count.feature] = self._failures.get(count.feature, 0) + bad
             requests, errors = self._totals.get(count.feature, (0, 0))
@@ -128,7 +129,7 @@ class CounterBoard:
 
     def gateways(self) -> tuple[GatewayState, ...]:
         """Every gateway ever heard by this process, by name."""
-        return tuple(self._gateways[name] for name in sorted(self._gateways))
+        return self._in_order
 
     def live(self) -> tuple[GatewayState, ...]:
         """Those heard within the last five seconds."""
@@ -138,16 +139,9 @@ class CounterBoard:
         """Seconds since it was heard."""
         return self._clock() - state.heard_s
 
-    def since(self, cursor: int) -> tuple[int, list[ArmCount]]:
-        """Counts after `cursor` and the new cursor; -1 = from now on."""
-        if cursor < 0:
-            return self._cursor, []
-        fresh: list[ArmCount] = []
-        for number, count in reversed(self._counts):
-            if number <= cursor:
-                break
-            fresh.append(count)
-        return self._cursor, fresh[::-1]
+    def since(self, migration: str, cursor: int) -> tuple[int, list[ArmCount]]:
+        """Counts of a migration's arms after `cursor` and the new cursor; -1 = from now on."""
+        return self._counts.since(migration, cursor)
 
     def failures(self, feature: str) -> int:
         """Failed first attempts and caller-visible errors of a feature since this process began."""
@@ -180,5 +174,6 @@ class CounterBoard:
             return
 
     def _wake(self) -> None:
+        self._in_order = tuple(self._gateways[name] for name in sorted(self._gateways))
         self._changed.set()
         self._changed = asyncio.Event()

@@ -45,15 +45,18 @@ class Trouble:
 
 
 def look_for_trouble(
-    state: MigrationState, health: Callable[[float], Mapping[str, tuple[ArmHealth, ArmHealth]]]
+    state: MigrationState,
+    is_well: Callable[[float], bool],
+    health: Callable[[float], Mapping[str, tuple[ArmHealth, ArmHealth]]],
 ) -> Trouble | None:
     """What ails the incumbent; null at share 1, where nothing is seen of it.
 
-    `health(over_s)`: candidate and incumbent by feature over the last seconds.
+    `health(over_s)`: candidate and incumbent by feature over the last seconds; `is_well(over_s)`: nothing at
+    all is known against the incumbent.
     """
     if not 0.0 < state.share < 1.0:
         return None
-    if not any(theirs.is_spotted for _, theirs in health(max(WINDOWS_S)).values()):
+    if is_well(max(WINDOWS_S)):
         return None  # nor is any shorter stretch of it
     looks = [health(over_s) for over_s in WINDOWS_S]
     healths = {feature: [look[feature][1] for look in looks] for feature in looks[0]}

@@ -26,9 +26,12 @@ class Side:
     seconds: list[int] = field(default_factory=list)
     totals: list[ArmHealth] = field(default_factory=list)
     before: ArmHealth = field(default_factory=ArmHealth)
+    spotted: int | None = None  # the latest second in which something was bad
 
     def add(self, second: int, health: ArmHealth) -> None:
         """Count in that second; what comes late counts in the newest."""
+        if health.is_spotted:
+            self.spotted = max(second, self.seconds[-1] if self.seconds else second)
         total = sum_of((self.totals[-1] if self.totals else self.before, health))
         if self.seconds and self.seconds[-1] >= second:
             self.totals[-1] = total
@@ -71,6 +74,12 @@ class Lately:
         """Candidate and incumbent since then, five minutes back at most."""
         ours, theirs = self.sides.get(feature, (Side(), Side()))
         return ours.since(since_unix_s), theirs.since(since_unix_s)
+
+    def is_well(self, feature: str, since_unix_s: float) -> bool:
+        """Whether nothing of the incumbent's requests since then was bad, five minutes back at most."""
+        sides = self.sides.get(feature)
+        spotted = sides[1].spotted if sides is not None else None
+        return spotted is None or spotted < since_unix_s
 
     def _is_first(self, feature: str, side: int, unit: str, minute: int) -> bool:
         """Whether this is the unit's first bad request of the minute, so that one unit is one voice."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from crossfade.domain.migration_spec import MetricSpec, RolloutSpec
 from crossfade.stats.canary import GuardPlan
@@ -24,6 +25,7 @@ KNOWN = (*HARD, *LIMITED, *SPARSE)
 LIMIT_QUANTILES = {"ttft": 0.90, "tpot": 0.90, "cost": 0.95}
 
 
+@lru_cache(maxsize=256)  # a migration's guards are the same for weeks
 def plans_of(rollout: RolloutSpec) -> tuple[GuardPlan, ...]:
     """The migration's guards with their alphas, in the file's order, its business metrics last."""
     plans = share_alpha(rollout.watched, rollout.alpha)

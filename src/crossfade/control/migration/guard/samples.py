@@ -19,6 +19,7 @@ import numpy as np
 from crossfade.control.evidence.scorers import not_refused, well_formed
 from crossfade.control.migration.guard.lately import Lately
 from crossfade.control.migration.guard.plans import HARD, LIMIT_QUANTILES
+from crossfade.control.records.backlog import Backlog
 from crossfade.domain.attempt import ArmKind, AttemptRecord, ErrorKind, OutcomeClass, Role
 from crossfade.domain.migration import ArmHealth, Frozen
 
@@ -59,8 +60,7 @@ class SampleBoard:
     """Holds what came in. All in memory: totals are logged by the controller."""
 
     price: Price
-    queue: deque[tuple[int, Sample]] = field(default_factory=lambda: deque(maxlen=KEPT))
-    cursor: int = 0
+    queue: Backlog[Sample] = field(default_factory=lambda: Backlog(KEPT))
     asked: OrderedDict[str, Sample] = field(default_factory=OrderedDict)
     control: dict[str, deque[Sample]] = field(default_factory=dict)
     bad: dict[str, int] = field(default_factory=dict)
@@ -102,10 +102,11 @@ class SampleBoard:
 
     def add(self, sample: Sample) -> None:
         """Take in numbers that are about a rollout's arm; others guard nothing."""
-        if sample.arm in {ArmKind.CANDIDATE, ArmKind.BASELINE} and (sample.values or sample.events):
+        if sample.arm_name is None or sample.arm not in {ArmKind.CANDIDATE, ArmKind.BASELINE}:
+            return
+        if sample.values or sample.events:
             with self.lock:
-                self.cursor += 1
-                self.queue.append((self.cursor, sample))
+                self.queue.add(sample.arm_name, sample)
                 if any(sample.values.get(name) == 1.0 for name in HARD):
                     self.bad[sample.feature] = self.bad.get(sample.feature, 0) + 1
 
@@ -113,31 +114,28 @@ class SampleBoard:
         """Bad events of the hard guards on a rollout's arms so far."""
         return self.bad.get(feature, 0)
 
-    def since(self, cursor: int) -> tuple[int, list[Sample]]:
-        """Samples after `cursor` and the new cursor; -1 = from now on."""
-        if cursor < 0:
-            return self.cursor, []
-        fresh: list[Sample] = []
+    def since(self, migration: str, cursor: int) -> tuple[int, list[Sample]]:
+        """Samples of a migration's arms after `cursor` and the new cursor; -1 = from now on."""
         with self.lock:
-            for number, sample in reversed(self.queue):
-                if number <= cursor:
-                    break
-                fresh.append(sample)
-            return self.cursor, fresh[::-1]
+            return self.queue.since(migration, cursor)
 
     def health(self, feature: str, since_unix_s: float) -> tuple[ArmHealth, ArmHealth]:
         """How candidate and incumbent have served since then, five minutes back at most."""
         with self.lock:
             return self.lately.since(feature, since_unix_s)
 
+    def is_well(self, feature: str, since_unix_s: float) -> bool:
+        """Whether nothing of the incumbent's requests since then was bad."""
+        return self.lately.is_well(feature, since_unix_s)
+
     def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """Limits from the incumbent's latest requests; null while a feature has too few."""
+        if any(len(self.control.get(feature, ())) < CONTROL_LEAST for feature in features):
+            return None
         limits: dict[str, dict[str, float]] = {}
         for feature in features:
             with self.lock:
-                kept = tuple(self.control.get(feature, ()))
-            if len(kept) < CONTROL_LEAST:
-                return None
+                kept = tuple(self.control[feature])
             limits[feature] = {}
             for name, quantile in LIMIT_QUANTILES.items():
                 values = [sample.values[name] for sample in kept if name in sample.values]

@@ -6,6 +6,7 @@ after its stage was left still counts for the stage that sent it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -59,6 +60,51 @@ class Pace:
 
 
 @dataclass(slots=True)
+class Fresh:
+    """What came for one stage since the last look: the candidate's measured and bad, then the control's."""
+
+    requests: list[int] = field(default_factory=lambda: [0] * 4)
+    guards: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * 4))
+
+    def add(self, guard: str, arm: ArmKind, measured: int, bad: int) -> None:
+        """More measured requests and bad events of one guard and arm."""
+        _add(self.guards[guard], arm, measured, bad)
+
+    def onto(self, before: StageCounts) -> StageCounts:
+        """The stage with all of it."""
+        guards = {count.guard: count for count in before.guards}
+        for name, (ours, ours_bad, theirs, theirs_bad) in self.guards.items():
+            known = guards.get(name, GuardCount(name))
+            guards[name] = GuardCount(
+                name,
+                known.candidate_measured + ours,
+                known.candidate_bad + ours_bad,
+                known.control_measured + theirs,
+                known.control_bad + theirs_bad,
+            )
+        ours, ours_bad, theirs, theirs_bad = self.requests
+        return replace(
+            before,
+            candidate_requests=before.candidate_requests + ours,
+            candidate_bad=before.candidate_bad + ours_bad,
+            control_requests=before.control_requests + theirs,
+            control_bad=before.control_bad + theirs_bad,
+            guards=tuple(guards[name] for name in sorted(guards)),
+        )
+
+
+def _first_of(arm: ArmKind) -> int:
+    """Where an arm's two numbers begin."""
+    return 0 if arm is ArmKind.CANDIDATE else 2
+
+
+def _add(numbers: list[int], arm: ArmKind, measured: int, bad: int) -> None:
+    first = _first_of(arm)
+    numbers[first] += measured
+    numbers[first + 1] += bad
+
+
+@dataclass(slots=True)
 class Tally:
     """Totals of the present epoch. `counted`, `sampled`: how far each queue was read."""
 
@@ -87,13 +133,14 @@ class Tally:
         if present != self.present:
             self.present = present
             self._listen_anew()
+        fresh: defaultdict[int, Fresh] = defaultdict(Fresh)
         for count in news.counts:
-            self._count(state, count, now_unix_s, is_heard_only=news.is_paused)
-        fresh: dict[tuple[int, str, ArmKind], tuple[int, int]] = {}
-        for sample in () if news.is_paused else news.samples:
-            self._sample(state, sample, fresh)
-        for (place, guard, arm), (measured, bad) in fresh.items():
-            self._put(place, with_events(self.counts[place], guard, arm, measured, bad))
+            self._count(state, count, now_unix_s, None if news.is_paused else fresh)
+        if not news.is_paused:
+            self._sample(state, news.samples, fresh)
+        for place, one in fresh.items():
+            if one.guards:
+                self._put(place, one.onto(self.counts[place]))
 
     def skip(self, ahead_s: float) -> None:
         """The clock was set forward: no arm has been silent for that."""
@@ -127,29 +174,18 @@ class Tally:
         self.heard, self.unheard, self.pace = {}, {}, Pace()
 
     def _count(
-        self, state: MigrationState, count: ArmCount, now_unix_s: float, *, is_heard_only: bool
+        self, state: MigrationState, count: ArmCount, now_unix_s: float, fresh: defaultdict[int, Fresh] | None
     ) -> None:
+        """Add a second's requests to `fresh`, by stage; null = they are heard of and not counted."""
         place = self._place(state, count)
         if place is None or not (count.requests or count.first_hard):
             return
         self._hear(place, count, now_unix_s)
-        if is_heard_only:
+        if fresh is None:
             return
         bad = min(max(count.requests, count.first_hard), max(count.first_hard, count.caller_errors))
-        before = self.counts[place]
-        if count.arm is ArmKind.CANDIDATE:
-            after = replace(
-                before,
-                candidate_requests=before.candidate_requests + count.requests,
-                candidate_bad=before.candidate_bad + bad,
-            )
-        else:
-            after = replace(
-                before,
-                control_requests=before.control_requests + count.requests,
-                control_bad=before.control_bad + bad,
-            )
-        self._put(place, with_events(after, ERRORS, count.arm, count.requests, count.bad_units))
+        _add(fresh[place].requests, count.arm, count.requests, bad)
+        fresh[place].add(ERRORS, count.arm, count.requests, count.bad_units)
 
     def _hear(self, place: int, count: ArmCount, now_unix_s: float) -> None:
         if place != self.present or not count.requests:
@@ -166,24 +202,25 @@ class Tally:
             self.unheard[other] = self.unheard.get(other, 0) + count.requests
 
     def _sample(
-        self, state: MigrationState, sample: Sample, fresh: dict[tuple[int, str, ArmKind], tuple[int, int]]
+        self, state: MigrationState, samples: Sequence[Sample], fresh: defaultdict[int, Fresh]
     ) -> None:
-        """Add a sample's events to `fresh`: (stage, guard, arm) to measured and bad."""
-        place = self._place(state, sample)
-        if place is None:
-            return
-        limits = state.frozen.limits.get(sample.feature, {}) if state.frozen is not None else {}
-        for name, events in sample.events.items():
-            if name in state.spec.rollout.watched:
-                measured, bad = fresh.get((place, name, sample.arm), (0, 0))
-                fresh[place, name, sample.arm] = (measured, bad + events)
-        for guard in state.spec.rollout.watched if sample.values else ():
-            limit = limits.get(guard, None if guard in LIMITED else BAD_FROM)
-            if guard == ERRORS or guard not in sample.values or limit is None:
+        """Add the samples' events to `fresh`, by stage."""
+        watched = state.spec.rollout.watched if samples else ()
+        limits = {feature: limits_of(state, feature, watched) for feature in state.spec.features}
+        for sample in samples:
+            place = self._place(state, sample)
+            if place is None:
                 continue
-            is_bad = sample.values[guard] > limit and self._is_first(guard, sample)
-            measured, bad = fresh.get((place, guard, sample.arm), (0, 0))
-            fresh[place, guard, sample.arm] = (measured + 1, bad + is_bad)
+            one, values, first = fresh[place], sample.values, _first_of(sample.arm)
+            for name, events in sample.events.items():
+                if name in watched:
+                    one.add(name, sample.arm, 0, events)
+            for guard, limit in limits[sample.feature].items() if values else ():
+                if guard in values:
+                    numbers = one.guards[guard]
+                    numbers[first] += 1
+                    if values[guard] > limit and self._is_first(guard, sample):
+                        numbers[first + 1] += 1
 
     def _is_first(self, guard: str, sample: Sample) -> bool:
         """Whether this is the unit's first bad event of the minute, so that one unit is one voice."""
@@ -202,8 +239,9 @@ class Tally:
 
     def _place(self, state: MigrationState, news: ArmCount | Sample) -> int | None:
         """The latest stage of this share; a share nobody logged is of another epoch."""
-        is_ours = news.feature in state.spec.features and news.arm_name == state.spec.name
-        if not is_ours or news.arm not in _ARMS or not self.counts:
+        is_arm = news.arm is ArmKind.CANDIDATE or news.arm is ArmKind.BASELINE
+        is_ours = news.arm_name == state.spec.name and news.feature in state.spec.features
+        if not is_arm or not is_ours or not self.counts:
             return None
         if news.share is None:
             return len(self.counts) - 1
@@ -213,20 +251,11 @@ class Tally:
         return None
 
 
-def with_events(counts: StageCounts, guard: str, arm: ArmKind, measured: int, bad: int) -> StageCounts:
-    """The stage with more measured requests and bad events of one guard and arm."""
-    found = next((count for count in counts.guards if count.guard == guard), GuardCount(guard))
-    if arm is ArmKind.CANDIDATE:
-        after = replace(
-            found,
-            candidate_measured=found.candidate_measured + measured,
-            candidate_bad=found.candidate_bad + bad,
-        )
-    else:
-        after = replace(
-            found,
-            control_measured=found.control_measured + measured,
-            control_bad=found.control_bad + bad,
-        )
-    others = tuple(count for count in counts.guards if count.guard != guard)
-    return replace(counts, guards=tuple(sorted((*others, after), key=lambda count: count.guard)))
+def limits_of(state: MigrationState, feature: str, watched: Sequence[str]) -> dict[str, float]:
+    """Above which number a sample of the feature is bad, by guard; a guard that lacks its limit is left out.
+
+    Errors are told by the counters.
+    """
+    frozen = state.frozen.limits.get(feature, {}) if state.frozen is not None else {}
+    limits = {guard: frozen.get(guard, None if guard in LIMITED else BAD_FROM) for guard in watched}
+    return {guard: limit for guard, limit in limits.items() if limit is not None and guard != ERRORS}

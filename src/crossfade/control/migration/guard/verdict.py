@@ -10,6 +10,8 @@ from crossfade.domain.migration import GuardCount, MigrationState, StageCounts
 from crossfade.domain.migration_spec import RolloutSpec
 from crossfade.stats.canary import ArmTotals, GuardVerdict, judge_guard
 
+NOTHING = GuardCount("")  # of a guard that has not counted yet
+
 
 @dataclass(frozen=True, slots=True)
 class GuardsVerdict:
@@ -62,16 +64,18 @@ def decide_guards(state: MigrationState) -> GuardsVerdict:
 
 @lru_cache(maxsize=256)  # a turn asks four times, and the counts change once a second
 def _decided(rollout: RolloutSpec, stages: tuple[StageCounts, ...]) -> GuardsVerdict:
-    plans = plans_of(rollout)
-    totals = (
-        [totals_of(counts, plan.name, is_counted=plan.is_counted) for counts in stages] for plan in plans
+    return GuardsVerdict(
+        tuple(
+            judge_guard(plan, [totals_of(counts, plan.name, is_counted=plan.is_counted) for counts in stages])
+            for plan in plans_of(rollout)
+        )
     )
-    return GuardsVerdict(tuple(judge_guard(plan, each) for plan, each in zip(plans, totals, strict=True)))
 
 
+@lru_cache(maxsize=4096)  # the stages that are over stay as they are
 def totals_of(counts: StageCounts, guard: str, *, is_counted: bool = False) -> ArmTotals:
     """One guard's totals in one stage; of a business metric, events among all requests."""
-    count = next((count for count in counts.guards if count.guard == guard), GuardCount(guard))
+    count = next((count for count in counts.guards if count.guard == guard), NOTHING)
     if is_counted:
         return ArmTotals(
             weight=weight_of(counts),

@@ -186,13 +186,14 @@ class Deployment:
         effects = tuple(effect for effect in self.gateway.effects() if effect.feature in features)
         return (GatewayView(GATEWAY, SILENT_S, effects),)
 
-    def since(self, cursor: int) -> tuple[int, list[ArmCount]]:
-        """See `CountersPort`."""
-        return len(self.counts), self.counts[cursor:] if cursor >= 0 else []
+    def since(self, migration: str, cursor: int) -> tuple[int, list[ArmCount]]:
+        """See `CountersPort`. All counts are about the one that is rehearsed."""
+        counts = self.counts[cursor:] if cursor >= 0 else []
+        return len(self.counts), [count for count in counts if count.arm_name == migration]
 
-    def samples(self, cursor: int) -> tuple[int, list[Sample]]:
+    def samples(self, migration: str, cursor: int) -> tuple[int, list[Sample]]:
         """See `CountersPort`."""
-        return self.board.since(cursor)
+        return self.board.since(migration, cursor)
 
     def failures(self, features: tuple[str, ...]) -> int:
         """See `CountersPort`: a rehearsal chooses its own looks."""
@@ -210,6 +211,10 @@ class Deployment:
         recent = [healths for at, _, _, healths in self.recent if at > self.gateway.now - over_s]
         ours, theirs = (sum_of(healths[side] for healths in recent) for side in (0, 1))
         return {", ".join(features): (ours, theirs)}
+
+    def is_well(self, features: tuple[str, ...], over_s: float) -> bool:
+        """See `CountersPort`."""
+        return not any(theirs.is_spotted for _, theirs in self.health(features, over_s).values())
 
     async def freeze(self, features: tuple[str, ...]) -> Frozen | None:
         """See `CountersPort`."""
