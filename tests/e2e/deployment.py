@@ -208,11 +208,15 @@ def running_clouds(folder: Path, *arguments: str) -> Iterator[Clouds]:
 
 @contextlib.contextmanager
 def running_deployment(
-    folder: Path, config: str, environment: dict[str, str], cert: Path | None = None
+    folder: Path,
+    config: str,
+    environment: dict[str, str],
+    cert: Path | None = None,
+    control: str = "",
 ) -> Iterator[Deployment]:
     """`config` without its `gateway` and `control` sections, which get free ports here.
 
-    `cert`: what the data port shows, with its key beside it.
+    `cert`: what the data port shows, with its key beside it. `control`: more of that section, in YAML.
     """
     first = free_ports(3)
     path = folder / "crossfade.yaml"
@@ -220,7 +224,7 @@ def running_deployment(
     url = f"{'https' if cert else 'http'}://127.0.0.1:{first}"
     path.write_text(
         f"gateway: {{listen: '127.0.0.1:{first}', admin: '127.0.0.1:{first + 1}'{tls}}}\n"
-        f"control: {{listen: '127.0.0.1:{first + 2}'}}\n" + config
+        f"control: {{listen: '127.0.0.1:{first + 2}'{control and ', '}{control}}}\n" + config
     )
     state = folder / "state"
     command = Command(["up", "--config", str(path), "--state", str(state), "--json"], folder, environment)

@@ -13,6 +13,7 @@ import uvicorn
 
 from crossfade.app.wiring import control_parts
 from crossfade.control.api.app import create_api
+from crossfade.control.store.eventlog import StoreError
 from crossfade.control.store.state_dir import StateDir
 
 DRAIN_S = 3  # long polls are cut: gateways ask again
@@ -20,7 +21,11 @@ DRAIN_S = 3  # long polls are cut: gateways ask again
 
 def serve_control(config: Path, state: Path, *, json_ready: bool) -> int:
     """Returns the exit code."""
-    return asyncio.run(_serve(config, StateDir(state), json_ready=json_ready))
+    try:
+        return asyncio.run(_serve(config, StateDir(state), json_ready=json_ready))
+    except StoreError as error:
+        print(f"control: {error}", file=sys.stderr)  # noqa: T201 - the process's own output
+        return 1
 
 
 async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> int:

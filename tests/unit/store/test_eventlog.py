@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from crossfade.control.store.eventlog import ConflictError, EventLog
+from crossfade.control.store.eventlog import ConflictError, EventLog, StoreError
 
 
 @pytest.fixture(scope="session")
@@ -89,3 +89,15 @@ async def test_verify_names_the_first_bad_row(tmp_path, tamper, said):
 
     assert said in (await log.verify() or "")
     await log.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ann:secret@127.0.0.1:1/crossfade", "sqlite:////no/such/folder/crossfade.db"]
+)
+async def test_a_database_that_cannot_be_reached_is_named_without_its_password(url):
+    with pytest.raises(
+        StoreError, match=r"the database .*crossfade.* cannot be used: .+hint: control.state"
+    ) as told:
+        await EventLog.open(url)
+
+    assert "secret" not in str(told.value)

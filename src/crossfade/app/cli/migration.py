@@ -161,10 +161,11 @@ def rollback(
     if result["uncut"]:
         cut += f"; NOT cut on {', '.join(result['uncut'])} (hint: PUT /admin/cut/FEATURE on its admin port)"
     if result["unlogged"]:
+        then = "it is logged" if result["is_set_aside"] else "roll back again"
         cut += (
             f"; the log was not written ({result['unlogged']}), so the kill switches were pulled on "
-            f"{', '.join(result['killed']) or 'no gateway'} (hint: when the database is back, roll back "
-            "again, then DELETE /admin/kill/FEATURE on each)"
+            f"{', '.join(result['killed']) or 'no gateway'} (hint: when the database is back, {then}; then "
+            "DELETE /admin/kill/FEATURE on each)"
         )
     if result["is_zero"]:
         _print(result, f"share 0 on {count} gateways after {result['seconds']:.3f} s{cut}", as_json=as_json)

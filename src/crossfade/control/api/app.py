@@ -20,6 +20,7 @@ from crossfade.control.api.migrations import create_migrations_router
 from crossfade.control.api.overview import create_overview_router
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.api.records import create_records_router
+from crossfade.control.store.eventlog import StoreError
 from crossfade.version import __version__
 
 _NO_CONSOLE = (
@@ -43,6 +44,7 @@ def create_api(parts: ControlParts) -> FastAPI:
         app.include_router(migrations, prefix="/api/v1", dependencies=reader)
     app.include_router(create_metrics_router(parts), dependencies=reader)
     app.add_exception_handler(HTTPException, _error)
+    app.add_exception_handler(StoreError, _no_store)
 
     @app.get("/health/readiness", include_in_schema=False)
     async def readiness() -> PlainTextResponse:
@@ -54,6 +56,10 @@ def create_api(parts: ControlParts) -> FastAPI:
     else:
         app.get("/", include_in_schema=False)(_no_console)
     return app
+
+
+async def _no_store(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": {"message": str(error), "hint": ""}}, status_code=503)
 
 
 async def _no_console() -> HTMLResponse:

@@ -1,7 +1,7 @@
-"""What protects callers while the log cannot be reached: the guards, by memory alone.
+"""What protects callers while the log cannot be reached: the guards by memory alone, and people.
 
 Without the log no share is raised and nothing is published. Taking a harmful candidate's traffic away
-waits for nothing: the gateways report to memory, the guards decide by what is there, the decision is
+waits for nothing: the gateways report to memory, the guards decide by what is there or a person does, it is
 written aside on this machine, and the gateways' own kill switches are pulled. Once the log is back it
 gets the line, and the share follows; the switches stay until a person releases them.
 """
@@ -40,8 +40,9 @@ class Alone:
             action = harm_in_memory(controller, state)
             if action is None:
                 return
-            await self._set_aside(controller, state, action)
-            self.decided.add(place)
+            log.error("migration %s: rolled back without the log: %s", controller.name, action.reason)
+            reason = f"{action.reason} (decided while the log could not be reached)"
+            await self.set_aside(controller, state, actor=ACTOR, reason=reason)
         await pull_kill_switches(self.ports.admin, state.spec.features, "the log cannot be reached")
 
     async def settle(self, controllers: Mapping[str, Controller]) -> None:
@@ -51,28 +52,35 @@ class Alone:
             if controller is None:
                 continue
             state = await controller.read()
-            if state.epoch == line["epoch"] and _is_live(state):
+            if state.epoch == line["epoch"] and not _is_given_up(state):
                 action = RollBack(str(line["reason"]))
                 payload = {**history.encode_action(action), "aside": line}
                 stream = history.stream_of(controller.name)
                 # Without an expected place: nothing may win against a rollback.
-                await self.ports.log.append(stream, Kind.ACTION, payload, actor=ACTOR, reason=action.reason)
+                actor = str(line.get("actor", ACTOR))
+                await self.ports.log.append(stream, Kind.ACTION, payload, actor=actor, reason=action.reason)
             await asyncio.to_thread(self.ports.aside.settle, number)
             self.decided.discard((controller.name, int(line["epoch"])))
 
-    async def _set_aside(self, controller: Controller, state: MigrationState, action: RollBack) -> None:
+    async def set_aside(
+        self, controller: Controller, state: MigrationState, *, actor: str, reason: str
+    ) -> bool:
+        """Keep a rollback for the log, and hold to it meanwhile; whether it is kept."""
         line = {
             "migration": controller.name,
             "epoch": state.epoch,
-            "reason": f"{action.reason} (decided while the log could not be reached)",
+            "actor": actor,
+            "reason": reason,
             "unix_s": self.ports.clock(),
             "counts": [asdict(counts) for counts in controller.tally.counts],
         }
-        log.error("migration %s: rolled back without the log: %s", controller.name, action.reason)
+        self.decided.add((controller.name, state.epoch))
         try:
             await asyncio.to_thread(self.ports.aside.write, line)
         except OSError:
             log.exception("the rollback of %s could not be set aside either; it is done", controller.name)
+            return False
+        return True
 
 
 def harm_in_memory(controller: Controller, state: MigrationState) -> RollBack | None:
@@ -83,8 +91,14 @@ def harm_in_memory(controller: Controller, state: MigrationState) -> RollBack | 
     return playbook.decide_harm(counted, controller.beside[1].compared())
 
 
+def _is_given_up(state: MigrationState) -> bool:
+    """Whether it is closed, or a way back has begun."""
+    is_back = state.rolled_back is not None or isinstance(state.pending, RollBack)
+    return is_back or state.closed_unix_s is not None
+
+
 def _is_live(state: MigrationState) -> bool:
     """Whether real requests may be reaching the candidate, and no way back has begun."""
-    if state.closed_unix_s is not None or isinstance(state.pending, RollBack):
+    if _is_given_up(state):
         return False
     return state.share > 0.0 or isinstance(state.pending, Advance)

@@ -33,7 +33,8 @@ class RollBackResult:
     """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended.
 
     `cut`: by gateway, calls under way that a hard rollback cut; `uncut`: gateways it did not reach.
-    `unlogged`: why the log could not be written; then the kill switches of `killed` were pulled instead.
+    `unlogged`: why the log could not be written; then the kill switches of `killed` were pulled instead, and
+    the log gets it later if it `is_set_aside`.
     """
 
     is_zero: bool
@@ -45,6 +46,7 @@ class RollBackResult:
     uncut: tuple[str, ...] = ()
     unlogged: str = ""
     killed: tuple[str, ...] = ()
+    is_set_aside: bool = False
 
 
 async def pull_kill_switches(admin: GatewayAdmin, features: tuple[str, ...], why: str) -> RollBackResult:

@@ -16,7 +16,7 @@ from typing import Any
 
 from crossfade.control.migration import history
 from crossfade.control.migration.alone import Alone
-from crossfade.control.migration.controller import Controller
+from crossfade.control.migration.controller import LOGGED_WITHIN_S, Controller
 from crossfade.control.migration.effects import RollBackResult, cut_calls
 from crossfade.control.migration.history import Kind, Verb
 from crossfade.control.migration.ports import CollectError, Pause, Ports, SignRequest
@@ -255,7 +255,11 @@ class Migrations:
         if state.closed_unix_s is not None:
             raise RefusedError(f"migration {name!r} is closed (hint: change the feature's hierarchy)")
         result = await controller.roll_back(actor=actor, reason=reason)
-        if not hard or result.unlogged:
+        if result.unlogged:
+            said = f"asked by {actor}: {reason} (while the log could not be reached)"
+            kept = await self._alone.set_aside(controller, state, actor=actor, reason=said)
+            return replace(result, is_set_aside=kept)
+        if not hard:
             return result
         cut, uncut = await cut_calls(self._ports.admin, state.spec.features, result.gateways)
         await self._append(
@@ -310,7 +314,7 @@ class Migrations:
     async def _one_as_known(self, name: str) -> tuple[Controller, MigrationState]:
         """Also where the log cannot be read: then as it was last known."""
         try:
-            return await self._one(name)
+            return await asyncio.wait_for(self._one(name), LOGGED_WITHIN_S)
         except LookupError:
             raise
         except Exception:

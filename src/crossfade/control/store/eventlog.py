@@ -10,22 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from crossfade.control.store.tables import EVENTS, LEASES, METADATA, POSTGRES_GUARDS, SQLITE_GUARDS
 
 FIRST_HASH = "0" * 64
 _TRIES = 20
+CONNECTED_WITHIN_S = 5.0  # a database that takes longer is away: the way back does not wait for it
+ANSWERED_WITHIN_S = 30.0  # reading a log of a million rows takes about ten
 
 
 class ConflictError(Exception):
     """The stream is not at the place the caller had in mind: somebody else was faster."""
+
+
+class StoreError(Exception):
+    """The database cannot be reached or does not answer; the message says which, and not its password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +68,22 @@ class EventLog:
 
     @classmethod
     async def open(cls, url: str, clock: Callable[[], float] = time.time) -> EventLog:
-        """Connect, and make the tables where they are missing."""
-        engine = create_async_engine(async_url(url))
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine.sync_engine, "connect", _sqlite_settings)
-        async with engine.begin() as connection:
-            await connection.run_sync(METADATA.create_all)
-            guards = SQLITE_GUARDS if engine.dialect.name == "sqlite" else POSTGRES_GUARDS
-            for guard in guards:
-                await connection.execute(sa.text(guard))
-        return cls(engine, clock)
+        """Connect, and make the tables where they are missing.
+
+        Raises:
+            StoreError: it cannot be reached.
+        """
+        log = cls(_engine_of(async_url(url)), clock)
+        is_sqlite = log._engine.dialect.name == "sqlite"
+        try:
+            async with log._writing() as connection:
+                await connection.run_sync(METADATA.create_all)
+                for guard in SQLITE_GUARDS if is_sqlite else POSTGRES_GUARDS:
+                    await connection.execute(sa.text(guard))
+        except StoreError:
+            await log.close()
+            raise
+        return log
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -89,12 +103,13 @@ class EventLog:
 
         Raises:
             ConflictError: `expected_seq` is given and the stream's last line has another number.
+            StoreError: the database is away. The line may have got there.
         """
         text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         fields = {"stream": stream, "kind": str(kind), "payload": text, "actor": actor, "reason": reason}
         for _ in range(_TRIES):
             try:
-                async with self._engine.begin() as connection:
+                async with self._writing() as connection:
                     row = await self._next_row(connection, fields, expected_seq)
                     await connection.execute(EVENTS.insert().values(**row))
                     return Event(**{**row, "payload": json.loads(text)})
@@ -124,18 +139,18 @@ class EventLog:
         return {**row, "hash": hash_event(row)}
 
     async def read(self, stream: str | None = None, after: int = 0) -> list[Event]:
-        """Lines in order, of one stream or of all, with `seq` > `after`."""
+        """Lines in order, of one stream or of all, with `seq` > `after`. Raises StoreError."""
         query = sa.select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq)
         if stream is not None:
             query = query.where(EVENTS.c.stream == stream)
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return [Event(**{**row, "payload": json.loads(row["payload"])}) for row in rows]
 
     async def last(self) -> Event | None:
-        """The newest line, if there is one."""
+        """The newest line, if there is one. Raises StoreError."""
         query = sa.select(EVENTS).order_by(EVENTS.c.seq.desc()).limit(1)
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             row = (await connection.execute(query)).mappings().first()
         return Event(**{**row, "payload": json.loads(row["payload"])}) if row is not None else None
 
@@ -146,7 +161,7 @@ class EventLog:
     async def check_chain(self) -> tuple[list[str], str | None]:
         """Every row's hash in order, and what is wrong with the first bad row (None: nothing)."""
         previous, expected = FIRST_HASH, 1
-        async with self._engine.connect() as connection:
+        async with self._reading() as connection:
             rows = (await connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq))).mappings().all()
         hashes = [str(row["hash"]) for row in rows]
         for row in rows:
@@ -160,7 +175,11 @@ class EventLog:
         return hashes, None
 
     async def acquire_lease(self, name: str, holder: str, ttl_s: float) -> bool:
-        """Whether `holder` has the lease for the next `ttl_s`: taken when free, expired or its own."""
+        """Whether `holder` has the lease for the next `ttl_s`: taken when free, expired or its own.
+
+        Raises:
+            StoreError: the database is away.
+        """
         now = self._clock()
         # Nobody may hold for longer than he can ask for: such a lease is from before the clock was set back.
         impossible = LEASES.c.until_unix_s > now + 2 * ttl_s
@@ -168,17 +187,52 @@ class EventLog:
         take = (
             LEASES.update().where(LEASES.c.name == name, free).values(holder=holder, until_unix_s=now + ttl_s)
         )
-        async with self._engine.begin() as connection:
+        async with self._writing() as connection:
             if (await connection.execute(take)).rowcount == 1:
                 return True
         try:
-            async with self._engine.begin() as connection:
+            async with self._writing() as connection:
                 await connection.execute(
                     LEASES.insert().values(name=name, holder=holder, until_unix_s=now + ttl_s)
                 )
                 return True
         except IntegrityError:
             return False
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        async with self._reached(), self._engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction."""
+        async with self._reached(), self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _reached(self) -> AsyncIterator[None]:
+        """Whatever ails the database is one error: drivers tell a lost one in a dozen ways."""
+        try:
+            yield
+        except IntegrityError:
+            raise  # it answered: somebody was faster
+        except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            where = self._engine.url.render_as_string(hide_password=True)
+            why = str(getattr(error, "orig", None) or error) or type(error).__name__
+            raise StoreError(
+                f"the database {where} cannot be used: {why} (hint: control.state; what serves goes on)"
+            ) from error
+
+
+def _engine_of(url: str) -> AsyncEngine:
+    if url.startswith("sqlite"):
+        engine = create_async_engine(url)
+        sa.event.listen(engine.sync_engine, "connect", _sqlite_settings)
+        return engine
+    limits = {"timeout": CONNECTED_WITHIN_S, "command_timeout": ANSWERED_WITHIN_S}
+    # Asked before each use: of a server that was restarted no connection of before is worth anything.
+    return create_async_engine(url, pool_pre_ping=True, pool_timeout=CONNECTED_WITHIN_S, connect_args=limits)
 
 
 def async_url(url: str) -> str:

