@@ -19,8 +19,10 @@ from crossfade.client import ApiError, Client
 from crossfade.config.load import load_config
 from crossfade.control.evidence.fingerprint import fingerprint
 from crossfade.control.evidence.store import EvidenceStore
+from crossfade.control.records.by_hand import BY_HAND, CONTROL
+from crossfade.control.store import signing
 from crossfade.control.store.eventlog import EventLog
-from crossfade.control.store.signing import CONTROL, SigningKeys
+from crossfade.control.store.signing import SigningKeys
 from crossfade.control.store.state_dir import StateDir
 from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict
 from crossfade.domain.snapshot import Target
@@ -101,8 +103,8 @@ async def give_evidence(deployment, database) -> None:
     config = load_config(Path(deployment.config), secrets=False).config
     printed = fingerprint(config, Target("new", {}), ("recap",))
     record = Evidence(
-        "", EvidenceKind.POSTURE, "move", "new", printed, CONTROL, "assumed", {"interval": None},
-        Verdict.PASS, time.time(), time.time() + 86400.0, None, CONTROL,
+        "", EvidenceKind.POSTURE, "move", "new", printed, signing.CONTROL, "assumed", {"interval": None},
+        Verdict.PASS, time.time(), time.time() + 86400.0, None, signing.CONTROL,
     )  # fmt: skip
     subjects = {
         EvidenceKind.POSTURE: "new", EvidenceKind.CAPACITY_MAPPING: "new", EvidenceKind.DRILL: "move",
@@ -163,9 +165,13 @@ async def test_a_rollout_outlives_the_end_of_its_database(deployment, client, da
         await give_evidence(deployment, database)
         await until(client, share=0.5)
         await by_guards(deployment, client, database, faults, tally)
+        await until_told(database, [CONTROL])
         await again(deployment, client, epoch=2)
+        await until_told(database, [CONTROL, BY_HAND])
         await by_a_person(deployment, client, database, tally)
+        await until_told(database, [CONTROL, BY_HAND, CONTROL])
         await again(deployment, client, epoch=3)
+        await until_told(database, [CONTROL, BY_HAND, CONTROL, BY_HAND])
         await all_together(deployment, client, database, tally)
     finally:
         stop.set()
@@ -206,15 +212,28 @@ async def by_a_person(deployment, client, database, tally) -> None:
     database.start()
     status = await until(client, state="rolled_back", share=0.0)
     assert "I saw it" in status["rolled_back"]
-    rows = [row for row in await lines(database) if row.payload.get("action") == "roll_back"]
+    rows = [
+        row for row in await lines(database, "migration/move") if row.payload.get("action") == "roll_back"
+    ]
     assert len(rows) == 2, "one by guards, one by a person, each once"
 
 
-async def lines(database) -> list:
+async def lines(database, stream: str) -> list:
     log = await EventLog.open(database.url)
-    found = await log.read("migration/move")
+    found = await log.read(stream)
     await log.close()
     return found
+
+
+async def until_told(database, actors: list[str]) -> None:
+    """The log has each turn of the gateway's switch, by whom."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            rows = await lines(database, "gateway/gateway-1")
+            if [row.actor for row in rows] == actors:
+                return
+            assert len(rows) <= len(actors), rows
+            await asyncio.sleep(0.2)
 
 
 async def all_together(deployment, client, database, tally) -> None:

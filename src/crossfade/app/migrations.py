@@ -53,6 +53,7 @@ class MigrationParts:
     flags: FlagBook
     metrics: MetricBook
     keys: SigningKeys
+    admin: HttpGatewayAdmin
 
 
 def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
@@ -75,11 +76,9 @@ def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
 
 def build_migrations(parts: MigrationParts) -> Migrations:
     """The service over the real parts. One process among several drives: the lease decides which."""
-    gateway = parts.publisher.config.gateway
     journal = Journal(parts.log)
     store = LookedUp(EvidenceStore(parts.log, parts.folder, parts.keys), journal, time.monotonic)
     counters = BoardCounters(parts.board, time.time, parts.records, parts.samples)
-    admin = HttpGatewayAdmin(urls={"gateway-1": f"http://{gateway.admin}"})
     collector_parts = CollectorParts(
         config=lambda: parts.publisher.config,
         records=parts.records,
@@ -89,7 +88,7 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         lever=Lever(),
         units=parts.units,
         drill=DrillParts(
-            parts.publisher, counters, admin, parts.board, parts.flags, time.time, asyncio.sleep
+            parts.publisher, counters, parts.admin, parts.board, parts.flags, time.time, asyncio.sleep
         ),
         clock=time.time,
     )
@@ -104,7 +103,7 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         bundles=FolderBundles(parts.folder.root / "bundles"),
         clock=time.time,
         conflict=ConflictError,
-        admin=admin,
+        admin=parts.admin,
         flags=parts.flags,
         metrics=parts.metrics,
         steady=time.monotonic,

@@ -21,6 +21,7 @@ from crossfade.control.api.access import Person, person_in, person_of
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.evidence.gateway_address import gateway_address
+from crossfade.control.evidence.gateway_admin import HttpGatewayAdmin
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.prices import snapshot_prices
@@ -36,6 +37,7 @@ from crossfade.control.migration.people.liked import Liked
 from crossfade.control.migration.people.trends import Consequence, Trends
 from crossfade.control.notify import Notifier
 from crossfade.control.publish import Extra, Publisher
+from crossfade.control.records.by_hand import ByHand
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.checkpoints import Checkpoints
@@ -86,6 +88,13 @@ def consequence_of(publisher: Publisher, feature: str) -> Consequence:
     return Consequence(wanted.keep, wanted.for_)
 
 
+def liked_of(trends: Trends, publisher: Publisher, folder: StateDir) -> Liked:
+    """What becomes of falling feedback, going on from what was learnt before."""
+    liked = Liked(trends, publisher, folder.root / "trends.json")
+    liked.restore()
+    return liked
+
+
 def who(bearer: str, folder: StateDir, publisher: Publisher, sessions: Sessions) -> Person | None:
     """Whose token or session it is; null if nobody's."""
     people = publisher.config.people
@@ -107,7 +116,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     await publisher.restore()
     units = UnitsBook(events)
     await units.note_config(config, actor="control", reason="started")
-    records = RecordStore(Path(config.control.records) if config.control.records else folder.records)
+    records = RecordStore(Path(config.control.records or folder.records))
     broker = CredentialBroker(credential_plan(config))
     await broker.refresh()
     keys = SigningKeys(folder.signing, config.control.signing)
@@ -116,8 +125,9 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     records.listen(samples.observe)
     flags = flags_of(config, events)
     metrics = metrics_of(publisher, samples, folder, records)
+    admin = HttpGatewayAdmin(urls={"gateway-1": f"http://{config.gateway.admin}"})
     migration_parts = MigrationParts(
-        events, publisher, board, records, folder, samples, units, flags, metrics, keys
+        events, publisher, board, records, folder, samples, units, flags, metrics, keys, admin
     )
     trends = Trends(time.time, partial(consequence_of, publisher))
     sessions = Sessions(folder.session_key(), time.time)
@@ -145,16 +155,22 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     notifier = Notifier(
         config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
     )
-    running = (broker, checkpoints, flags, metrics, metrics.judge, notifier, Liked(trends, publisher))
-    loops: list[Loop] = [*(part.run for part in running), partial(_follow_config, config_path, parts)]
-    if parts.migrations is not None:
-        loops += [parts.migrations.run, parts.migrations.keep_watch]
+    liked = liked_of(trends, publisher, folder)
+    hands = ByHand(board, events, admin.is_own)
+    running = (broker, checkpoints, flags, metrics, metrics.judge, notifier, liked, hands)
     try:
-        async with _running(loops):
+        async with _running([*(part.run for part in running), *_loops_of(parts, config_path)]):
             yield parts
     finally:
         await asyncio.to_thread(records.close)
         await events.close()
+
+
+def _loops_of(parts: ControlParts, config_path: Path) -> list[Loop]:
+    loops: list[Loop] = [partial(_follow_config, config_path, parts)]
+    if parts.migrations is not None:
+        loops += [parts.migrations.run, parts.migrations.keep_watch]
+    return loops
 
 
 @asynccontextmanager

@@ -151,10 +151,10 @@ def firsts(signals, unix_s):
     return first.count("a")
 
 
-async def test_from_the_votes_to_the_order_of_the_engine_and_back(trends, now):
+async def test_from_the_votes_to_the_order_of_the_engine_and_back(trends, now, tmp_path):
     """Virtual time: users of `a` like it less, three quarters ask `b` first for an hour, then none."""
     told, draw = Told(), random.Random(1)
-    liked = Liked(trends, told)
+    liked = Liked(trends, told, tmp_path / "trends.json")
     for number in range(LEARNT_FROM):
         vote(trends, "a", number, 20)
     await liked.look()
@@ -172,12 +172,59 @@ async def test_from_the_votes_to_the_order_of_the_engine_and_back(trends, now):
     assert (told.signals, len(told.reasons)) == ({}, 2)
 
 
-async def test_a_restarted_control_does_not_end_what_was_said(now):
+async def test_a_restarted_control_does_not_end_what_was_said(now, tmp_path):
     told = Told()
     told.signals = {"recap": (Signal("a", 0.25, int(now[0]) + 60, "said before"),)}
-    liked = Liked(Trends(lambda: now[0], lambda _: Consequence(0.25, HOUR_S)), told)
+    liked = Liked(Trends(lambda: now[0], lambda _: Consequence(0.25, HOUR_S)), told, tmp_path / "trends.json")
     await liked.look()
     assert told.reasons == []
     now[0] += 60.0
     await liked.look()
     assert told.signals == {}
+
+
+def restarted(liked, now):
+    """Another process on the same folder."""
+    trends = Trends(lambda: now[0], lambda _: Consequence(0.25, HOUR_S))
+    again = Liked(trends, Told(), liked.place)
+    again.restore()
+    return again
+
+
+async def test_a_trend_half_told_goes_on_after_a_restart_and_one_that_was_told_is_not_told_again(
+    trends, now, tmp_path
+):
+    straight = Trends(trends.clock, trends.consequence_of)
+    liked = Liked(trends, Told(), tmp_path / "trends.json")
+    for number in range(LEARNT_FROM + 5000):
+        if number % 300 == 299:
+            await liked.look()
+            liked = restarted(liked, now)
+        for one in (straight, liked.trends):
+            vote(one, "b", number, 20 if number < LEARNT_FROM else 6)
+        assert bool(liked.trends.signals()) == bool(straight.signals()), number
+    assert straight.signals()
+    await liked.look()
+    again = restarted(liked, now)
+    assert again.trends.rows() == liked.trends.rows()
+    again.publisher.signals = liked.publisher.signals
+    await again.look()
+    assert again.publisher.reasons == [], "told once"
+
+
+@pytest.mark.parametrize("text", ["", "[[", '[["recap", "b"]]'])
+async def test_kept_trends_that_cannot_be_read_are_learnt_anew(trends, tmp_path, text):
+    liked = Liked(trends, Told(), tmp_path / "trends.json")
+    liked.place.write_text(text)
+    liked.restore()
+    assert trends.rows() == []
+    turned_bad(trends)
+    await liked.look()
+    assert trends.signals()
+
+
+async def test_a_folder_that_cannot_be_written_stops_no_alarm(trends, tmp_path):
+    turned_bad(trends)
+    liked = Liked(trends, Told(), tmp_path / "no/such/folder/trends.json")
+    await liked.look()
+    assert liked.publisher.reasons

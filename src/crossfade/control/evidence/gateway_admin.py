@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -17,9 +17,13 @@ class AdminError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpGatewayAdmin:
-    """`ports.GatewayAdmin` over HTTP. `urls`: gateway name to the base URL of its admin port."""
+    """`ports.GatewayAdmin` over HTTP. `urls`: gateway name to the base URL of its admin port.
+
+    `switched`: how this control last set each switch, by gateway and feature.
+    """
 
     urls: Mapping[str, str]
+    switched: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """Gateways whose admin address is known."""
@@ -27,7 +31,12 @@ class HttpGatewayAdmin:
 
     async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
         """Pull or release the local kill switch. Raises `AdminError`."""
+        self.switched[gateway, feature] = is_killed  # before: a report may be faster than the answer
         await self._call("PUT" if is_killed else "DELETE", gateway, f"/admin/kill/{feature}")
+
+    def is_own(self, gateway: str, feature: str, is_killed: bool) -> bool:
+        """Whether this control last set that switch, and so."""
+        return self.switched.get((gateway, feature)) is is_killed
 
     async def cut(self, gateway: str, feature: str) -> int:
         """Cut calls under way at the candidate; how many there were. Raises `AdminError`."""

@@ -3,14 +3,14 @@
 A backstop: one request in fifty has a thumb, so it takes thousands of requests. The first votes say what
 is ordinary, from then on a detector watches (`stats.detector`). An alarm holds for a while and the
 detector begins again at once: votes that stay bad renew it, so it neither lasts for ever nor needs a
-person to end it. All in memory: a restart learns anew.
+person to end it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crossfade.domain.route import Signal
@@ -93,6 +93,16 @@ class Trends:
             self.heard.add((feature, endpoint, unit))
             until = now + self.consequence_of(feature).for_s
             self.by_place.setdefault((feature, endpoint), Trend()).observe(bad=bad, alarm_until_unix_s=until)
+
+    def kept(self) -> list[tuple[str, str, Trend]]:
+        """Everything learnt, by feature and endpoint, as it is now."""
+        with self.lock:
+            return [(*place, replace(trend)) for place, trend in sorted(self.by_place.items())]
+
+    def restore(self, rows: Iterable[tuple[str, str, Trend]]) -> None:
+        """Go on from what was learnt before."""
+        with self.lock:
+            self.by_place = {(feature, endpoint): trend for feature, endpoint, trend in rows}
 
     def signals(self) -> dict[str, tuple[Signal, ...]]:
         """What the engine shall make of the alarms that hold now, by feature."""
