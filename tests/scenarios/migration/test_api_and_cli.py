@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -141,7 +142,9 @@ async def test_a_hard_rollback_by_command_says_how_many_calls_it_cut_and_status_
     assert "share 0 on 1 gateways after" in back.output
     assert "3 calls under way cut" in back.output
     await world.turns(2)
-    assert "what to do: docs/on-call/rolled-back.md" in (await cli(migration.app, "status", "move")).output
+    said = (await cli(migration.app, "status", "move")).output
+    assert "what to do: docs/on-call/rolled-back.md" in said
+    assert re.search(r"rolled back at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", said)
 
 
 async def test_wrong_use_is_2_and_a_no_is_1_each_with_a_hint(world, cli, monkeypatch):

@@ -91,13 +91,10 @@ async def test_verify_names_the_first_bad_row(tmp_path, tamper, said):
     await log.close()
 
 
-@pytest.mark.parametrize(
-    "url", ["postgresql://ann:secret@127.0.0.1:1/crossfade", "sqlite:////no/such/folder/crossfade.db"]
-)
-async def test_a_database_that_cannot_be_reached_is_named_without_its_password(url):
+async def test_a_database_that_cannot_be_reached_is_named_without_its_password():
     with pytest.raises(
         StoreError, match=r"the database .*crossfade.* cannot be used: .+hint: control.state"
     ) as told:
-        await EventLog.open(url)
+        await EventLog.open("postgresql://ann:secret@127.0.0.1:1/crossfade")
 
     assert "secret" not in str(told.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -233,6 +234,9 @@ def describe(found: dict[str, Any]) -> str:
             needs = f" [needs {gate['needs']}]" if gate["needs"] and gate["verdict"] != "pass" else ""
             lines.append(f"    {gate['verdict']:<12} {gate['name']}: {gate['reason']}{has}{needs}")
     lines += [f"  could not collect {f['kind']} of {f['subject']}: {f['error']}" for f in found["failures"]]
+    backs = [point["unix_s"] for point in found["timeline"] if point["kind"] == "roll_back"]
+    if found["rolled_back"] and backs:
+        lines.append(f"  rolled back at {datetime.fromtimestamp(backs[-1], UTC):%Y-%m-%d %H:%M:%S} UTC")
     progress = f" ({found['progress']})" if found["progress"] else ""
     lines.append(f"  next: {found['next_action']}: {found['next_reason']}{progress}")
     if found["page"]:
