@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from crossfade.control.migration.guard.plans import KNOWN, SPARSE, share_alpha
-from crossfade.control.migration.guard.samples import Sample, SampleBoard, values_of
+from crossfade.control.migration.guard.samples import CONTROL_LEAST, Sample, SampleBoard, values_of
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.verdict import decide_guards, totals_of, unfrozen
 from crossfade.control.migration.people.feedback import Feedback
@@ -197,6 +197,16 @@ def test_limits_are_the_incumbents_quantiles_once_there_are_enough():
     assert 222 <= frozen.limits["recap"]["ttft"] <= 226
     assert frozen.limits["recap"]["cost"] == 0.5
     assert board.since("move", 0)[1] == []
+
+
+def test_a_rules_own_requests_are_no_ones_control():
+    board = SampleBoard(price=lambda _: None)
+    for number in range(CONTROL_LEAST):
+        ours = {"arm": ArmKind.MAIN, "share": None, "request_id": f"r{number}"}
+        board.observe(record(arm_name="rule 1", **ours))
+        assert board.freeze(("recap",)) is None
+        board.observe(record(arm_name=None, **ours))
+    assert board.freeze(("recap",)) is not None
 
 
 class NoRecords:

@@ -91,11 +91,9 @@ class SampleBoard:
                 self.asked.popitem(last=False)
             if record.index == 0:
                 self.lately.note(record, health_of(record, values))
-            # A rule's own requests, which have its name, are no one's control.
-            is_control = record.arm is ArmKind.BASELINE or (
-                record.arm is ArmKind.MAIN and not (record.arm_name or "").startswith("rule ")
-            )
-            if is_control:
+            # Of the main arm only a rule's requests have a name, and they are no one's control.
+            is_main = record.arm is ArmKind.MAIN and record.arm_name is None
+            if is_main or record.arm is ArmKind.BASELINE:
                 kept = self.control.setdefault(record.feature, deque(maxlen=CONTROL_KEPT))
                 kept.append(sample)
             self.add(sample)
