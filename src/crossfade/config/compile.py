@@ -274,6 +274,7 @@ def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -
     eligible = dict.fromkeys(endpoint for pool in own for endpoint in config.pools[pool].endpoints)
     return Feature(
         request_class=RequestClass(feature.class_),
+        weight=feature.weight,
         hierarchy=tuple(_target(target) for target in feature.hierarchy),
         rules=rules,
         eligible=tuple(dict.fromkeys((*eligible, *overlay.extra_eligible))),

@@ -176,6 +176,9 @@ class FeatureSection(Section):
     class_: Literal["interactive", "standard", "batch"] = Field(
         "standard", alias="class", description="Urgency."
     )
+    weight: float = Field(
+        1.0, gt=0, description="Its part of a shared allowance beside the other features of its class."
+    )
     hierarchy: tuple[TargetSection, ...] = Field(min_length=1, description="Primary, then backups.")
     deadline: DurationS = Field(60.0, description="Of the whole request.")
     rules: tuple[RuleSection, ...] = Field((), description="Other hierarchies, by the request's shape.")

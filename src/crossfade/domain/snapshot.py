@@ -351,12 +351,12 @@ class Shadow:
 class Feature:
     """A product capability that calls a model, and its whole routing policy.
 
-    `rules`: the first whose shape a request has decides its hierarchy. `eligible`: the endpoints that
-    may see this feature's requests, shadows and probes included. `capture_share`: the share of answers
-    whose text goes into the records.
+    `rules`: the first whose shape a request has decides its hierarchy. `eligible`: who may see its
+    requests, shadows and probes included. `capture_share`: of answers whose text goes into the records.
     """
 
     request_class: RequestClass
+    weight: float  # its part of an allowance beside the other features of its class
     hierarchy: tuple[Target, ...]
     rules: tuple[Rule, ...]
     eligible: tuple[str, ...]

@@ -9,15 +9,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attempt::{EndpointHealth, FeatureEffect};
+use crate::domain::by_name::ByName;
 use crate::domain::decision::{ArmKind, AssignedArm, Candidate, Decision, Refusal, Role};
 use crate::domain::limits::Limits;
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, Rollout, Snapshot};
 
-use super::able::ways;
+use super::able::{Common, ways};
 use super::assign::{decision, nearest};
 use super::budget::RetryBudget;
+use super::capacity::fair::Claim;
 use super::capacity::rooms::{Ended, Rooms};
 use super::health::book::Book;
 use super::health::breaker::{Breaker, Force};
@@ -26,6 +28,7 @@ use super::health::timeline::Timeline;
 use super::keys::{KeyFull, Keys, Spent, Used};
 use super::latch::Latch;
 use super::measured::{choose_pinned, serves};
+use super::pick::members::Member;
 use super::pick::paces::Paces;
 use super::rank::Ranking;
 use super::trickle::Trickle;
@@ -72,6 +75,9 @@ pub struct Engine {
     latches: BTreeMap<String, Latch>,
     killed: BTreeSet<String>,
     keys: Keys,
+    /// Of the snapshot alone: what each feature's endpoints all take, and each pool's endpoints.
+    common: ByName<Common>,
+    members: ByName<Vec<Member>>,
     /// Wall time as last told: only for what signals say of themselves.
     unix_s: u64,
 }
@@ -89,6 +95,8 @@ impl Engine {
             latches: BTreeMap::new(),
             killed: BTreeSet::new(),
             keys: Keys::default(),
+            common: ByName::default(),
+            members: ByName::default(),
             unix_s: 0,
         };
         engine.apply(snapshot, now);
@@ -107,6 +115,8 @@ impl Engine {
         self.rooms.apply(&snapshot, now);
         self.paces.apply(&snapshot);
         self.keys.apply(&snapshot, now);
+        self.common = Common::of(&snapshot);
+        self.members = Member::of(&snapshot);
         self.latches
             .retain(|name, latch| rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout)));
         self.budgets.retain(|(feature, _), budget| {
@@ -161,15 +171,17 @@ impl Engine {
             return choose_pinned(&snapshot, feature, request, pin);
         }
         let (arm, targets) = self.assign(feature, request);
-        let ways = ways(&snapshot, (&feature.eligible, &targets), request);
+        let ways =
+            ways(&snapshot, (&feature.eligible, &targets), (request, self.common.get(&request.feature)));
         let mut ranking = Ranking {
             snapshot: &snapshot,
             ways: &ways,
+            members: &self.members,
             breakers: &mut self.book.breakers,
             rooms: &mut self.rooms,
             paces: &mut self.paces,
             request,
-            class: feature.request_class,
+            claim: Claim::of(Some(feature)),
             signals: signals_for(feature, request, &arm),
             // How long a rest of the preferred model is waited out rather than served by another.
             wait_s: seconds(feature.attempts.pushback_wait_ms),

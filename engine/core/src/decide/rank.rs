@@ -5,12 +5,14 @@
 use crate::domain::by_name::ByName;
 use crate::domain::decision::{Candidate, Skipped};
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Pool, RequestClass, Signal, Snapshot, Target};
+use crate::domain::snapshot::{Pool, Signal, Snapshot, Target};
 
 use super::able::Ways;
+use super::capacity::fair::Claim;
 use super::capacity::rooms::Rooms;
 use super::health::breaker::{Admission, Breaker};
 use super::pick::Picking;
+use super::pick::members::Member;
 use super::pick::paces::Paces;
 use super::split::split_point;
 
@@ -20,11 +22,13 @@ use std::borrow::Cow;
 pub struct Ranking<'a> {
     pub snapshot: &'a Snapshot,
     pub ways: &'a Ways<'a>,
+    /// Each pool's endpoints, as its order compares them.
+    pub members: &'a ByName<Vec<Member>>,
     pub breakers: &'a mut ByName<Breaker>,
     pub rooms: &'a mut Rooms,
     pub paces: &'a mut Paces,
     pub request: &'a RequestFacts,
-    pub class: RequestClass,
+    pub claim: Claim,
     /// Endpoints that others go before, for this request.
     pub signals: Vec<&'a Signal>,
     /// How long a short rest of the preferred model may be waited out.
@@ -72,7 +76,7 @@ impl<'a> Ranking<'a> {
             let Some(pool) = self.snapshot.pools.get(&target.pool) else {
                 continue;
             };
-            let (order, chosen) = self.order(pool);
+            let (order, chosen) = self.order(&target.pool, pool);
             let why = chosen.map_or(Cow::Borrowed(&**why), |chosen| format!("{why}; {chosen}").into());
             let before = ranked.candidates.len();
             for name in order {
@@ -91,9 +95,10 @@ impl<'a> Ranking<'a> {
         ranked
     }
 
-    fn order(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
+    fn order(&mut self, name: &str, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
         let mut picking = Picking {
             snapshot: self.snapshot,
+            members: self.members.get(name).map_or(&[], Vec::as_slice),
             eligible: &self.ways.able,
             breakers: self.breakers,
             rooms: self.rooms,
@@ -152,7 +157,7 @@ impl<'a> Ranking<'a> {
             return;
         }
         if breaker.is_closed() {
-            let ready_at = self.rooms.ready_at(name, self.request, self.class, self.now);
+            let ready_at = self.rooms.ready_at(name, self.request, self.claim, self.now);
             if ready_at > self.now {
                 let used = 100.0 * self.rooms.used(name, self.now);
                 ranked.full.push(name.to_owned());

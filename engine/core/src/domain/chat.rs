@@ -49,6 +49,22 @@ impl Capabilities {
         thinking_budget: true,
         context: None,
     };
+
+    /// What two models both take.
+    #[must_use]
+    pub fn both(self, other: Self) -> Self {
+        Self {
+            tools: self.tools && other.tools,
+            images: self.images && other.images,
+            documents: self.documents && other.documents,
+            audio: self.audio && other.audio,
+            schema: self.schema && other.schema,
+            prefill: self.prefill && other.prefill,
+            sampling: self.sampling && other.sampling,
+            thinking_budget: self.thinking_budget && other.thinking_budget,
+            context: [self.context, other.context].into_iter().flatten().min(),
+        }
+    }
 }
 
 /// How the answer is to be made. `uncarried` names fields without a common form.

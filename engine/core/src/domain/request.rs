@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::chat::Capabilities;
 use super::prompt::{Counting, PromptSize};
@@ -113,10 +114,10 @@ impl RequestFacts {
         self.prompt.map_or(self.input_tokens, |prompt| counting.tokens(&prompt))
     }
 
-    /// What its prompt shares with others: its stable part, else what its user said before.
+    /// A hash of what its prompt shares with others: its stable part, else what its user said before.
     #[must_use]
-    pub fn affinity_key(&self) -> String {
-        self.prefix.map_or_else(|| self.unit.clone(), |prefix| format!("{prefix:016x}"))
+    pub fn affinity_key(&self) -> u64 {
+        self.prefix.unwrap_or_else(|| xxh3_64(self.unit.as_bytes()))
     }
 }
 

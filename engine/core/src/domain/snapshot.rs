@@ -217,6 +217,8 @@ pub struct Shadow {
 #[serde(deny_unknown_fields)]
 pub struct Feature {
     pub request_class: RequestClass,
+    /// Its part of an allowance beside the other features of its class.
+    pub weight: f64,
     pub hierarchy: Vec<Target>,
     pub rules: Vec<Rule>,
     pub eligible: Names,

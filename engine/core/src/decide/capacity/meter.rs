@@ -8,7 +8,7 @@ use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Capacity, RequestClass};
 
 use super::bucket::Bucket;
-use super::fair::{User, Users};
+use super::fair::{Claim, User, Users};
 
 /// z of the pooled bound on output that has not been written yet: 1 % risk.
 const Z: f64 = 2.33;
@@ -31,7 +31,7 @@ const INPUT_SCALE: (f64, f64) = (0.5, 3.0);
 pub(super) struct Ask {
     pub(super) input: u64,
     pub(super) max_output: Option<u64>,
-    pub(super) class: RequestClass,
+    pub(super) claim: Claim,
     pub(super) user: User,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Reserved {
     input: f64,
     output: f64,
     estimate: u64,
-    user: User,
+    user: (User, f64),
 }
 
 /// How a call ended. `used`: tokens in and out as the provider counted, where it did.
@@ -109,10 +109,10 @@ impl Meter {
     }
 
     /// What a request would draw here.
-    pub(super) fn ask(&self, request: &RequestFacts, class: RequestClass) -> Ask {
+    pub(super) fn ask(&self, request: &RequestFacts, claim: Claim) -> Ask {
         let input = self.counting.map_or(request.input_tokens, |counting| request.tokens_by(&counting));
-        let user = User::new(class, &request.feature);
-        Ask { input, max_output: request.max_output_tokens, class, user }
+        let user = User::new(claim.class, &request.feature);
+        Ask { input, max_output: request.max_output_tokens, claim, user }
     }
 
     pub(super) fn is_for(&self, capacity: &Capacity) -> bool {
@@ -130,7 +130,7 @@ impl Meter {
     /// spilled comes back only below the lower mark, so that its traffic does not go to and fro.
     pub(super) fn fits_at(&mut self, ask: Ask, now: f64) -> f64 {
         self.learn(now);
-        let spare = if ask.class == RequestClass::Batch { self.capacity.headroom } else { 0.0 };
+        let spare = if ask.claim.class == RequestClass::Batch { self.capacity.headroom } else { 0.0 };
         let spilling = self.users.is_spilling(ask.user);
         let mark = if spilling { self.capacity.spill_back } else { self.capacity.spill_at };
         let limit = (mark - spare - self.users.kept_from(ask.user)).max(0.05);
@@ -157,8 +157,9 @@ impl Meter {
             bucket.take(amount);
         }
         self.in_flight += 1;
-        self.users.count(ask.user, input + output, now);
-        Reserved { input, output, estimate: ask.input, user: ask.user }
+        let user = (ask.user, ask.claim.weight);
+        self.users.count(user, input + output, now);
+        Reserved { input, output, estimate: ask.input, user }
     }
 
     /// Books what an answer under way has written beyond its reservation.

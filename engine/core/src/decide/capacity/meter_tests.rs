@@ -30,7 +30,7 @@ fn a_prompt_is_booked_as_its_endpoints_family_counts_it() {
     let prompt = Some(PromptSize { pieces: 100, ..PromptSize::default() });
     let request =
         RequestFacts { input_tokens: 7, prompt, max_output_tokens: Some(0), ..RequestFacts::default() };
-    assert_eq!(meter.ask(&request, RequestClass::Standard).input, 7, "its family is not known yet");
+    assert_eq!(meter.ask(&request, Claim::of(None)).input, 7, "its family is not known yet");
 
     meter.counting = Some(Counting {
         base: 0.0,
@@ -50,7 +50,7 @@ fn a_prompt_is_booked_as_its_endpoints_family_counts_it() {
             low: None,
         },
     });
-    let ask = meter.ask(&request, RequestClass::Standard);
+    let ask = meter.ask(&request, Claim::of(None));
     let reserved = meter.reserve(ask, 0.0);
     assert!((meter.used(0.0) - 0.02).abs() < 1e-9);
 
@@ -81,8 +81,8 @@ fn the_providers_books_lower_ours_and_never_raise_them() {
 fn an_answer_that_outgrows_its_booking_is_booked_as_it_is_written() {
     let mut meter = meter(60_000);
     meter.capacity.books_max_output = false;
-    let class = RequestClass::Standard;
-    let ask = Ask { input: 100, max_output: None, class, user: User::new(class, "recap") };
+    let claim = Claim::of(None);
+    let ask = Ask { input: 100, max_output: None, claim, user: User::new(claim.class, "recap") };
     let mut reserved = meter.reserve(ask, 0.0);
     let booked = meter.used(0.0);
 

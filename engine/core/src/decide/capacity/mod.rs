@@ -1,6 +1,6 @@
 //! How full each endpoint is, before its provider has to say so.
 
 pub(super) mod bucket;
-mod fair;
+pub mod fair;
 mod meter;
 pub mod rooms;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::domain::by_name::ByName;
 use crate::domain::limits::Limits;
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{RequestClass, Snapshot};
+use crate::domain::snapshot::Snapshot;
 
+use super::fair::Claim;
 use super::meter::{Meter, Reserved, Settled};
 
 /// One attempt: its request, its number there, and whether it is a copy that only measures.
@@ -16,7 +17,7 @@ type Key = (String, u32, bool);
 #[derive(Debug, Clone, Copy)]
 pub struct Booking<'a> {
     pub request: &'a RequestFacts,
-    pub class: RequestClass,
+    pub claim: Claim,
     pub index: u32,
     pub copy: bool,
     pub ends_by: f64,
@@ -71,9 +72,9 @@ impl Rooms {
     }
 
     /// When `endpoint` has room for the request: `now`, or later.
-    pub fn ready_at(&mut self, endpoint: &str, request: &RequestFacts, class: RequestClass, now: f64) -> f64 {
+    pub fn ready_at(&mut self, endpoint: &str, request: &RequestFacts, claim: Claim, now: f64) -> f64 {
         self.meters.get_mut(endpoint).map_or(now, |meter| {
-            let ask = meter.ask(request, class);
+            let ask = meter.ask(request, claim);
             meter.fits_at(ask, now)
         })
     }
@@ -91,7 +92,7 @@ impl Rooms {
     /// Books an attempt. What does not fit is booked too: whoever waits has a place in the queue.
     pub fn reserve(&mut self, endpoint: &str, booking: Booking<'_>, now: f64) {
         if let Some(meter) = self.meters.get_mut(endpoint) {
-            let ask = meter.ask(booking.request, booking.class);
+            let ask = meter.ask(booking.request, booking.claim);
             let reserved = meter.reserve(ask, now);
             let key = (booking.request.request_id.clone(), booking.index, booking.copy);
             let held = Held { endpoint: endpoint.to_owned(), reserved, ends_by: booking.ends_by };

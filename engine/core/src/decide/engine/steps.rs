@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::decide::capacity::fair::Claim;
 use crate::decide::capacity::rooms::Booking;
 use crate::decide::measured::{ShadowPlaces, is_copied, next_of_pinned};
 use crate::decide::next::{Situation, Standing, Tried, next};
@@ -9,7 +10,7 @@ use crate::decide::pick::paces::Seen;
 use crate::domain::by_name::Names;
 use crate::domain::decision::{ArmKind, Decision, Next, ShadowPlan, Skipped};
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::{Feature, RequestClass};
+use crate::domain::snapshot::Feature;
 
 use super::{Engine, Observation, RetryBudget, millis, seconds};
 
@@ -47,7 +48,7 @@ impl Engine {
     fn book_room(&mut self, request: &RequestFacts, endpoint: &str, (index, copy): (u32, bool), now: f64) {
         if let Some(feature) = self.snapshot.features.get(&request.feature) {
             let ends_by = now + seconds(feature.deadlines.total_ms);
-            let booking = Booking { request, class: feature.request_class, index, copy, ends_by };
+            let booking = Booking { request, claim: Claim::of(Some(feature)), index, copy, ends_by };
             self.rooms.reserve(endpoint, booking, now);
             if !copy {
                 self.paces.begin(endpoint, request, index, ends_by);
@@ -116,7 +117,7 @@ impl Engine {
         now: f64,
     ) -> Standing {
         let feature = self.snapshot.features.get(&decision.feature);
-        let class = feature.map_or(RequestClass::Standard, |feature| feature.request_class);
+        let claim = Claim::of(feature);
         let allowed = decision.snapshot_version == self.snapshot.version
             || feature.is_some_and(|feature| feature.eligible.contains(endpoint));
         let Some(breaker) = self.book.breakers.get_mut(endpoint).filter(|_| allowed) else {
@@ -126,7 +127,7 @@ impl Engine {
             _ if breaker.is_open() => Standing::Out,
             _ if breaker.is_crowded(now) => Standing::Crowded,
             Some(until) => Standing::Resting { wait_ms: millis(until - now) },
-            None if breaker.is_closed() => match self.rooms.ready_at(endpoint, request, class, now) - now {
+            None if breaker.is_closed() => match self.rooms.ready_at(endpoint, request, claim, now) - now {
                 wait if wait > 0.0 => Standing::Resting { wait_ms: millis(wait) },
                 _ => Standing::Closed,
             },

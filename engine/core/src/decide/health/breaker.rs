@@ -250,11 +250,10 @@ impl Breaker {
                 Admission::Yes { share: 1.0, probe: false }
             };
         }
-        let reason = self.reason.clone();
         match &mut self.state {
             State::Closed => Admission::Yes { share: 1.0, probe: false },
             State::Open { until } | State::Quarantined { until } => {
-                Admission::No { reason, retry_at: *until }
+                Admission::No { reason: self.reason.clone(), retry_at: *until }
             }
             State::Probe { in_flight_since: Some(since), .. } if now - *since < PROBE_SLOT_S => {
                 Admission::No {

@@ -1,26 +1,31 @@
 //! In which order a request tries the endpoints of a pool: as listed, by weight, by expected speed,
 //! by price, or by who has the prompt's stable part in its cache. Health and capacity come after it.
 
+pub mod members;
 pub mod pace;
 pub mod paces;
 
 use crate::domain::by_name::{ByName, Names};
 use crate::domain::request::RequestFacts;
-use crate::domain::snapshot::CapacityClass;
-use crate::domain::snapshot::{Choose, Endpoint, Pool, Snapshot};
+use crate::domain::snapshot::{Choose, Pool, Snapshot};
 
 use super::capacity::rooms::Rooms;
 use super::health::breaker::Breaker;
-use super::split::{fraction, split_point};
+use super::split::fraction;
+use members::{Member, mixed};
 use paces::Paces;
 
 /// More than this many alternatives are not compared: eight drawn at random are as good as all, and
 /// keep many gateways from choosing the same one at once.
 const COMPARED: usize = 8;
+/// More than this many that are neither full nor busy are not looked for.
+const MOST_ASKED: usize = 16;
 
 /// What the order is made from.
 pub struct Picking<'a> {
     pub snapshot: &'a Snapshot,
+    /// The pool's endpoints, one by one.
+    pub members: &'a [Member],
     pub eligible: &'a Names,
     pub breakers: &'a ByName<Breaker>,
     pub rooms: &'a mut Rooms,
@@ -33,7 +38,6 @@ pub struct Picking<'a> {
 /// An endpoint as the orders compare it.
 struct Choice<'a> {
     name: &'a String,
-    /// Bought capacity costs the same whether it is used or not: it goes first.
     bought: bool,
     /// Least first; not finite where nothing is known.
     score: f64,
@@ -56,21 +60,18 @@ impl Picking<'_> {
     }
 
     fn weighted<'a>(&self, names: &'a [String]) -> Vec<&'a String> {
-        let draw = format!("{:x}", self.draw.to_bits());
-        let keyed = names.iter().map(|name| (arrival(name, self.weight(name), &draw), name));
-        sorted(keyed.collect())
-    }
-
-    fn weight(&self, name: &str) -> f64 {
-        self.snapshot.endpoints.get(name).map_or(0.0, |one| one.weight)
+        let arrives = |(place, member): (usize, &Member)| member.arrival(spread(self.draw, place));
+        let mut order: Vec<_> = self.members.iter().enumerate().map(arrives).zip(names).collect();
+        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        order.into_iter().map(|(_, name)| name).collect()
     }
 
     /// By the expected time to first content. A share of requests explores: it goes to an endpoint of
     /// which little is known, or to any.
     fn fastest<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
-        let choices = self.compared(&pool.endpoints).into_iter().map(|name| {
+        let choices = self.compared(&pool.endpoints).into_iter().map(|(name, bought)| {
             let expected = self.paces.expected_ms(name, self.request, self.now);
-            Choice { name, bought: self.is_bought(name), score: expected.unwrap_or(f64::INFINITY) }
+            Choice { name, bought, score: expected.unwrap_or(f64::INFINITY) }
         });
         let mut choices: Vec<_> = choices.collect();
         choices.sort_by(|a, b| b.bought.cmp(&a.bought).then(a.score.total_cmp(&b.score)));
@@ -88,20 +89,21 @@ impl Picking<'_> {
         (names(&choices), why)
     }
 
-    /// Every endpoint, if they are few; else some of those that may serve, drawn without replacement.
-    fn compared<'a>(&self, names: &'a [String]) -> Vec<&'a String> {
-        if names.len() <= COMPARED {
-            return names.iter().collect();
+    /// Every endpoint and whether it is bought, if they are few; else some of those that may serve,
+    /// drawn without replacement.
+    fn compared<'a>(&self, names: &'a [String]) -> Vec<(&'a String, bool)> {
+        let bought = self.members.iter().map(|member| member.bought);
+        let mut left: Vec<_> = names.iter().zip(bought).collect();
+        if left.len() <= COMPARED {
+            return left;
         }
-        let serves = |name: &&String| {
-            self.eligible.contains(*name)
-                && self.breakers.get(*name).is_some_and(|breaker| !breaker.is_open())
+        let serves = |name: &String| {
+            self.eligible.contains(name) && self.breakers.get(name).is_some_and(|breaker| !breaker.is_open())
         };
-        let mut left: Vec<&String> = names.iter().collect();
         let mut chosen = Vec::with_capacity(COMPARED);
         for step in 0..names.len() {
             let one = left.swap_remove(whole(spread(self.draw, step), left.len()));
-            if serves(&one) {
+            if serves(one.0) {
                 chosen.push(one);
             }
             if chosen.len() == COMPARED {
@@ -128,10 +130,9 @@ impl Picking<'_> {
 
     /// By what the request is expected to cost there. Without a price it goes behind the others.
     fn cheapest<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
-        let choices = pool.endpoints.iter().map(|name| {
-            let bought = self.is_bought(name);
-            let usd = if bought { Some(0.0) } else { self.expected_usd(name) };
-            Choice { name, bought, score: usd.unwrap_or(f64::INFINITY) }
+        let choices = pool.endpoints.iter().zip(self.members).map(|(name, member)| {
+            let usd = if member.bought { Some(0.0) } else { self.expected_usd(name) };
+            Choice { name, bought: member.bought, score: usd.unwrap_or(f64::INFINITY) }
         });
         let mut choices: Vec<_> = choices.collect();
         choices.sort_by(|a, b| b.bought.cmp(&a.bought).then(a.score.total_cmp(&b.score)));
@@ -170,23 +171,24 @@ impl Picking<'_> {
     /// goes behind the others; one that recovers gets its own prefixes as far as its breaker admits.
     fn affinity<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
         let key = self.request.affinity_key();
-        let mut order: Vec<(f64, f64, u32, &String)> = pool
-            .endpoints
+        let mut order: Vec<_> = self
+            .members
             .iter()
-            .map(|name| {
-                let weight = self.weight(name);
-                (arrival(name, weight, &key), weight, self.paces.in_flight(name), name)
-            })
+            .zip(&pool.endpoints)
+            .map(|(member, name)| (member.arrival(member.place_of(key)), member.weight, name))
             .collect();
-        order.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let all: f64 = order.iter().map(|(_, weight, ..)| weight).sum();
-        let under_way: u32 = order.iter().map(|(_, _, under_way, _)| under_way).sum();
+        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let all: f64 = self.members.iter().map(|member| member.weight).sum();
+        let under_way: u32 = pool.endpoints.iter().map(|name| self.paces.in_flight(name)).sum();
         let fair = f64::from(under_way + 1) * pool.load_bound / all.max(f64::MIN_POSITIVE);
         let mut held_back = Vec::new();
         let mut kept = Vec::with_capacity(order.len());
-        for (_, weight, under_way, name) in order {
-            let fits = f64::from(under_way + 1) <= (fair * weight).ceil().max(1.0);
-            if fits && self.rooms.used(name, self.now) <= pool.busy_at {
+        for (_, weight, name) in order {
+            let mut fits = || {
+                let own = f64::from(self.paces.in_flight(name) + 1);
+                own <= (fair * weight).ceil().max(1.0) && self.rooms.used(name, self.now) <= pool.busy_at
+            };
+            if kept.len() >= MOST_ASKED || fits() {
                 kept.push(name);
             } else {
                 held_back.push(name);
@@ -196,36 +198,15 @@ impl Picking<'_> {
         kept.extend(held_back);
         (kept, Some(why.to_owned()))
     }
-
-    fn is_bought(&self, name: &str) -> bool {
-        let class = |one: &Endpoint| one.capacity.capacity_class;
-        self.snapshot.endpoints.get(name).is_some_and(|one| class(one) == CapacityClass::Provisioned)
-    }
-}
-
-/// Sorting by these exponential arrival times draws without replacement in proportion to the weights
-/// (Efraimidis and Spirakis 2006), so that whoever is out leaves its traffic to the others in
-/// proportion too. Weight 0 comes last.
-fn arrival(name: &str, weight: f64, draw: &str) -> f64 {
-    let uniform = 1.0 - split_point(name, draw);
-    if weight > 0.0 { -uniform.ln() / weight } else { f64::INFINITY }
-}
-
-fn sorted(mut keyed: Vec<(f64, &String)>) -> Vec<&String> {
-    keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-    keyed.into_iter().map(|(_, name)| name).collect()
 }
 
 fn names<'a>(choices: &[Choice<'a>]) -> Vec<&'a String> {
     choices.iter().map(|choice| choice.name).collect()
 }
 
-/// Another number in [0, 1) from the same draw (the finaliser of SplitMix64, Steele, Lea and Flood 2014).
+/// Another number in [0, 1) from the same draw.
 fn spread(draw: f64, step: usize) -> f64 {
-    let mut bits = draw.to_bits().wrapping_add((step as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    fraction(bits ^ (bits >> 31))
+    fraction(mixed(draw.to_bits().wrapping_add((step as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))))
 }
 
 /// The place of a fraction in [0, 1) among `all`.
