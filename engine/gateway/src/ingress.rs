@@ -48,8 +48,12 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
             ErrorKind::InvalidRequest,
             "the method is not allowed here",
             "models is GET, every other route is POST",
-        )),
-        (_, path) => Err(refuse(404, ErrorKind::NotFound, &format!("there is no {path} here"), ROUTES_HINT)),
+        )
+        .unread()),
+        (_, path) => {
+            let text = format!("there is no {path} here");
+            Err(refuse(404, ErrorKind::NotFound, &text, ROUTES_HINT).unread())
+        }
     };
     drop(in_flight);
     routed.unwrap_or_else(|refused| refused.answer(dialect))
@@ -199,8 +203,11 @@ async fn receive(
     (version, head): (Version, &CallerHead<'_>),
     body: Incoming,
 ) -> Result<Bytes, Refused> {
+    let refuse = |status, problem: &str, hint: &str| {
+        Err(refuse(status, ErrorKind::InvalidRequest, problem, hint).unread())
+    };
     if let Err((status, problem, hint)) = head.admissible(version) {
-        return Err(refuse(status, ErrorKind::InvalidRequest, problem, hint));
+        return refuse(status, problem, hint);
     }
     let edge = &snapshot.edge;
     let collect = Limited::new(body, edge.body_bytes).collect();
@@ -208,15 +215,15 @@ async fn receive(
         Ok(Ok(collected)) => Ok(let_go_of_buffer(collected.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let text = format!("the body is larger than {} bytes", edge.body_bytes);
-            Err(refuse(413, ErrorKind::InvalidRequest, &text, "send less, or raise gateway.body_limit"))
+            refuse(413, &text, "send less, or raise gateway.body_limit")
         }
         Ok(Err(error)) => {
             let text = format!("the body could not be read: {error}");
-            Err(refuse(400, ErrorKind::InvalidRequest, &text, "send the whole body"))
+            refuse(400, &text, "send the whole body")
         }
         Err(_) => {
             let text = format!("the request did not arrive within {} ms", edge.receive_ms);
-            Err(refuse(408, ErrorKind::Timeout, &text, "send the body at once"))
+            Err(self::refuse(408, ErrorKind::Timeout, &text, "send the body at once").unread())
         }
     }
 }
@@ -285,7 +292,7 @@ fn refusal_answer(shared: &Shared, refusal: Refusal) -> Refused {
 }
 
 fn turn_away(stranger: &Stranger) -> Refused {
-    match stranger {
+    let refused = match stranger {
         Stranger::NoKey => {
             refuse(401, ErrorKind::Auth, "a virtual key is needed", "send Authorization: Bearer cf-…")
         }
@@ -295,11 +302,13 @@ fn turn_away(stranger: &Stranger) -> Refused {
             "the key is not known",
             "check the key, or create one: crossfade key create",
         ),
-    }
+    };
+    refused.unread()
 }
 
 fn not_ready(reason: &'static str) -> Refused {
-    refuse(503, ErrorKind::Capacity, &format!("the gateway is not ready: {reason}"), "try again in a second")
+    let text = format!("the gateway is not ready: {reason}");
+    refuse(503, ErrorKind::Capacity, &text, "try again in a second").unread()
 }
 
 /// An error whose status follows from its kind.
@@ -330,6 +339,8 @@ struct Refused {
     retry_after_ms: Option<u64>,
     /// What the caller's key has left.
     left: Option<Box<Left>>,
+    /// Its body was not read, so the connection ends with the answer, which says so.
+    closes: bool,
 }
 
 fn refuse(status: u16, kind: ErrorKind, message: &str, hint: &str) -> Refused {
@@ -340,10 +351,15 @@ fn refuse(status: u16, kind: ErrorKind, message: &str, hint: &str) -> Refused {
         hint: hint.to_owned(),
         retry_after_ms: None,
         left: None,
+        closes: false,
     }
 }
 
 impl Refused {
+    fn unread(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
     fn answer(&self, dialect: Dialect) -> Response<AnswerBody> {
         let said = Said { message: &self.message, hint: &self.hint, request_id: "" };
         let body = encode_error(dialect, self.status, self.kind, said);
@@ -354,6 +370,9 @@ impl Refused {
             // A key that is full has room later; where everything fails, more would make it worse.
             let again = if self.status == 429 { "true" } else { "false" };
             answer.headers_mut().insert("x-should-retry", HeaderValue::from_static(again));
+        }
+        if self.closes {
+            answer.headers_mut().insert("connection", HeaderValue::from_static("close"));
         }
         if let Some(left) = &self.left {
             tell_allowances(dialect, left, answer.headers_mut());

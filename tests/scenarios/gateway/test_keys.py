@@ -78,10 +78,14 @@ def client(port: int, key: str) -> Any:
 
 
 def test_a_stranger_and_a_key_for_something_else_are_turned_away(port):
-    with client(port, "nobody") as caller, pytest.raises(openai.AuthenticationError):
+    with client(port, "nobody") as caller, pytest.raises(openai.AuthenticationError) as stranger:
         caller.chat.completions.create(model="f", messages=HELLO)
-    with client(port, "other-feature") as caller, pytest.raises(openai.PermissionDeniedError):
+    with client(port, "other-feature") as caller, pytest.raises(openai.PermissionDeniedError) as known:
         caller.chat.completions.create(model="f", messages=HELLO)
+
+    # A stranger's body is not read: whoever keeps connections is told that this one ends.
+    assert stranger.value.response.headers["connection"] == "close"
+    assert "connection" not in known.value.response.headers
 
 
 def test_a_key_is_told_what_it_has_left_and_when_to_come_back(port):
