@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents bench-peers bench-decoding
+.PHONY: help demo test lint wheel bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents bench-peers bench-decoding
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -38,12 +38,15 @@ lint: setup ## Format, lints, types, import rules, licences
 	cargo deny --log-level error check licenses bans sources
 	npm --prefix console run --silent typecheck
 
-bench: setup ## Measure speed and memory beside nginx in the same run
-	cargo build --quiet --release -p crossfade-gateway --bins --examples
+wheel: setup ## Build the wheel, optimised for what a training run did (minutes)
+	tools/trained wheel
+
+bench: setup ## Measure speed and memory beside nginx in the same run, of the gateway as the wheel has it
+	tools/trained gateway
 	$(PY) bench/gateway.py $(ARGS)
 
 bench-peers: setup ## The same beside other gateways, installed by their own package clients
-	cargo build --quiet --release -p crossfade-gateway --bins --examples
+	tools/trained gateway
 	$(PY) bench/peers.py $(ARGS)
 
 bench-decoding: ## What decoding a stream costs beside reading it, by dialect

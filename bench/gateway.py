@@ -26,8 +26,9 @@ from streams import KEY, added, idle_streams, streams_per_s
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-BINARY = ROOT / "target/release/crossfade-gateway"
-EXAMPLES = ROOT / "target/release/examples"
+BUILT = ROOT / "target/trained/built"  # what `tools/trained gateway` built last
+BINARY = BUILT / "crossfade-gateway"
+EXAMPLES = BUILT / "examples"
 PATIENT = "{progress: 10m, liveness: 10m, ping_progress: 10m}"  # of streams that say nothing
 MODES = ("burst", "each", "paced", "hold")  # of the upstream that streams
 TOKEN = "bench"  # noqa: S105 - a loopback process of this run
@@ -266,7 +267,8 @@ def main() -> int:
                 memory |= idle_streams(gate, memory["after_mb"], lambda: resident_mb(pid), 10_000)
             results["two_cores"] = over_two_cores(folder, rounds)
         results["choose_50_us"] = choosing(folder / "snapshot.json")
-    report = {"rounds": rounds, **results, "memory": memory}
+    trained = any((ROOT / "target/training").glob("*.profdata"))
+    report = {"rounds": rounds, "trained": trained, **results, "memory": memory}
     out = HERE / "out"
     out.mkdir(exist_ok=True)
     (out / "gateway.json").write_text(json.dumps(report, indent=2) + "\n")
