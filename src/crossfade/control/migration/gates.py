@@ -9,7 +9,8 @@ on it is as if it had not been collected.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import GateVerdict
@@ -39,17 +40,12 @@ class GateInput:
     now_unix_s: float
 
 
+_all_but_time = attrgetter(*(one.name for one in fields(GateInput) if one.name != "now_unix_s"))
+
+
 def is_same_but_time(before: GateInput, after: GateInput) -> bool:
     """Whether a gate sees the same at both moments, what time alone changes apart."""
-    return (
-        before.evidence == after.evidence
-        and before.spec == after.spec
-        and before.fingerprint == after.fingerprint
-        and before.required_roles == after.required_roles
-        and before.attesting_roles == after.attesting_roles
-        and before.purchased_units == after.purchased_units
-        and before.resumed_unix_s == after.resumed_unix_s
-    )
+    return bool(_all_but_time(before) == _all_but_time(after))
 
 
 @dataclass(frozen=True, slots=True)
