@@ -400,6 +400,7 @@ def spread(rows: list[dict[str, float]], name: str) -> dict[str, float]:
 
 async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
     """Everything, on loopback."""
+    from crossfade.app.serve import collect_less  # noqa: PLC0415
     from crossfade.app.wiring import control_parts  # noqa: PLC0415
     from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
 
@@ -429,6 +430,7 @@ async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
             async with asyncio.timeout(WITHIN_S):
                 while len(parts.board.live()) < GATEWAYS:
                     await asyncio.sleep(0.1)
+            collect_less()
             pollers = [Poller(admin) for _, admin in ports]
             bench = Bench(parts, pollers, load)
             bench.tell(load=[listen for listen, _ in ports], rate=rate)

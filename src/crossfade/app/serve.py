@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -26,6 +27,17 @@ def serve_control(config: Path, state: Path, *, json_ready: bool) -> int:
     except StoreError as error:
         print(f"control: {error}", file=sys.stderr)  # noqa: T201 - the process's own output
         return 1
+
+
+def collect_less() -> None:
+    """Set this process's collector for control: what it is made of stays, and is looked through once.
+
+    What a turn of a controller leaves behind goes by its reference counts; with the interpreter's own
+    settings the collector's share of a turn was 7 % (`make measure-rollback`).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> int:
@@ -54,6 +66,7 @@ async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> in
         if serving.done():
             print(f"control: cannot listen on {listen}", file=sys.stderr)  # noqa: T201 - the process's own output
             return 1
+        collect_less()
         ready = {"ready": "control", "listen": listen, "pid": os.getpid()}
         text = json.dumps(ready) if json_ready else f"control ready on http://{listen} (pid {os.getpid()})"
         print(text, flush=True)  # noqa: T201 - the ready line is this process's output
