@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import json
 import os
@@ -37,6 +38,7 @@ def collect_less() -> None:
     """
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # at the end all of it goes, or native libraries report leaks
     gc.set_threshold(20_000, 20, 50)
 
 
