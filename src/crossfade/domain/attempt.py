@@ -132,9 +132,7 @@ class AttemptRecord:
     caller: str | None
     unit: str
     arm: ArmKind
-    arm_name: (
-        str | None
-    )  # the experiment's arm, the migration's or the shadow's name, the rule's of the main arm
+    arm_name: str | None  # the experiment's arm, the migration, the shadow, or the main arm's rule
     share: float | None  # the candidate's share when the request was assigned
     endpoint: str
     provider: str
