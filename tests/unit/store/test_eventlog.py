@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import asynccontextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -22,6 +23,16 @@ async def log(request, tmp_path):
     opened = await EventLog.open(url)
     yield opened
     await opened.close()
+
+
+@asynccontextmanager
+async def another(log):
+    """A second control at the same database."""
+    opened = await EventLog.open(log._engine.url.render_as_string(hide_password=False))
+    try:
+        yield opened
+    finally:
+        await opened.close()
 
 
 async def test_lines_come_back_in_order_and_the_chain_holds(log):
@@ -45,13 +56,50 @@ async def test_a_stale_expectation_is_a_conflict(log):
         await log.append("stale", "k", {}, actor="a", reason="r", expected_seq=line.stream_seq - 1)
 
 
-async def test_simultaneous_appends_all_land_once(log):
-    await asyncio.gather(*(log.append("many", "k", {"n": n}, actor="a", reason="r") for n in range(8)))
+async def test_simultaneous_appends_of_two_controls_all_land_once(log):
+    async with another(log) as other:
+        await asyncio.gather(
+            *(
+                control.append(f"many-{stream}", "k", {"n": n}, actor="a", reason="r")
+                for n in range(40)
+                for stream, control in enumerate((log, other, log))
+            )
+        )
 
-    lines = await log.read("many")
+    for stream in range(3):
+        lines = await log.read(f"many-{stream}")
+        assert sorted(line.payload["n"] for line in lines) == list(range(40))
+        assert [line.stream_seq for line in lines] == list(range(1, 41))
+    assert await log.verify() is None
 
-    assert sorted(line.payload["n"] for line in lines) == list(range(8))
-    assert [line.stream_seq for line in lines] == list(range(1, 9))
+
+async def test_of_many_who_expect_the_same_place_one_gets_it(log):
+    async with another(log) as other:
+        told = await asyncio.gather(
+            *(
+                control.append("one", "k", {}, actor="a", reason="r", expected_seq=0)
+                for control in (log, other) * 10
+            ),
+            return_exceptions=True,
+        )
+
+    assert sum(isinstance(one, ConflictError) for one in told) == 19
+    assert len(await log.read("one")) == 1
+
+
+async def test_of_many_who_ask_for_a_lease_nobody_has_one_gets_it(log):
+    async with another(log) as other:
+        asked = [
+            control.acquire_lease("new", f"h{number}", 60) for number, control in enumerate((log, other) * 10)
+        ]
+        assert sum(await asyncio.gather(*asked)) == 1
+
+
+async def test_who_failed_in_his_turn_gives_it_back(log):
+    with pytest.raises(StoreError, match=r"NOT NULL|not-null"):
+        await log.append("failing", "k", {}, actor=None, reason="r")
+
+    assert (await log.append("failing", "k", {}, actor="a", reason="r")).stream_seq == 1
 
 
 async def test_the_database_refuses_to_change_a_row(log):

@@ -1,31 +1,35 @@
 """The append-only event log: what control decided, before it did it.
 
-Rows are chained by hash, so that a changed, removed or reordered row is found (`verify`). Appends
-of several processes meet at the primary key: the slower one reads again and tries again, unless it
-named the place in its stream that it had in mind.
+Rows are chained by hash, so that a changed, removed or reordered row is found (`verify`). Whoever
+writes, in this process or another, waits for his turn: the database has one writer at a time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from crossfade.control.store.tables import EVENTS, LEASES, METADATA, POSTGRES_GUARDS, SQLITE_GUARDS
 
+_WRITES = "crossfade_writes"  # the execution option of a connection that will write
 FIRST_HASH = "0" * 64
-_TRIES = 20
 CONNECTED_WITHIN_S = 5.0  # a database that takes longer is away: the way back does not wait for it
 ANSWERED_WITHIN_S = 30.0  # reading a log of a million rows takes about ten
+# A control that vanished in the middle of its turn (a partition, a stopped machine) loses it after 10 s.
+_POSTGRES_TURN = sa.text(
+    "SELECT pg_advisory_xact_lock(7306370), set_config('idle_in_transaction_session_timeout', '10000', true)"
+)
 
 
 class ConflictError(Exception):
@@ -65,6 +69,9 @@ class EventLog:
     def __init__(self, engine: AsyncEngine, clock: Callable[[], float] = time.time) -> None:
         self._engine = engine
         self._clock = clock
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        # SQLite lets the waiting try again at random; PostgreSQL keeps a queue itself.
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._is_sqlite else nullcontext()
 
     @classmethod
     async def open(cls, url: str, clock: Callable[[], float] = time.time) -> EventLog:
@@ -74,11 +81,10 @@ class EventLog:
             StoreError: it cannot be reached.
         """
         log = cls(_engine_of(async_url(url)), clock)
-        is_sqlite = log._engine.dialect.name == "sqlite"
         try:
             async with log._writing() as connection:
                 await connection.run_sync(METADATA.create_all)
-                for guard in SQLITE_GUARDS if is_sqlite else POSTGRES_GUARDS:
+                for guard in SQLITE_GUARDS if log._is_sqlite else POSTGRES_GUARDS:
                     await connection.execute(sa.text(guard))
         except StoreError:
             await log.close()
@@ -107,15 +113,10 @@ class EventLog:
         """
         text = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         fields = {"stream": stream, "kind": str(kind), "payload": text, "actor": actor, "reason": reason}
-        for _ in range(_TRIES):
-            try:
-                async with self._writing() as connection:
-                    row = await self._next_row(connection, fields, expected_seq)
-                    await connection.execute(EVENTS.insert().values(**row))
-                    return Event(**{**row, "payload": json.loads(text)})
-            except IntegrityError:
-                continue  # another process took this place: read again
-        raise ConflictError(f"{stream}: too many others append at the same time")
+        async with self._writing() as connection:
+            row = await self._next_row(connection, fields, expected_seq)
+            await connection.execute(EVENTS.insert().values(**row))
+        return Event(**{**row, "payload": json.loads(text)})
 
     async def _next_row(
         self, connection: AsyncConnection, fields: dict[str, Any], expected_seq: int | None
@@ -190,14 +191,12 @@ class EventLog:
         async with self._writing() as connection:
             if (await connection.execute(take)).rowcount == 1:
                 return True
-        try:
-            async with self._writing() as connection:
+            is_held = (await connection.execute(sa.select(LEASES).where(LEASES.c.name == name))).first()
+            if is_held is None:
                 await connection.execute(
                     LEASES.insert().values(name=name, holder=holder, until_unix_s=now + ttl_s)
                 )
-                return True
-        except IntegrityError:
-            return False
+            return is_held is None
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
@@ -206,8 +205,11 @@ class EventLog:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction."""
-        async with self._reached(), self._engine.begin() as connection:
+        """One transaction, and nobody else's at the same time."""
+        engine = self._engine.execution_options(**{_WRITES: True})
+        async with self._turn, self._reached(), engine.begin() as connection:
+            if not self._is_sqlite:
+                await connection.execute(_POSTGRES_TURN)
             yield connection
 
     @asynccontextmanager
@@ -215,8 +217,6 @@ class EventLog:
         """Whatever ails the database is one error: drivers tell a lost one in a dozen ways."""
         try:
             yield
-        except IntegrityError:
-            raise  # it answered: somebody was faster
         except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             where = self._engine.url.render_as_string(hide_password=True)
             why = str(getattr(error, "orig", None) or error) or type(error).__name__
@@ -229,10 +229,18 @@ def _engine_of(url: str) -> AsyncEngine:
     if url.startswith("sqlite"):
         engine = create_async_engine(url)
         sa.event.listen(engine.sync_engine, "connect", _sqlite_settings)
+        sa.event.listen(engine.sync_engine, "begin", _sqlite_begin)
         return engine
     limits = {"timeout": CONNECTED_WITHIN_S, "command_timeout": ANSWERED_WITHIN_S}
     # Asked before each use: of a server that was restarted no connection of before is worth anything.
-    return create_async_engine(url, pool_pre_ping=True, pool_timeout=CONNECTED_WITHIN_S, connect_args=limits)
+    # A statement sees what was written before it began, not before its turn was asked for.
+    return create_async_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=CONNECTED_WITHIN_S,
+        isolation_level="READ COMMITTED",
+        connect_args=limits,
+    )
 
 
 def async_url(url: str) -> str:
@@ -245,7 +253,14 @@ def async_url(url: str) -> str:
 
 def _sqlite_settings(connection: Any, _: Any) -> None:
     """WAL lets readers go on while one writes; the busy timeout lets two processes take turns."""
+    connection.isolation_level = None  # the driver begins nothing: `_sqlite_begin` does
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    """A writer takes his turn before he reads what he will follow."""
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
