@@ -39,6 +39,7 @@ from crossfade.control.notify import Notifier
 from crossfade.control.publish import Extra, Publisher
 from crossfade.control.records.by_hand import ByHand
 from crossfade.control.records.counters import CounterBoard
+from crossfade.control.records.own_turns import OwnTurns
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.checkpoints import Checkpoints
 from crossfade.control.store.eventlog import EventLog
@@ -125,7 +126,8 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     records.listen(samples.observe)
     flags = flags_of(config, events)
     metrics = metrics_of(publisher, samples, folder, records)
-    admin = HttpGatewayAdmin(urls={"gateway-1": f"http://{config.gateway.admin}"})
+    own = OwnTurns(folder.root / "turns.json", time.time)
+    admin = HttpGatewayAdmin({"gateway-1": f"http://{config.gateway.admin}"}, own)
     migration_parts = MigrationParts(
         events, publisher, board, records, folder, samples, units, flags, metrics, keys, admin
     )
@@ -156,7 +158,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
     )
     liked = liked_of(trends, publisher, folder)
-    hands = ByHand(board, events, admin.is_own)
+    hands = ByHand(board, events, own)
     running = (broker, checkpoints, flags, metrics, metrics.judge, notifier, liked, hands)
     try:
         async with _running([*(part.run for part in running), *_loops_of(parts, config_path)]):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+
+from crossfade.control.records.own_turns import OwnTurns
 
 ANSWERS_WITHIN_S = 5.0
 
@@ -19,11 +21,11 @@ class AdminError(Exception):
 class HttpGatewayAdmin:
     """`ports.GatewayAdmin` over HTTP. `urls`: gateway name to the base URL of its admin port.
 
-    `switched`: how this control last set each switch, by gateway and feature.
+    `own`: told of each switch that is turned here.
     """
 
     urls: Mapping[str, str]
-    switched: dict[tuple[str, str], bool] = field(default_factory=dict)
+    own: OwnTurns
 
     def names(self) -> tuple[str, ...]:
         """Gateways whose admin address is known."""
@@ -31,12 +33,8 @@ class HttpGatewayAdmin:
 
     async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
         """Pull or release the local kill switch. Raises `AdminError`."""
-        self.switched[gateway, feature] = is_killed  # before: a report may be faster than the answer
+        self.own.note(gateway, feature, is_killed=is_killed)  # before: a report may be faster than the answer
         await self._call("PUT" if is_killed else "DELETE", gateway, f"/admin/kill/{feature}")
-
-    def is_own(self, gateway: str, feature: str, is_killed: bool) -> bool:
-        """Whether this control last set that switch, and so."""
-        return self.switched.get((gateway, feature)) is is_killed
 
     async def cut(self, gateway: str, feature: str) -> int:
         """Cut calls under way at the candidate; how many there were. Raises `AdminError`."""

@@ -2,7 +2,8 @@
 
 The kill switch and a forced endpoint work without control, so control is told by nobody: it sees in a
 gateway's reports that something is not as the log has it, and adds a line. What was pulled and released
-again between two reports, or while control was away, is in the gateway's own log only.
+again between two reports, or while control was away, is in the gateway's own log only. What control turned
+itself is told by the same reports, as its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crossfade.control.records.counters import LIVE_S, CounterBoard, GatewayState
+from crossfade.control.records.own_turns import OwnTurns
 from crossfade.control.store.eventlog import ConflictError, Event, EventLog
 
 LOOK_S = 1.0  # as often as a gateway reports
@@ -27,11 +29,11 @@ Found = dict[Place, tuple[str, str]]  # to what it is set (empty: nothing), and 
 
 @dataclass(slots=True)
 class ByHand:
-    """`is_own(gateway, feature, killed)`: whether control itself set that switch so."""
+    """`own`: the switches that control itself turned."""
 
     board: CounterBoard
     log: EventLog
-    is_own: Callable[[str, str, bool], bool]
+    own: OwnTurns
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     known: dict[str, tuple[int, Found]] = field(
         default_factory=dict
@@ -63,11 +65,14 @@ class ByHand:
                 continue
             line = await self._tell(gateway.name, place, now, last)
             self.known[gateway.name] = (line.stream_seq, {**known, place: now})
+            if place[0] == KILL:
+                self.own.shown(gateway.name, place[1], is_killed=bool(now[0]))
+        self.own.forget_unseen(gateway.name)
 
     async def _tell(self, gateway: str, place: Place, now: tuple[str, str], last: int) -> Event:
         kind, about = place
         payload: dict[str, Any] = {"gateway": gateway, "about": about, "set": now[0], "said": now[1]}
-        is_own = kind == KILL and self.is_own(gateway, about, bool(now[0]))
+        is_own = kind == KILL and self.own.has(gateway, about, is_killed=bool(now[0]))
         return await self.log.append(
             stream_of(gateway),
             kind,
