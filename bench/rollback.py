@@ -402,6 +402,7 @@ async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
     """Everything, on loopback."""
     from crossfade.app.serve import collect_less  # noqa: PLC0415
     from crossfade.app.wiring import control_parts  # noqa: PLC0415
+    from crossfade.control.credentials.broker import CredentialBroker  # noqa: PLC0415
     from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
@@ -412,7 +413,12 @@ async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
             started([sys.executable, __file__, "--child", str(upstream)], stdin=subprocess.PIPE)
         )
         wait_for(upstream)
-        async with control_parts(root / "crossfade.yaml", folder) as parts, serving(parts, control):
+        folder.prepare()
+        no_credentials = CredentialBroker(())
+        async with (
+            control_parts(root / "crossfade.yaml", folder, no_credentials) as parts,
+            serving(parts, control),
+        ):
             secrets = {"CROSSFADE_GATEWAY_TOKEN": folder.gateway_token(), "CROSSFADE_PEPPER": folder.pepper()}
             ports = [(free_port(), free_port()) for _ in range(GATEWAYS)]
             for number, (listen, admin) in enumerate(ports):

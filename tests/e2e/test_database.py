@@ -1,15 +1,19 @@
-"""PostgreSQL is killed in the middle of a rollout, alone and with control: callers notice nothing, the way
-back works without it, and what was done meanwhile is in the log once it is back."""
+"""PostgreSQL is killed in the middle of a rollout, alone and together with control and the flag system:
+callers notice nothing, the way back works without it, and the log has what was done once it is back."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import tempfile
+import threading
 import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from deployment import ENVIRONMENT, call, running_deployment
@@ -72,8 +76,51 @@ def database():
         yield Database(server)
 
 
+class Flags:
+    """A flag system that speaks OFREP, allows everything, and can be killed and started again."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.server = ThreadingHTTPServer(("127.0.0.1", self.port), Allowed)
+        self.port = self.server.server_port
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def kill(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+class Allowed(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        text = json.dumps({"key": "crossfade.move", "value": True}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture
-def deployment(clouds, database, tmp_path):
+def flags():
+    made = Flags()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def deployment(clouds, database, flags, tmp_path):
     config = f"""
 providers:
   lab: {{kind: openai-compatible, base_url: '{clouds.openai}', auth: {{method: api-key, env: SIM_KEY}}}}
@@ -85,7 +132,8 @@ pools: {{old: {{endpoints: [old-1]}}, new: {{endpoints: [new-1]}}}}
 features:
   recap: {{hierarchy: [old]}}
 """
-    with running_deployment(tmp_path, config, ENVIRONMENT, control=f"state: '{database.url}'") as running:
+    control = f"state: '{database.url}', flags: {{ofrep: '{flags.url}'}}"
+    with running_deployment(tmp_path, config, ENVIRONMENT, control=control) as running:
         yield running
 
 
@@ -157,7 +205,25 @@ async def again(deployment, client, *, epoch: int) -> None:
     await until_share(deployment, 0.5)
 
 
-async def test_a_rollout_outlives_the_end_of_its_database(deployment, client, database, faults):
+async def kill_control(deployment, client, pid: int) -> None:
+    """And see that its successor, which finds no database, stays there and says why."""
+    os.kill(pid, signal.SIGKILL)
+    waits = await asyncio.to_thread(deployment.command.wait_for, waits="control")
+    assert "the database" in waits["reason"]
+    with pytest.raises(HTTPError) as unready:
+        await asyncio.to_thread(call, f"{deployment.control}/health/readiness")
+    unready.value.close()
+    assert unready.value.code == 503
+    with pytest.raises(ApiError, match=r"control has started and waits: the database .*/admin/kill/FEATURE"):
+        await asyncio.to_thread(client.get, "/migrations/move")
+
+
+async def until_ready(deployment) -> int:
+    """Control's process, once it has read its log."""
+    return (await asyncio.to_thread(deployment.command.wait_for, ready="control"))["pid"]
+
+
+async def test_a_rollout_outlives_the_end_of_all_it_stands_on(deployment, client, database, flags, faults):
     tally, stop = traffic.Tally(), asyncio.Event()
     calls = asyncio.create_task(traffic.run(deployment.url, STREAMS, 7, tally, stop))
     try:
@@ -168,11 +234,11 @@ async def test_a_rollout_outlives_the_end_of_its_database(deployment, client, da
         await until_told(database, [CONTROL])
         await again(deployment, client, epoch=2)
         await until_told(database, [CONTROL, BY_HAND])
-        await by_a_person(deployment, client, database, tally)
+        control = await by_a_person(deployment, client, database, tally)
         await until_told(database, [CONTROL, BY_HAND, CONTROL])
         await again(deployment, client, epoch=3)
         await until_told(database, [CONTROL, BY_HAND, CONTROL, BY_HAND])
-        await all_together(deployment, client, database, tally)
+        await all_together(deployment, client, (database, flags), tally, control)
     finally:
         stop.set()
         await calls
@@ -196,8 +262,9 @@ async def by_guards(deployment, client, database, faults, tally) -> None:
     assert status["rolled_back"].endswith("(decided while the log could not be reached)")
 
 
-async def by_a_person(deployment, client, database, tally) -> None:
-    """A person rolls back while there is no database; the log has it, and by whom, when it is back."""
+async def by_a_person(deployment, client, database, tally) -> int:
+    """A person rolls back while there is no database, then control is killed, too: the log has it, and by
+    whom, when both are back. Control's process then."""
     database.kill()
     await until_served(tally, 30)
     with pytest.raises(ApiError, match=r"the database .* cannot be used") as refused:
@@ -207,15 +274,18 @@ async def by_a_person(deployment, client, database, tally) -> None:
     assert back.returncode == 0, back.stdout + back.stderr
     assert "the log was not written" in back.stdout
     assert (await until_share(deployment, 0.0))["killed"]
+    await kill_control(deployment, client, deployment.control_pid)
     await until_served(tally, 30)
 
     database.start()
+    control = await until_ready(deployment)
     status = await until(client, state="rolled_back", share=0.0)
     assert "I saw it" in status["rolled_back"]
     rows = [
         row for row in await lines(database, "migration/move") if row.payload.get("action") == "roll_back"
     ]
     assert len(rows) == 2, "one by guards, one by a person, each once"
+    return control
 
 
 async def lines(database, stream: str) -> list:
@@ -236,18 +306,28 @@ async def until_told(database, actors: list[str]) -> None:
             await asyncio.sleep(0.2)
 
 
-async def all_together(deployment, client, database, tally) -> None:
-    """Database and control at once: the gateway serves on, its own switch works, the restart goes on."""
+async def all_together(deployment, client, stores, tally, control: int) -> None:
+    """Database, flag system and control at once: the gateway serves on, its own switch works, and the rollout
+    goes on: not without the flag system, and then to the next stage."""
+    database, flags = stores
     database.kill()
-    os.kill(deployment.control_pid, signal.SIGKILL)
+    flags.kill()
+    await kill_control(deployment, client, control)
     for method, share in (("PUT", 0.0), ("DELETE", 0.5)):
         await asyncio.to_thread(call, f"{deployment.admin}/admin/kill/recap", method)
         await until_share(deployment, share)
         await until_served(tally, 40)
 
     database.start()
-    await asyncio.to_thread(deployment.command.wait_for, ready="control")
+    await until_ready(deployment)
     await until(client, share=0.5, epoch=3, stage=1)
+    body = {"actor": "owner", "reason": "it has baked"}
+    await asyncio.to_thread(client.post, "/migrations/move/advance", body)
+    await until(client, next_action="hold", next_reason="the flag system cannot be read", share=0.5)
+    flags.start()
+    await until(client, share=1.0, epoch=3)
+    await until_share(deployment, 1.0)
+
     back = await asyncio.to_thread(deployment.cli, "migration", "rollback", "move", "--reason", "done")
     assert back.returncode == 0, back.stderr
     await until_share(deployment, 0.0)

@@ -1,4 +1,4 @@
-"""Serves control in this process until SIGTERM or SIGINT."""
+"""Serves control in this process until SIGTERM or SIGINT. It listens at once, and waits for its log."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import json
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
-from crossfade.app.wiring import control_parts
-from crossfade.control.api.app import create_api
-from crossfade.control.store.eventlog import StoreError
+from crossfade.app.waiting import Door, Waiting
+from crossfade.app.wiring import control_parts, running, sessions_of, who
+from crossfade.config.compile import credential_plan
+from crossfade.config.load import load_config
+from crossfade.control.api.app import create_api, create_waiting_api
+from crossfade.control.api.parts import ControlParts
+from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.store.state_dir import StateDir
 
 DRAIN_S = 3  # long polls are cut: gateways ask again
@@ -23,11 +30,7 @@ DRAIN_S = 3  # long polls are cut: gateways ask again
 
 def serve_control(config: Path, state: Path, *, json_ready: bool) -> int:
     """Returns the exit code."""
-    try:
-        return asyncio.run(_serve(config, StateDir(state), json_ready=json_ready))
-    except StoreError as error:
-        print(f"control: {error}", file=sys.stderr)  # noqa: T201 - the process's own output
-        return 1
+    return asyncio.run(_serve(config, StateDir(state), json_ready=json_ready))
 
 
 def collect_less() -> None:
@@ -43,34 +46,62 @@ def collect_less() -> None:
 
 
 async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> int:
-    async with control_parts(config_path, folder) as parts:
-        listen = parts.publisher.config.control.listen
-        host, _, port = listen.rpartition(":")
-        settings = uvicorn.Config(
-            create_api(parts), host=host.strip("[]"), port=int(port), log_level="warning", access_log=False,
-            timeout_graceful_shutdown=DRAIN_S, lifespan="off",
-        )  # fmt: skip
-        server = uvicorn.Server(settings)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            server.should_exit = True
-            parts.publisher.close()
-            parts.broker.close()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-        serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` would take the signals
-        # uvicorn tells by a flag, not an event
-        while not server.started and not serving.done():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    config = load_config(config_path).config
+    folder.prepare()
+    broker = CredentialBroker(credential_plan(config))
+    await broker.refresh()
+    stop = asyncio.Event()
+    waiting = Waiting(lambda why: _say({"waits": "control", "reason": why}, is_json=json_ready))
+    known = partial(who, folder=folder, people=lambda: config.people, sessions=sessions_of(folder))
+    door = Door(create_waiting_api(broker, folder.gateway_token(), known, lambda: waiting.why))
+    async with running([broker.run]), AsyncExitStack() as stack:
+        server, serving = await _listen(door, config.control.listen)
         if serving.done():
-            print(f"control: cannot listen on {listen}", file=sys.stderr)  # noqa: T201 - the process's own output
+            print(f"control: cannot listen on {config.control.listen}", file=sys.stderr)  # noqa: T201 - the process's own output
             return 1
-        collect_less()
-        ready = {"ready": "control", "listen": listen, "pid": os.getpid()}
-        text = json.dumps(ready) if json_ready else f"control ready on http://{listen} (pid {os.getpid()})"
-        print(text, flush=True)  # noqa: T201 - the ready line is this process's output
+        serving.add_done_callback(lambda _: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+        async def enter() -> ControlParts:
+            return await stack.enter_async_context(control_parts(config_path, folder, broker))
+
+        parts = await waiting.until(enter, stop)
+        if parts is not None:
+            door.inside = create_api(parts)
+            collect_less()
+            ready = {"ready": "control", "listen": config.control.listen, "pid": os.getpid()}
+            _say(ready, is_json=json_ready)
+            await stop.wait()
+            parts.publisher.close()
+        broker.close()
+        server.should_exit = True
         await serving
     return 0
+
+
+async def _listen(door: Door, listen: str) -> tuple[uvicorn.Server, asyncio.Task[None]]:
+    """The server, and its task: done already if it could not listen there."""
+    host, _, port = listen.rpartition(":")
+    settings = uvicorn.Config(
+        door, host=host.strip("[]"), port=int(port), log_level="warning", access_log=False,
+        timeout_graceful_shutdown=DRAIN_S, lifespan="off",
+    )  # fmt: skip
+    server = uvicorn.Server(settings)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` would take the signals
+    # uvicorn tells by a flag, not an event
+    while not server.started and not serving.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    return server, serving
+
+
+def _say(message: dict[str, Any], *, is_json: bool) -> None:
+    """One line of this process's own output, for machines or for people."""
+    if is_json:
+        text = json.dumps(message)
+    elif "waits" in message:
+        text = f"control waits: {message['reason']}"
+    else:
+        text = f"control ready on http://{message['listen']} (pid {message['pid']})"
+    print(text, flush=True)  # noqa: T201

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from crossfade.app.migrations import MigrationParts, build_migrations, price_of
 from crossfade.config.compile import credential_plan
 from crossfade.config.features import Config, FeedbackSection
 from crossfade.config.load import ConfigError, load_config
+from crossfade.config.schema import PersonSection
 from crossfade.control.api.access import Person, person_in, person_of
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
@@ -96,20 +97,54 @@ def liked_of(trends: Trends, publisher: Publisher, folder: StateDir) -> Liked:
     return liked
 
 
-def who(bearer: str, folder: StateDir, publisher: Publisher, sessions: Sessions) -> Person | None:
+def sessions_of(folder: StateDir) -> Sessions:
+    """Sessions of the console, signed with this folder's key."""
+    return Sessions(folder.session_key(), time.time)
+
+
+def who(
+    bearer: str, folder: StateDir, people: Callable[[], Mapping[str, PersonSection]], sessions: Sessions
+) -> Person | None:
     """Whose token or session it is; null if nobody's."""
-    people = publisher.config.people
     if bearer.startswith(PREFIX):
-        return person_in(bearer.removeprefix(PREFIX), sessions, people)
-    return person_of(bearer, folder.api_token(), people, folder.pepper())
+        return person_in(bearer.removeprefix(PREFIX), sessions, people())
+    return person_of(bearer, folder.api_token(), people(), folder.pepper())
 
 
 @asynccontextmanager
-async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[ControlParts]:
-    """Build control, run its loops, and take them down again."""
-    config = load_config(config_path).config
-    folder.prepare()
+async def log_of(config: Config, folder: StateDir) -> AsyncIterator[EventLog]:
+    """The event log. Raises `StoreError` while it cannot be reached."""
     events = await EventLog.open(config.control.state or f"sqlite:///{folder.database}")
+    try:
+        yield events
+    finally:
+        await events.close()
+
+
+@asynccontextmanager
+async def control_parts(
+    config_path: Path, folder: StateDir, broker: CredentialBroker
+) -> AsyncIterator[ControlParts]:
+    """Build control around a broker that runs already, run its loops, and take them down again.
+
+    Raises:
+        StoreError: the log cannot be reached; nothing is left behind.
+    """
+    config = load_config(config_path).config
+    broker.expect(credential_plan(config))
+    async with log_of(config, folder) as events:
+        parts, looking = await _parts_on(events, config, folder, broker)
+        try:
+            async with running([*looking, *_loops_of(parts, config_path)]):
+                yield parts
+        finally:
+            await asyncio.to_thread(parts.records.close)
+
+
+async def _parts_on(
+    events: EventLog, config: Config, folder: StateDir, broker: CredentialBroker
+) -> tuple[ControlParts, list[Loop]]:
+    """The parts, and what else runs beside them."""
     board = CounterBoard()
     publisher = Publisher(
         config, Extra((measure_key(folder),), snapshot_prices), events, board, folder.gateway_token()
@@ -118,8 +153,6 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     units = UnitsBook(events)
     await units.note_config(config, actor="control", reason="started")
     records = RecordStore(Path(config.control.records or folder.records))
-    broker = CredentialBroker(credential_plan(config))
-    await broker.refresh()
     keys = SigningKeys(folder.signing, config.control.signing)
     checkpoints = Checkpoints(events, keys, folder.checkpoints())
     samples = SampleBoard(price_of(publisher))
@@ -132,7 +165,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         events, publisher, board, records, folder, samples, units, flags, metrics, keys, admin
     )
     trends = Trends(time.time, partial(consequence_of, publisher))
-    sessions = Sessions(folder.session_key(), time.time)
+    sessions = sessions_of(folder)
     arms = EngineArms(publisher, board)
     parts = ControlParts(
         checkpoints=checkpoints,
@@ -140,7 +173,7 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
         pushed=Pushed(samples, lambda: publisher.config.control.metrics, arms.arm_of, time.time),
         trends=trends,
         arm_of=arms.arm_of,
-        person_of=lambda bearer: who(bearer, folder, publisher, sessions),
+        person_of=lambda bearer: who(bearer, folder, lambda: publisher.config.people, sessions),
         sessions=sessions,
         oidc_of=lambda section: Oidc(section, folder.session_key(), time.time, time.monotonic),
         is_caller=lambda bearer: is_caller(bearer, publisher.snapshot, folder),
@@ -159,13 +192,8 @@ async def control_parts(config_path: Path, folder: StateDir) -> AsyncIterator[Co
     )
     liked = liked_of(trends, publisher, folder)
     hands = ByHand(board, events, own)
-    running = (broker, checkpoints, flags, metrics, metrics.judge, notifier, liked, hands)
-    try:
-        async with _running([*(part.run for part in running), *_loops_of(parts, config_path)]):
-            yield parts
-    finally:
-        await asyncio.to_thread(records.close)
-        await events.close()
+    looking = (checkpoints, flags, metrics, metrics.judge, notifier, liked, hands)
+    return parts, [part.run for part in looking]
 
 
 def _loops_of(parts: ControlParts, config_path: Path) -> list[Loop]:
@@ -176,7 +204,7 @@ def _loops_of(parts: ControlParts, config_path: Path) -> list[Loop]:
 
 
 @asynccontextmanager
-async def _running(loops: Iterable[Loop]) -> AsyncIterator[None]:
+async def running(loops: Iterable[Loop]) -> AsyncIterator[None]:
     """The loops go on until the block ends."""
     tasks = [asyncio.create_task(keep_going(loop)) for loop in loops]
     try:

@@ -42,6 +42,8 @@ def up(
             typer.echo(f"{message['ready']:<8} ready on {url} (pid {message['pid']})")
             if message["ready"] == "control":
                 typer.echo("console  " + _link(url, folder.api_token()))
+        elif "waits" in message:
+            typer.echo(f"{message['waits']} waits: {message['reason']}", err=True)
         elif "restart" in message:
             typer.echo(f"{message['restart']} ended with {message['exit']}: starting it again", err=True)
         elif "line" in message and not quiet:

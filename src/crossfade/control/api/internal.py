@@ -10,16 +10,34 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from crossfade.control.api.access import require_token
 from crossfade.control.api.parts import ControlParts
+from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.domain.attempt import Ack, Counters
 
 HOLD_S = 20.0
 CUT_OFF_LOOK_S = 0.1
 
 
+def _router(gateway_token: str) -> APIRouter:
+    """One that lets only gateways in."""
+    guard = Depends(require_token(gateway_token, "the gateway and control must share one state folder"))
+    return APIRouter(dependencies=[guard], include_in_schema=False)
+
+
+def create_credentials_router(broker: CredentialBroker, gateway_token: str) -> APIRouter:
+    """The one route under `/internal/v1` that does not need the log."""
+    router = _router(gateway_token)
+
+    @router.get("/credentials", response_model=None)
+    async def credentials(after: int, gateway: str) -> Response | dict[str, Any]:  # noqa: ARG001 - who asks is for the access log
+        document = await broker.next_document(after, HOLD_S)
+        return Response(status_code=204) if document is None else asdict(document)
+
+    return router
+
+
 def create_internal_router(parts: ControlParts) -> APIRouter:
-    """All routes under `/internal/v1`."""
-    guard = Depends(require_token(parts.gateway_token, "the gateway and control must share one state folder"))
-    router = APIRouter(dependencies=[guard], include_in_schema=False)
+    """The other routes under `/internal/v1`."""
+    router = _router(parts.gateway_token)
 
     @router.get("/snapshot")
     async def snapshot(after: int, gateway: str) -> Response:
@@ -32,11 +50,6 @@ def create_internal_router(parts: ControlParts) -> APIRouter:
             return Response(status_code=204)
         headers = {"x-crossfade-signature": signed.signature, "x-crossfade-version": str(signed.version)}
         return Response(signed.body, media_type="application/json", headers=headers)
-
-    @router.get("/credentials", response_model=None)
-    async def credentials(after: int, gateway: str) -> Response | dict[str, Any]:  # noqa: ARG001 - who asks is for the access log
-        document = await parts.broker.next_document(after, HOLD_S)
-        return Response(status_code=204) if document is None else asdict(document)
 
     @router.post("/acks", status_code=204)
     async def acks(ack: Ack) -> None:

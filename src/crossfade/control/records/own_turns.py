@@ -67,7 +67,7 @@ class OwnTurns:
         return any(one.is_of(gateway, feature) and one.is_killed is is_killed for one in self.turns)
 
     def shown(self, gateway: str, feature: str, *, is_killed: bool) -> None:
-        """A report shows it: the first such turn is over, and so is what control did to that switch before."""
+        """A report shows it: the first such turn is over, and what control did to that switch before."""
         mine = [one for one in self.turns if one.is_of(gateway, feature)]
         first = next((place for place, one in enumerate(mine) if one.is_killed is is_killed), -1)
         self._forget(mine[: first + 1])
