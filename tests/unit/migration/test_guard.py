@@ -177,6 +177,21 @@ def test_an_arm_nothing_is_heard_of_is_noticed_by_what_was_expected_of_it(world)
     assert tally.counts[0].busiest_per_s > 0
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_arm_that_is_in_the_same_report_as_the_other_is_there_however_busy_both_are(world, order):
+    """Reports come every second, and a controller looks twice a second."""
+    state = world.at_stage(2, counts=(StageCounts(0.05, 0.05),))
+    control = ArmCount("recap", ArmKind.BASELINE, "move", 0.05, 500, 0, 0, 0)
+    both = [control, replace(control, arm=ArmKind.CANDIDATE)][::order]
+    tally = Tally()
+    tally.take(state, News(1, both, 0), world.NOW)
+    tally.take(state, News(1, [], 0), world.NOW + 0.5)
+    assert tally.lull(world.NOW + 0.5) is None
+    tally.take(state, News(2, [control], 0), world.NOW + 1.0)
+    lull = tally.lull(world.NOW + 1.0)
+    assert (lull.arm, lull.expected, lull.silent_s) == ("candidate", 500.0, 1.0)
+
+
 def test_a_record_says_what_each_guard_measures():
     values = values_of(record(), 0.01)
     assert values == {"guardrail": 0.0, "ttft": 105.0, "tpot": 10.0, "cost": 0.01, "refusals": 0.0}

@@ -7,7 +7,7 @@ after its stage was left still counts for the stage that sent it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crossfade.control.migration.guard.plans import LIMITED
@@ -134,8 +134,12 @@ class Tally:
             self.present = present
             self._listen_anew()
         fresh: defaultdict[int, Fresh] = defaultdict(Fresh)
+        arrived = dict.fromkeys(_ARMS, 0)
         for count in news.counts:
-            self._count(state, count, now_unix_s, None if news.is_paused else fresh)
+            place = self._count(state, count, None if news.is_paused else fresh)
+            if place is not None and place == self.present:
+                arrived[count.arm] += count.requests
+        self._hear(arrived, now_unix_s)
         if not news.is_paused:
             self._sample(state, news.samples, fresh)
         for place, one in fresh.items():
@@ -174,32 +178,32 @@ class Tally:
         self.heard, self.unheard, self.pace = {}, {}, Pace()
 
     def _count(
-        self, state: MigrationState, count: ArmCount, now_unix_s: float, fresh: defaultdict[int, Fresh] | None
-    ) -> None:
-        """Add a second's requests to `fresh`, by stage; null = they are heard of and not counted."""
+        self, state: MigrationState, count: ArmCount, fresh: defaultdict[int, Fresh] | None
+    ) -> int | None:
+        """Add a second's requests to `fresh`; null = they are heard of and not counted. Of which stage."""
         place = self._place(state, count)
-        if place is None or not (count.requests or count.first_hard):
-            return
-        self._hear(place, count, now_unix_s)
-        if fresh is None:
-            return
+        if place is None or not (count.requests or count.first_hard) or fresh is None:
+            return place
         bad = min(max(count.requests, count.first_hard), max(count.first_hard, count.caller_errors))
         _add(fresh[place].requests, count.arm, count.requests, bad)
         fresh[place].add(ERRORS, count.arm, count.requests, count.bad_units)
+        return place
 
-    def _hear(self, place: int, count: ArmCount, now_unix_s: float) -> None:
-        if place != self.present or not count.requests:
+    def _hear(self, arrived: Mapping[ArmKind, int], now_unix_s: float) -> None:
+        """Of what arrived since the last look nobody knows the order: an arm that is among it is there."""
+        requests = sum(arrived.values())
+        if self.present is None or not requests:
             return
-        for arm in _ARMS:
-            self.heard.setdefault(arm, now_unix_s)
-        latest = self.counts[place]
-        busiest = self.pace.add(count.requests, now_unix_s) / (latest.share + latest.baseline_share)
+        latest = self.counts[self.present]
+        busiest = self.pace.add(requests, now_unix_s) / (latest.share + latest.baseline_share)
         if busiest > latest.busiest_per_s:
-            self._put(place, replace(latest, busiest_per_s=busiest))
-        self.heard[count.arm] = now_unix_s
-        self.unheard[count.arm] = 0
-        for other in _ARMS - {count.arm}:
-            self.unheard[other] = self.unheard.get(other, 0) + count.requests
+            self._put(self.present, replace(latest, busiest_per_s=busiest))
+        for arm, own in arrived.items():
+            self.heard.setdefault(arm, now_unix_s)
+            if own:
+                self.heard[arm], self.unheard[arm] = now_unix_s, 0
+            else:
+                self.unheard[arm] = self.unheard.get(arm, 0) + requests
 
     def _sample(
         self, state: MigrationState, samples: Sequence[Sample], fresh: defaultdict[int, Fresh]
@@ -207,8 +211,12 @@ class Tally:
         """Add the samples' events to `fresh`, by stage."""
         watched = state.spec.rollout.watched if samples else ()
         limits = {feature: limits_of(state, feature, watched) for feature in state.spec.features}
+        places: dict[tuple[str | None, str, ArmKind, float | None], int | None] = {}
         for sample in samples:
-            place = self._place(state, sample)
+            about = sample.arm_name, sample.feature, sample.arm, sample.share
+            if about not in places:
+                places[about] = self._place(state, sample)
+            place = places[about]
             if place is None:
                 continue
             one, values, first = fresh[place], sample.values, _first_of(sample.arm)
