@@ -30,6 +30,13 @@ def written(folder: Path, text: str | bytes, name: str = "trace") -> Path:
     return path
 
 
+def spoilt(text: str, place: int) -> bytes:
+    """Gzipped, with a byte flipped: in what was compressed, or in its checksum."""
+    packed = bytearray(gzip.compress(text.encode()))
+    packed[place] ^= 0xFF
+    return bytes(packed)
+
+
 @pytest.mark.parametrize(
     ("text", "last_s", "first_tokens"),
     [
@@ -48,6 +55,20 @@ def test_one_row_a_request(tmp_path: Path, text: str, last_s: float, first_token
     assert trace.arrivals.tolist() == [0.0, last_s]
     assert tuple(trace.sizes[0]) == first_tokens
     assert round(trace.requests) == 2
+
+
+def test_each_time_counts_in_its_own_zone(tmp_path: Path):
+    """As local times do when the clocks are set."""
+    times = (
+        "2026-10-25 02:59:00+02:00",
+        "2026-10-25 02:00:00+01:00",
+        "2026-10-25T01:02:00Z",
+        "2026-10-25 02:03:00+01",
+    )
+    trace = read_trace(written(tmp_path, "\n".join([SPLITWISE, *(f"{at},1,1" for at in times), ""])))
+
+    assert trace.arrivals is not None
+    assert trace.arrivals.tolist() == [0.0, 60.0, 180.0, 240.0]
 
 
 def test_json_lines_in_milliseconds_gzipped(tmp_path: Path):
@@ -87,9 +108,25 @@ def test_rates_a_minute_and_a_chosen_column(tmp_path: Path):
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,3\n2,x,3\n", "row 3: ContextTokens is 'x', no number"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,3\n2,3\n", "row 3 has not as many cells"),
         ("TIMESTAMP,ContextTokens\nyesterday,2\ntoday,3\n", "write times like"),
+        (
+            "TIMESTAMP,ContextTokens\n2023-11-16 18:17:03,2\n5,2\n2023-11-16 18:19:03,3\n",
+            "row 3: TIMESTAMP is '5'",
+        ),
+        ("TIMESTAMP,ContextTokens\n2023-11-16 18:17:03,2\n2023-13-16 18:17:03,2\n", "write times like"),
+        (
+            '{"timestamp": null, "input_length": 3}\n{"timestamp": 2, "input_length": 3}\n',
+            "row 2: timestamp is empty",
+        ),
+        ("TIMESTAMP,ContextTokens\n1,2\n3,-3\n", "row 3: ContextTokens is -3, no number of tokens"),
+        (
+            "TIMESTAMP,ContextTokens\n1,99999999999\n3,3\n",
+            "row 2: ContextTokens is 99999999999, no number of tokens",
+        ),
         ("TIMESTAMP,ContextTokens\n1,2\n1,3\n", "every request comes at the same moment"),
         ("t_seconds,a_rps\n0,-1\n1,2\n", "no negative rate"),
         (b"\x1f\x8bgarbage", "not text"),
+        (spoilt(AZURE * 500, 40), "not text"),
+        (spoilt(AZURE * 500, -6), "not text"),
         (b"\xff\xfe\x00", "not text"),
     ],
 )

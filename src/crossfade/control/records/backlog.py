@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -15,13 +15,13 @@ class Backlog(Generic[Item]):
 
     at_most: int
     cursor: int = 0
-    items: dict[str, deque[tuple[int, Item]]] = field(default_factory=dict)
+    items: defaultdict[str, deque[tuple[int, Item]]] = field(default_factory=lambda: defaultdict(deque))
     order: deque[str] = field(default_factory=deque)
 
     def add(self, about: str, item: Item) -> None:
         """One more."""
         self.cursor += 1
-        self.items.setdefault(about, deque()).append((self.cursor, item))
+        self.items[about].append((self.cursor, item))
         self.order.append(about)
         if len(self.order) > self.at_most:
             self.items[self.order.popleft()].popleft()

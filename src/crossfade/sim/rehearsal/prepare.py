@@ -80,7 +80,8 @@ def plan_of(config: Config, spec: MigrationSpec, wanted: Wanted) -> Plan:
     )
     demand = demand_of(wanted.trace, wanted.days, wanted.requests, per_unit, wanted.seed)
     if not demand.requests >= 1.0:
-        raise RehearsalError(f"{wanted.trace.source} has no requests (hint: choose another --column)")
+        hint = "more --days, or another --column" if wanted.trace.requests else "choose another --column"
+        raise RehearsalError(f"{wanted.trace.source} has no requests in {wanted.days:g} days (hint: {hint})")
     return Plan(config, spec, clouds, demand, wanted.faults, wanted.people, reading, wanted.ends_with_faults)
 
 

@@ -28,6 +28,7 @@ REMEMBERED = 200_000  # requests that feedback can still be about without asking
 CONTROL_KEPT = 5_000  # of the incumbent, by feature, for the frozen limits
 CONTROL_LEAST = 200  # a p95 of fewer is a guess
 FEW_TOKENS = 8  # below it the time per token is the network's
+_BAD = frozenset((name, 1.0) for name in HARD)
 _FAILED = frozenset({OutcomeClass.HARD, OutcomeClass.OVERLOAD, OutcomeClass.CONFIG})
 _REFUSED_STOPS = frozenset(
     {"content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety"}
@@ -105,7 +106,7 @@ class SampleBoard:
         if sample.values or sample.events:
             with self.lock:
                 self.queue.add(sample.arm_name, sample)
-                if any(sample.values.get(name) == 1.0 for name in HARD):
+                if not _BAD.isdisjoint(sample.values.items()):
                     self.bad[sample.feature] = self.bad.get(sample.feature, 0) + 1
 
     def failures(self, feature: str) -> int:

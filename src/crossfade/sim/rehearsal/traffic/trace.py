@@ -13,6 +13,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ _WINDOW_TIME = re.compile(r"^(?:t_|time_)?(seconds?|minutes?|hours?)(?:_from_sta
 _RATE = re.compile(r"(_rps|_req_per_s|_per_s|_qps)$|(_per_min|_rpm)$")
 _TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 LEAST_ROWS = 2
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?")
+_TIMES_LIKE = "write times like 2023-11-16 18:17:03.97 or a number"
+MOST_TOKENS = 1e8  # a hundred times the longest windows; the engine counts in 32 bits
 MS_FROM = 1e11  # Unix seconds have eleven digits in the year 5138: a larger number counts milliseconds
 
 
@@ -100,11 +104,11 @@ def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
         return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
+    except (EOFError, UnicodeDecodeError, gzip.BadGzipFile, zlib.error) as error:
+        raise TraceError(f"{path}: not text, nor gzipped text: {error} (hint: CSV or JSON lines)") from error
     except OSError as error:
         said = error.strerror or str(error)
         raise TraceError(f"{path}: {said} (hint: --trace takes the path of a file)") from error
-    except (EOFError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path}: not text, nor gzipped text: {error} (hint: CSV or JSON lines)") from error
 
 
 def _json_rows(path: Path, text: str) -> list[dict[str, Any]]:
@@ -139,8 +143,8 @@ def _requests(
 ) -> Trace:
     when, inputs, outputs = names
     times = _times(path, when or "", [row.get(when or "") for row in rows], is_json=is_json)
-    given = _numbers(path, inputs or "", rows)
-    wanted = _numbers(path, outputs, rows) if outputs is not None else np.full(len(rows), 200.0)
+    given = _tokens(path, inputs or "", rows)
+    wanted = _tokens(path, outputs, rows) if outputs is not None else np.full(len(rows), 200.0)
     order = np.argsort(times, kind="stable")
     arrivals = times[order] - times[order][0]
     span_s = float(arrivals[-1]) * (1.0 + 1.0 / len(rows))  # the gap after the last one is like the others
@@ -187,6 +191,17 @@ def _numbers(path: Path, name: str, rows: Sequence[dict[str, Any]]) -> Floats:
     return values
 
 
+def _tokens(path: Path, name: str, rows: Sequence[dict[str, Any]]) -> Floats:
+    values = _numbers(path, name, rows)
+    is_wrong = (values < 0.0) | (values > MOST_TOKENS)
+    if is_wrong.any():
+        row = int(is_wrong.argmax())
+        raise TraceError(
+            f"{path}: row {row + 2}: {name} is {rows[row][name]}, no number of tokens (hint: mend that row)"
+        )
+    return values
+
+
 def _is_number(value: Any) -> bool:
     try:
         float(value)
@@ -203,18 +218,35 @@ def _times(path: Path, name: str, cells: Sequence[Any], *, is_json: bool) -> Flo
             name.lower().endswith("_ms") or abs(values).max() > MS_FROM or (is_json and _is_coarse(values))
         )
         return values / 1000.0 if in_ms else values
+    return _dated(path, name, cells)
+
+
+def _dated(path: Path, name: str, cells: Sequence[Any]) -> Floats:
+    """Seconds from the earliest of these dates, each in its own zone: a log of local times has two a year."""
+    bare, zones = [], []
+    for number, cell in enumerate(cells, 2):
+        found = _DATE.fullmatch(str(cell).strip())
+        if found is None:
+            said = "empty" if cell is None or not str(cell).strip() else f"{cell!r}, no time"
+            raise TraceError(f"{path}: row {number}: {name} is {said} (hint: {_TIMES_LIKE})")
+        bare.append(found[1])
+        zones.append(found[2] or "Z")
     try:
-        bare = [re.sub(r"(Z|[+-]\d\d:?\d\d)$", "", str(cell).strip()) for cell in cells]
         moments = np.array(bare, dtype="datetime64[ns]")
     except ValueError as error:
-        hint = "2023-11-16 18:17:03.97 or a number"
-        raise TraceError(f"{path}: {name}: {error} (hint: write times like {hint})") from error
-    if np.isnat(moments).any():
-        raise TraceError(
-            f"{path}: {name} is empty in row {int(np.isnat(moments).argmax()) + 2} (hint: mend it)"
-        )
-    seconds: Floats = (moments - moments.min()).astype(np.int64) / 1e9
+        raise TraceError(f"{path}: {name}: {error} (hint: {_TIMES_LIKE})") from error
+    ahead_s = {zone: _ahead_s(zone) for zone in set(zones)}
+    ahead = np.array([ahead_s[zone] for zone in zones])
+    seconds: Floats = (moments - moments.min()).astype(np.int64) / 1e9 - ahead
     return seconds
+
+
+def _ahead_s(zone: str) -> float:
+    """Seconds that a zone such as Z, +01:00 or -0530 is ahead of UTC."""
+    if zone == "Z":
+        return 0.0
+    hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > len("+01") else 0
+    return (hours * 60 + minutes) * (-60.0 if zone[0] == "-" else 60.0)
 
 
 def _is_coarse(values: Floats) -> bool:

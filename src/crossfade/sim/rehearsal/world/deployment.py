@@ -187,9 +187,9 @@ class Deployment:
         return (GatewayView(GATEWAY, SILENT_S, effects),)
 
     def since(self, migration: str, cursor: int) -> tuple[int, list[ArmCount]]:
-        """See `CountersPort`. All counts are about the one that is rehearsed."""
-        counts = self.counts[cursor:] if cursor >= 0 else []
-        return len(self.counts), [count for count in counts if count.arm_name == migration]
+        """See `CountersPort`. All counts are about the one that is rehearsed, and none is read twice."""
+        fresh = self.counts[cursor:] if cursor >= 0 and migration == self.reading.migration else []
+        return len(self.counts), fresh
 
     def samples(self, migration: str, cursor: int) -> tuple[int, list[Sample]]:
         """See `CountersPort`."""

@@ -58,21 +58,19 @@ class Reading:
         is_own = self._is_own(ours)
         columns = {name: ours[name].tolist() for name in ("feature", "arm", "share", "unit", "began")}
         values = self._values(ours, chances, watched, is_own)
-        found = []
-        for i, (feature, arm, share, unit, began) in enumerate(zip(*columns.values(), strict=True)):
-            numbers = ((name, column[i]) for name, column in values)
-            found.append(
-                Sample(
-                    feature=self.features[feature],
-                    arm=ARMS[arm],
-                    arm_name=self.migration,
-                    share=share,
-                    unit=f"u{unit}",
-                    unix_s=self.epoch_unix_s + began,
-                    values={name: number for name, number in numbers if number is not None},
-                )
+        names, numbers = [name for name, _ in values], zip(*(column for _, column in values), strict=True)
+        return [
+            Sample(
+                feature=self.features[feature],
+                arm=ARMS[arm],
+                arm_name=self.migration,
+                share=share,
+                unit=f"u{unit}",
+                unix_s=self.epoch_unix_s + began,
+                values={name: number for name, number in zip(names, row, strict=True) if number is not None},
             )
-        return found
+            for row, feature, arm, share, unit, began in zip(numbers, *columns.values(), strict=True)
+        ]
 
     def healths(self, rows: Rows, draw: NDArray[np.float64]) -> tuple[ArmHealth, ArmHealth]:
         """How candidate and incumbent served these requests; `draw` as for `samples`."""
@@ -96,11 +94,9 @@ class Reading:
 
     def _is_own(self, rows: Rows) -> NDArray[np.bool_]:
         """Whether the arm's own target was asked first, not kept away by its breaker."""
-        found: NDArray[np.bool_] = np.where(
-            rows["arm"] == CANDIDATE,
-            np.isin(rows["first"], self.candidates),
-            np.isin(rows["first"], self.incumbents),
-        )
+        is_of = np.zeros((2, NONE + 1), dtype=bool)
+        is_of[0, list(self.incumbents)] = is_of[1, list(self.candidates)] = True
+        found: NDArray[np.bool_] = is_of[(rows["arm"] == CANDIDATE).astype(np.intp), rows["first"]]
         return found
 
     def _is_captured(self, rows: Rows, chances: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -147,14 +143,9 @@ class Reading:
             ]
             priced = np.array([one is not None for one in usd], dtype=bool)
             numbers["cost"] = (np.array([one or 0.0 for one in usd]), is_ok & priced)
+        null = np.array(None)
         return [
-            (
-                name,
-                [
-                    value if is_there else None
-                    for value, is_there in zip(given.tolist(), there.tolist(), strict=True)
-                ],
-            )
+            (name, np.where(there, given, null).tolist())
             for name, (given, there) in numbers.items()
             if name in watched
         ]
