@@ -66,15 +66,18 @@ fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &hmac::Key) -> Option<&
     hmac::verify(pepper, text.as_bytes(), &expected).ok().map(|()| key)
 }
 
-/// Bytes of a lower-case hex string; `None` if it is not one.
+/// The 32 bytes of an HMAC in lower-case hex; `None` if it is not one.
 #[must_use]
-pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
+pub fn decode_hex(text: &str) -> Option<[u8; 32]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
+    let mut bytes = [0; 32];
     let (pairs, left) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?));
-    if left.is_empty() { bytes.collect() } else { None }
+    for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    (left.is_empty() && pairs.len() == bytes.len()).then_some(bytes)
 }

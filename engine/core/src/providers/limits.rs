@@ -48,13 +48,14 @@ const FORMS: [(&str, &str, Which); 16] = [
 /// What an answer's headers say; `date`: its own. Names are lower-case; what is not understood reads
 /// as absent.
 #[must_use]
-pub fn limits<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, date: Option<&str>) -> Limits {
+pub fn limits<'a>(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>, date: Option<&str>) -> Limits {
     let mut said = Limits::default();
     let mut renewal_s = None;
     let mut hints = [None; 3];
     // Names with something to say begin with one of these; most of a head's do not.
-    let speaks = |name: &&str| matches!(name.as_bytes().first(), Some(b'a' | b'r' | b'x'));
-    for (name, value) in headers.filter(|(name, _)| speaks(name)) {
+    let speaking = headers.filter(|(name, _)| matches!(name.first(), Some(b'a' | b'r' | b'x')));
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    for (name, value) in speaking.filter_map(|(name, value)| text(name).zip(text(value))) {
         let value = value.trim();
         match name {
             "retry-after-ms" => hints[0] = number(value).filter(|wait| *wait > 0.0),
@@ -228,7 +229,7 @@ mod tests {
 
     fn read(headers: &[(&str, &str)]) -> Limits {
         let date = headers.iter().find(|(name, _)| *name == "date").map(|(_, date)| *date);
-        limits(headers.iter().copied(), date)
+        limits(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), date)
     }
 
     fn left(limit: u64, remaining: u64, reset_ms: u64) -> Allowance {

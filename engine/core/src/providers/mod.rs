@@ -136,7 +136,7 @@ pub fn classify(
     };
     error.http_status = Some(status);
     let date = headers.iter().find(|(name, _)| name == "date").map(|(_, date)| date.as_str());
-    let said = limits(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())), date);
+    let said = limits(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), date);
     let full = error.kind.class() == OutcomeClass::Overload;
     let returns = said.pushback_ms().filter(|_| full);
     error.pushback_ms = said.retry_after_ms.or(error.pushback_ms).or(returns);

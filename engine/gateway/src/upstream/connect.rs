@@ -219,14 +219,14 @@ pub(super) fn request_id_of(head: &Head) -> Option<String> {
 
 /// What the answer's head says of the provider's limits.
 pub(super) fn limits_of(head: &Head) -> Limits {
-    let texts = head.fields().filter_map(|(name, value)| Some((name, std::str::from_utf8(value).ok()?)));
-    providers::limits(texts, head.get("date"))
+    providers::limits(head.fields(), head.get("date"))
 }
 
 /// All headers, as a refusal is classified by.
 pub(super) fn headers_of(head: &Head) -> Vec<(String, String)> {
-    let each = |(name, value): (&str, &[u8])| {
-        let (name, value) = (name.to_owned(), String::from_utf8_lossy(value).into_owned());
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let each = |(name, value)| {
+        let (name, value) = (text(name), text(value));
         let value = if name == "retry-after" { seconds_until(value) } else { value };
         (name, value)
     };

@@ -18,8 +18,8 @@ use paces::Paces;
 /// More than this many alternatives are not compared: eight drawn at random are as good as all, and
 /// keep many gateways from choosing the same one at once.
 const COMPARED: usize = 8;
-/// More than this many that are neither full nor busy are not looked for.
-const MOST_ASKED: usize = 16;
+/// More than this many that are neither full nor busy are not looked for: a request hardly ever tries more.
+const MOST_ASKED: usize = 8;
 
 /// What the order is made from.
 pub struct Picking<'a> {
@@ -171,22 +171,21 @@ impl Picking<'_> {
     /// goes behind the others; one that recovers gets its own prefixes as far as its breaker admits.
     fn affinity<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
         let key = self.request.affinity_key();
-        let mut order: Vec<_> = self
-            .members
-            .iter()
-            .zip(&pool.endpoints)
-            .map(|(member, name)| (member.arrival(member.place_of(key)), member.weight, name))
-            .collect();
+        let (mut weights, mut under_way) = (0.0, 0);
+        let arrives = |(member, name): (&Member, &'a String)| {
+            let own = self.paces.in_flight(name);
+            (weights, under_way) = (weights + member.weight, under_way + own);
+            (member.arrival(member.place_of(key)), member.weight, own, name)
+        };
+        let mut order: Vec<_> = self.members.iter().zip(&pool.endpoints).map(arrives).collect();
         order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        let all: f64 = self.members.iter().map(|member| member.weight).sum();
-        let under_way: u32 = pool.endpoints.iter().map(|name| self.paces.in_flight(name)).sum();
-        let fair = f64::from(under_way + 1) * pool.load_bound / all.max(f64::MIN_POSITIVE);
+        let fair = f64::from(under_way + 1) * pool.load_bound / weights.max(f64::MIN_POSITIVE);
         let mut held_back = Vec::new();
         let mut kept = Vec::with_capacity(order.len());
-        for (_, weight, name) in order {
+        for (_, weight, own, name) in order {
             let mut fits = || {
-                let own = f64::from(self.paces.in_flight(name) + 1);
-                own <= (fair * weight).ceil().max(1.0) && self.rooms.used(name, self.now) <= pool.busy_at
+                f64::from(own + 1) <= (fair * weight).ceil().max(1.0)
+                    && self.rooms.used(name, self.now) <= pool.busy_at
             };
             if kept.len() >= MOST_ASKED || fits() {
                 kept.push(name);

@@ -1,5 +1,6 @@
 //! The size of a caller's prompt, of any dialect of callers: one pass over its texts.
 
+mod ascii;
 mod images;
 mod needs;
 mod pieces;

@@ -1,42 +1,7 @@
 //! Cuts text as byte-pair tokenizers do before they merge: words, numbers, marks, line ends. A
 //! common word is one token in all of them; long ones, other scripts and long runs are several.
 
-/// Letters of a word that is one token, and of each further one.
-const WORD: usize = 8;
-const WORD_REST: usize = 5;
-/// Digits of a token.
-const DIGITS: usize = 3;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Space,
-    Digit,
-    Letter,
-    Underscore,
-    Mark,
-    /// A byte of a character that is not ASCII: what it is, only the character says.
-    Other,
-}
-
-static KINDS: [Kind; 256] = kinds();
-
-const fn kinds() -> [Kind; 256] {
-    let mut kinds = [Kind::Other; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
-        let kind = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' => Kind::Letter,
-            b'0'..=b'9' => Kind::Digit,
-            b' ' | b'\n' | b'\t' | b'\r' => Kind::Space,
-            b'_' => Kind::Underscore,
-            _ => Kind::Mark,
-        };
-        kinds[byte] = kind;
-        byte += 1;
-    }
-    kinds
-}
+use super::ascii::{self, Kind};
 
 /// A text up to this size is counted whole. A longer one is counted at many places, evenly spread,
 /// and taken to go on like that: a tokenizer cannot be guessed more exactly, and a caller with a long
@@ -72,44 +37,39 @@ fn whole_words(part: &str) -> &str {
     }
 }
 
-/// Runs of ASCII are measured by their length, byte by byte; a run with any other character,
-/// character by character.
+/// ASCII is counted by its bytes; a run with any other character, and those beside it, character by
+/// character.
 fn counted(text: &str) -> u32 {
-    let mut rest = text.as_bytes();
-    let (mut plain, mut other) = (0usize, 0u64);
-    while let Some(&first) = rest.first() {
-        let kind = KINDS[usize::from(first)];
-        let length = rest.iter().position(|byte| KINDS[usize::from(*byte)] != kind).unwrap_or(rest.len());
-        let (run, after) = rest.split_at(length);
-        if kind == Kind::Other || after.first().is_some_and(|byte| !byte.is_ascii()) {
-            let (run, length) = Run::begin(text.get(text.len() - rest.len()..).unwrap_or(""));
-            other += run.hundredths();
-            rest = rest.get(length.max(1)..).unwrap_or(&[]);
-        } else {
-            plain += of_ascii(kind, length, kind == Kind::Space && run.contains(&b'\n'));
-            rest = after;
-        }
+    let (mut rest, mut plain, mut other) = (text, 0usize, 0u64);
+    while !rest.is_empty() {
+        let begins = begin_of_other(rest.as_bytes());
+        let (ascii, after) = rest.split_at(begins);
+        plain += ascii::pieces(ascii.as_bytes());
+        let (run, length) = Run::begin(after);
+        other += run.hundredths();
+        rest = after.get(length..).unwrap_or("");
     }
     let other = u32::try_from((other + 50) / 100).unwrap_or(u32::MAX);
     u32::try_from(plain).unwrap_or(u32::MAX).saturating_add(other)
 }
 
-/// The pieces of a run of one kind of ASCII.
-fn of_ascii(kind: Kind, length: usize, breaks: bool) -> usize {
-    match kind {
-        Kind::Letter if length <= WORD => 1,
-        Kind::Letter => 1 + (length - WORD).div_ceil(WORD_REST),
-        Kind::Space => usize::from(breaks || length > 1),
-        Kind::Digit => length.div_ceil(DIGITS),
-        Kind::Underscore => 1,
-        Kind::Mark => length.div_ceil(2),
-        Kind::Other => 0,
+/// Where the run begins that holds or touches the first character beyond ASCII: the length of the
+/// text where it has none.
+fn begin_of_other(text: &[u8]) -> usize {
+    if text.is_ascii() {
+        return text.len();
     }
+    let ascii = text.iter().position(|byte| !byte.is_ascii()).unwrap_or(text.len());
+    let before = text.get(..ascii).unwrap_or_default();
+    let Some(last) = before.last().map(|byte| Kind::of(*byte)) else {
+        return 0;
+    };
+    before.iter().rposition(|byte| Kind::of(*byte) != last).map_or(0, |place| place + 1)
 }
 
 fn kind_of(character: char) -> Kind {
     match u8::try_from(character) {
-        Ok(byte) if byte.is_ascii() => KINDS[usize::from(byte)],
+        Ok(byte) if byte.is_ascii() => Kind::of(byte),
         _ if character.is_alphabetic() => Kind::Letter,
         _ if character.is_whitespace() => Kind::Space,
         _ if character.is_numeric() => Kind::Digit,
@@ -149,7 +109,7 @@ impl Run {
             Kind::Letter if self.bytes > self.characters => u64::max(100, 45 * u64::from(self.bytes)),
             kind => {
                 let length = usize::try_from(self.characters).unwrap_or(usize::MAX);
-                100 * of_ascii(kind, length, self.breaks) as u64
+                100 * kind.pieces(length, self.breaks) as u64
             }
         }
     }

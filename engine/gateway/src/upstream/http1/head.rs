@@ -30,9 +30,9 @@ impl Head {
     }
 
     /// All fields in their order, names in lower case.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let at = |range: &Range<usize>| self.text.get(range.clone()).unwrap_or_default();
-        self.fields.iter().map(move |(n, v)| (std::str::from_utf8(at(n)).unwrap_or_default(), at(v)))
+        self.fields.iter().map(move |(name, value)| (at(name), at(value)))
     }
 }
 
