@@ -96,6 +96,7 @@ estimate: setup ## How well prompts are estimated before the call, by model fami
 
 docs: setup ## Regenerate the reference pages and schemas
 	$(PY) -m crossfade.config.generate
+	$(PY) -m crossfade.app.reference
 
 clean: ## Remove everything that was built
 	rm -rf .venv .cache target dist console/node_modules src/crossfade/console src/crossfade/_engine*.so

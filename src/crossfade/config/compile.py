@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from types import MappingProxyType
 
 from crossfade.config.catalogue.capabilities import capabilities_of
@@ -31,17 +32,16 @@ from crossfade.config.schema import (
     cloud_of,
 )
 from crossfade.domain.overlay import FeatureOverlay
+from crossfade.domain.policy import Attempts, Deadlines
 from crossfade.domain.route import Choose, Pool, Price, Rule, Shape, Signal, Span, Target
 from crossfade.domain.snapshot import (
     FORMAT,
     Arm,
-    Attempts,
     Auth,
     AuthScheme,
     Capabilities,
     Capacity,
     CapacityClass,
-    Deadlines,
     Dialect,
     Edge,
     Endpoint,
@@ -199,6 +199,11 @@ def _capacity(kind: ProviderKind, section: CapacitySection) -> Capacity:
         spill_back=section.spill_back,
         headroom=section.headroom,
         shadow_at_most=section.shadow_at_most,
+        margin_z=round(NormalDist().inv_cdf(1 - section.overflow_risk), 4),
+        ceiling_cut=section.ceiling_cut,
+        burst_cut=section.burst_cut,
+        cut_every_s=section.cut_every,
+        ceiling_back_per_s=section.ceiling_back / 60,
     )
 
 
@@ -211,6 +216,7 @@ def _pool(pool: PoolSection) -> Pool:
         memory_s=pool.memory,
         load_bound=pool.load_bound,
         busy_at=pool.busy_at,
+        compared=pool.compared,
     )
 
 
@@ -284,6 +290,7 @@ def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -
             first_content_ms=_ms(limits.ttft),
             first_content_floor_ms=min(_ms(limits.ttft_floor), _ms(limits.ttft)),
             first_content_factor=limits.ttft_factor,
+            baseline_answers=limits.baseline,
             liveness_ms=_ms(limits.liveness),
             progress_ms=_ms(limits.progress),
             ping_progress_ms=_ms(limits.ping_progress),
@@ -297,6 +304,8 @@ def _feature(config: Config, feature: FeatureSection, overlay: FeatureOverlay) -
             retry_reserve_per_s=limits.retry_reserve,
             retry_ttl_s=limits.retry_ttl,
             pushback_wait_ms=_ms(_pushback_wait(feature)),
+            trickle_per_s=limits.trickle,
+            trickle_share=limits.trickle_share,
         ),
         hold=Hold(feature.streams.hold),
         rescue=tuple(Rescue(way) for way in feature.streams.rescue),

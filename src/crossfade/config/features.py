@@ -16,10 +16,10 @@ from crossfade.config.schema import (
     PoolSection,
     PricesSection,
     ProviderSection,
-    Section,
     SharedSection,
 )
 from crossfade.config.shape.control import ControlSection
+from crossfade.config.shape.section import Section
 from crossfade.domain.route import JsonScalar
 
 
@@ -49,6 +49,7 @@ class LimitsSection(Section):
     ttft: DurationS = Field(30.0, description="First content of a stream.")
     ttft_floor: DurationS = Field(4.0, description="A learnt deadline is never shorter than this …")
     ttft_factor: float = Field(2.5, gt=1, description="… and is so many times the endpoint's normal p99.")
+    baseline: int = Field(200, ge=20, description="Answers that show what an endpoint's normal is.")
     liveness: DurationS = Field(15.0, description="Longest silence; keep-alives count as a sign of life.")
     progress: DurationS = Field(10.0, description="Longest time without content once it began.")
     ping_progress: DurationS = Field(60.0, description="The same while the provider sends keep-alives.")
@@ -63,6 +64,8 @@ class LimitsSection(Section):
         description="Longest wait for a full endpoint without sibling; by class, if not given: interactive "
         "0.05, standard 2.5, batch half the deadline.",
     )
+    trickle: float = Field(1.0, ge=0, description="Requests a second while every endpoint is open …")
+    trickle_share: Share = Field(0.05, description="… or this share of the demand, if that is more.")
 
 
 class StreamsSection(Section):

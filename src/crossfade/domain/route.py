@@ -38,9 +38,9 @@ class Pool:
     """Interchangeable endpoints of one model.
 
     `explore`, `penalty_ms`, `memory_s` are for `fastest`: the share of requests that try another than
-    the first, what a failure counts beside the time, and after how long an answer weighs 1/e.
-    `load_bound`, `busy_at` are for `affinity`: how far above its share of the requests under way, and of
-    its capacity, an endpoint keeps its prefixes.
+    the first, what a failure counts beside the time, and after how long an answer weighs 1/e; of more
+    than `compared` endpoints, so many are drawn. `load_bound`, `busy_at` are for `affinity`: how far above
+    its share of the requests under way, and of its capacity, an endpoint keeps its prefixes.
     """
 
     endpoints: tuple[str, ...]
@@ -50,6 +50,7 @@ class Pool:
     memory_s: float
     load_bound: float
     busy_at: float
+    compared: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from crossfade.domain.policy import Attempts, BreakerPolicy, Deadlines
 from crossfade.domain.route import Pool, Price, Rule, Signal, Target
 
 FORMAT = 1
@@ -141,44 +142,11 @@ class Capacity:
     spill_back: float
     headroom: float  # the share that batch features leave to the others
     shadow_at_most: float  # copies that only measure stop above this share
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerPolicy:
-    """Trip, probe and ramp rules of one endpoint (`docs/concepts/breaker.md`)."""
-
-    consecutive_hard: int
-    distinct_requests: int
-    hard_share: float
-    confidence: float
-    min_hard: int
-    windows_s: tuple[int, ...]
-    open_s: float
-    open_cap_s: float
-    long_open_s: float
-    long_open_after: int
-    jitter: float
-    probe_successes: int
-    ramp_shares: tuple[float, ...]
-    ramp_outcomes: tuple[int, ...]
-    ramp_dwell_s: float
-    ramp_patience_s: float
-    ramp_hard_share: float
-    slow_share: float
-    slow_confidence: float
-    min_slow: int
-    slow_windows_s: tuple[int, ...]
-    slow_entry_share: float
-    ramp_slow_share: float
-    down_slow_share: float
-    down_overload_share: float
-    ramp_dwell_cap_s: float
-    shortage_share: float
-    shortage_min: int
-    shortage_window_s: int
-    shortage_used_share: float
-    probe_hedge_ms: int
-    canary_after_s: float
+    margin_z: float  # standard deviations of unwritten output that are kept free
+    ceiling_cut: float  # a surprising "full" lowers what is thought to be there by these …
+    burst_cut: float
+    cut_every_s: float  # … no more often than this …
+    ceiling_back_per_s: float  # … and it comes back by this share of the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,34 +235,6 @@ class Endpoint:
     weight: float
     price: Price | None  # null where none is known, or none was asked for
     breaker: BreakerPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """Per attempt, except `total_ms`: the request's own. None outlives the request's remainder."""
-
-    connect_ms: int
-    header_ms: int
-    first_content_ms: int  # the longest; learnt baselines shorten it to factor x p99, not below the floor
-    first_content_floor_ms: int
-    first_content_factor: float
-    liveness_ms: int
-    progress_ms: int
-    ping_progress_ms: int  # the same while the provider sends keep-alives
-    total_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """Budget of one request, and the retry budget of its feature and endpoint."""
-
-    max_attempts: int
-    same_endpoint_retries: int
-    retry_within_ms: int
-    retry_ratio: float
-    retry_reserve_per_s: float
-    retry_ttl_s: float
-    pushback_wait_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,3 +96,27 @@ def test_who_is_urgent_does_not_wait_for_a_full_endpoint(settings, wait_ms):
     )
 
     assert snapshot.features["recap"].attempts.pushback_wait_ms == wait_ms
+
+
+def test_every_number_of_the_design_is_a_key_of_the_file():
+    text = CONFIG.replace(
+        "hierarchy: [a, b], ", "hierarchy: [a, b], limits: {baseline: 50, trickle: 0, trickle_share: 20%}, "
+    )
+    text = text.replace(
+        "a: {provider: lab, model: m}",
+        "a: {provider: lab, model: m, breaker: {quarantine: 90s, pushback: 250ms, group_openings: 3}, "
+        "capacity: {overflow_risk: 0.05, ceiling_back: 60%}}",
+    )
+    config = load_text(text, "c.yaml").config
+    snapshot = compile_snapshot(config, version=1, issued_unix_s=0, keys=(), overlays={})
+
+    feature, place = snapshot.features["recap"], snapshot.endpoints["a"]
+    assert feature.deadlines.baseline_answers == 50
+    assert (feature.attempts.trickle_per_s, feature.attempts.trickle_share) == (0, 0.2)
+    assert (place.breaker.quarantine_s, place.breaker.pushback_ms, place.breaker.group_openings) == (
+        90,
+        250,
+        3,
+    )
+    assert place.capacity.margin_z == pytest.approx(1.645, abs=0.001)
+    assert place.capacity.ceiling_back_per_s == pytest.approx(0.01)

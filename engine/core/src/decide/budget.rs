@@ -71,6 +71,8 @@ mod tests {
             retry_reserve_per_s,
             retry_ttl_s: 10.0,
             pushback_wait_ms: 2500,
+            trickle_per_s: 1.0,
+            trickle_share: 0.05,
         }
     }
 

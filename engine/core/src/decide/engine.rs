@@ -202,7 +202,8 @@ impl Engine {
     fn set_marks(&mut self, feature: &Feature, request: &RequestFacts, candidates: &mut [Candidate]) {
         let deadlines = &feature.deadlines;
         for candidate in candidates.iter_mut() {
-            let Some(normal) = self.book.normal(&candidate.endpoint, request) else {
+            let least = deadlines.baseline_answers;
+            let Some(normal) = self.book.normal(&candidate.endpoint, request, least) else {
                 continue;
             };
             let learnt = whole_ms(normal.p99_ms * deadlines.first_content_factor);

@@ -7,7 +7,6 @@ use crate::domain::decision::{Decision, Next, Role};
 use crate::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 
 use super::budget::Cost;
-use super::health::breaker::DEFAULT_PUSHBACK_MS;
 use super::split::split_point;
 
 /// Waits are stretched by up to this share, each request's by its own: those who were told the same
@@ -46,6 +45,8 @@ pub struct Situation<'a> {
     pub remaining_ms: u64,
     /// How each of the decision's candidates stands now.
     pub standings: &'a [Standing],
+    /// The wait of whoever says "too much" without saying for how long.
+    pub pushback_ms: u64,
 }
 
 /// Decides; `grant` takes a retry from the budget, and is asked last, so that none is wasted.
@@ -147,7 +148,7 @@ fn after_overload(situation: &Situation<'_>, last: &Tried, grant: impl FnOnce(Co
         let reason = format!("spillover: {} answered {}", full.endpoint, last.error.kind.as_str());
         return attempt(sibling, Role::Spillover, 0, reason);
     }
-    let wait_ms = last.error.pushback_ms.unwrap_or(DEFAULT_PUSHBACK_MS);
+    let wait_ms = last.error.pushback_ms.unwrap_or(situation.pushback_ms);
     let waited =
         situation.tried.iter().any(|tried| tried.candidate == last.candidate && tried.role == Role::Retry);
     let standing = situation.standings.get(last.candidate);

@@ -5,13 +5,11 @@ use std::borrow::Cow;
 
 use crate::domain::by_name::{ByName, Names};
 use crate::domain::decision::Candidate;
-use crate::domain::snapshot::{Snapshot, Target};
+use crate::domain::snapshot::{Attempts, Snapshot, Target};
 
 use super::health::breaker::Breaker;
 use super::health::window::Window;
 
-const PER_S: f64 = 1.0;
-const OF_DEMAND: f64 = 0.05;
 const DEMAND_S: u32 = 10;
 
 /// One feature's trickle.
@@ -28,11 +26,11 @@ impl Default for Trickle {
 }
 
 impl Trickle {
-    /// Whether this request is one of the few: one a second, or a twentieth of the demand.
-    pub fn admits(&mut self, now: f64) -> bool {
+    /// Whether this request is one of the few: so many a second, or a part of the demand.
+    pub fn admits(&mut self, policy: &Attempts, now: f64) -> bool {
         self.demand.add(false, now);
         let per_s = f64::from(self.demand.counts(now).1) / f64::from(DEMAND_S);
-        let admitted = now - self.last >= 1.0 / PER_S.max(OF_DEMAND * per_s);
+        let admitted = (now - self.last) * policy.trickle_per_s.max(policy.trickle_share * per_s) >= 1.0;
         if admitted {
             self.last = now;
         }

@@ -97,7 +97,7 @@ pub(crate) fn simple(pools: &[(&str, &[&str])]) -> Value {
 pub(crate) fn pool_of(names: &[&str], choose: &str) -> Value {
     json!({
         "endpoints": names, "choose": choose, "explore": 0.05, "penalty_ms": 5000.0, "memory_s": 300.0,
-        "load_bound": 1.25, "busy_at": 0.8,
+        "load_bound": 1.25, "busy_at": 0.8, "compared": 8,
     })
 }
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from crossfade.config.quantity import DurationS
-from crossfade.config.schema import Section
+from crossfade.config.shape.section import Section
 from crossfade.domain.people import Role
 
 

@@ -10,19 +10,13 @@ use crate::domain::snapshot::{Capacity, RequestClass};
 use super::bucket::Bucket;
 use super::fair::{Claim, User, Users};
 
-/// z of the pooled bound on output that has not been written yet: 1 % risk.
-const Z: f64 = 2.33;
 /// Weight of one more answer in the learnt output length and input scale, once there are many.
 const LEARN: f64 = 0.02;
 /// Output of a request that names no limit, before any answer was seen.
 const FIRST_OUTPUT: f64 = 500.0;
-/// A surprise lowers the rate a little and the burst a lot; both come back by themselves.
-const RATE_CUT: f64 = 0.95;
-const BURST_CUT: f64 = 0.7;
+/// A surprise lowers the rate a little and the burst a lot, down to these; both come back by themselves.
 const LEAST_RATE: f64 = 0.5;
 const LEAST_BURST: f64 = 0.1;
-const CUT_EVERY_S: f64 = 2.0;
-const BACK_PER_S: f64 = 0.001;
 /// What the provider counts for what we estimate stays within these.
 const INPUT_SCALE: (f64, f64) = (0.5, 3.0);
 
@@ -201,10 +195,10 @@ impl Meter {
         if let Some((input, output)) = settled.used.filter(|&(input, _)| input > 0) {
             self.note(reserved.estimate, input, output);
         }
-        if settled.refused && now - self.cut_at >= CUT_EVERY_S {
+        if settled.refused && now - self.cut_at >= self.capacity.cut_every_s {
             self.cut_at = now;
-            self.rate = (self.rate * RATE_CUT).max(LEAST_RATE);
-            self.burst = (self.burst * BURST_CUT).max(LEAST_BURST);
+            self.rate = (self.rate * self.capacity.ceiling_cut).max(LEAST_RATE);
+            self.burst = (self.burst * self.capacity.burst_cut).max(LEAST_BURST);
             self.rescale(now);
         }
     }
@@ -243,8 +237,9 @@ impl Meter {
         let passed = (now - self.learnt_at).max(0.0);
         self.learnt_at = self.learnt_at.max(now);
         if self.rate < 1.0 || self.burst < 1.0 {
-            self.rate = (self.rate + passed * BACK_PER_S).min(1.0);
-            self.burst = (self.burst + passed * BACK_PER_S).min(1.0);
+            let back = passed * self.capacity.ceiling_back_per_s;
+            self.rate = (self.rate + back).min(1.0);
+            self.burst = (self.burst + back).min(1.0);
             self.rescale(now);
         }
         for (bucket, _) in self.buckets_with_mut((0.0, 0.0)) {
@@ -270,7 +265,7 @@ impl Meter {
     /// Tokens in and out that a call books.
     fn charge(&self, ask: Ask) -> (f64, f64) {
         let typical = if self.capacity.books_max_output {
-            self.output_mean + Z * self.output_variance.sqrt()
+            self.output_mean + self.capacity.margin_z * self.output_variance.sqrt()
         } else {
             self.output_mean
         };
@@ -287,7 +282,7 @@ impl Meter {
         if self.capacity.books_max_output {
             return 0.0;
         }
-        Z * (self.output_variance * f64::from(self.in_flight + 1)).sqrt()
+        self.capacity.margin_z * (self.output_variance * f64::from(self.in_flight + 1)).sqrt()
     }
 
     fn used_places(&self, more: u32) -> f64 {

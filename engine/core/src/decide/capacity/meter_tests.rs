@@ -5,7 +5,11 @@ use crate::domain::snapshot::CapacityClass;
 use super::*;
 
 fn meter(tokens_per_minute: u64) -> Meter {
-    let capacity = Capacity {
+    Meter::new(&capacity(tokens_per_minute), 0.0).unwrap()
+}
+
+fn capacity(tokens_per_minute: u64) -> Capacity {
+    Capacity {
         capacity_class: CapacityClass::OnDemand,
         units: None,
         unit: None,
@@ -20,8 +24,37 @@ fn meter(tokens_per_minute: u64) -> Meter {
         spill_back: 0.85,
         headroom: 0.0,
         shadow_at_most: 0.6,
+        margin_z: 2.33,
+        ceiling_cut: 0.95,
+        burst_cut: 0.7,
+        cut_every_s: 2.0,
+        ceiling_back_per_s: 0.001,
+    }
+}
+
+#[test]
+fn a_surprise_lowers_the_ceiling_as_configured_and_no_oftener() {
+    let gentle = Capacity {
+        ceiling_cut: 0.8,
+        burst_cut: 1.0,
+        cut_every_s: 5.0,
+        ceiling_back_per_s: 0.01,
+        ..capacity(1000)
     };
-    Meter::new(&capacity, 0.0).unwrap()
+    let mut meter = Meter::new(&gentle, 0.0).unwrap();
+    let refused = |meter: &mut Meter, now: f64| {
+        let ask = meter.ask(&RequestFacts::default(), Claim::of(None));
+        let reserved = meter.reserve(ask, now);
+        meter.settle(reserved, Settled { refused: true, used: None }, now);
+    };
+
+    refused(&mut meter, 1.0);
+    refused(&mut meter, 3.0);
+    assert!((meter.rate - 0.82).abs() < 1e-9, "cut once, two seconds back: {}", meter.rate);
+    refused(&mut meter, 6.0);
+    assert!((meter.rate - 0.85 * 0.8).abs() < 1e-9, "{}", meter.rate);
+    meter.used(100.0);
+    assert!((meter.rate - 1.0).abs() < 1e-9, "time heals it");
 }
 
 #[test]

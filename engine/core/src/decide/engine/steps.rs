@@ -91,14 +91,16 @@ impl Engine {
             .iter()
             .map(|one| self.standing(request, decision, &one.endpoint, now))
             .collect();
+        let last = tried.last().and_then(|last| decision.candidates.get(last.candidate));
+        let refusing = last.and_then(|one| self.snapshot.endpoints.get(&one.endpoint));
         let situation = Situation {
             request_id: &request.request_id,
             decision,
             tried,
             remaining_ms: total.saturating_sub(elapsed_ms),
             standings: &standings,
+            pushback_ms: refusing.map_or(0, |endpoint| endpoint.breaker.pushback_ms),
         };
-        let last = tried.last().and_then(|last| decision.candidates.get(last.candidate));
         let attempts = &decision.attempts;
         next(&situation, |cost| {
             let key = (decision.feature.clone(), last.map_or_else(String::new, |one| one.endpoint.clone()));

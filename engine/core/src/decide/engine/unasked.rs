@@ -26,7 +26,8 @@ impl Engine {
     ) -> Result<Decision, Refusal> {
         let snapshot = Arc::clone(&self.snapshot);
         let urgent = ranked.retry_at.is_some() && feature.request_class != RequestClass::Batch;
-        if urgent && self.trickles.entry(request.feature.clone()).or_default().admits(now) {
+        if urgent && self.trickles.entry(request.feature.clone()).or_default().admits(&feature.attempts, now)
+        {
             let breakers = &mut self.book.breakers;
             if let Some(one) = least_bad(&snapshot, &ways.able, ways.targets, breakers, now) {
                 ranked.skipped.retain(|skipped| skipped.endpoint != one.endpoint);

@@ -10,8 +10,6 @@ const DAYS: usize = 7;
 const DAY_S: f64 = 86_400.0;
 /// Upper ends of the input buckets, in tokens; the last is open.
 const INPUT_TOKENS: [u64; 4] = [1_000, 4_000, 16_000, 64_000];
-/// Fewer samples than this say nothing about a p99 of their own.
-pub const ENOUGH: u64 = 200;
 
 #[derive(Debug, Clone, Default)]
 struct Cell {
@@ -52,9 +50,10 @@ impl Baseline {
     }
 
     /// What is normal for such a request: its own cell, else all sizes together, else unknown.
-    pub fn normal(&mut self, input_tokens: u64, stream: bool) -> Option<Normal> {
-        let own = self.cells[cell_of(input_tokens, stream)].normal();
-        own.or_else(|| self.pooled[usize::from(stream)].normal())
+    /// `least`: answers that show it.
+    pub fn normal(&mut self, input_tokens: u64, stream: bool, least: u64) -> Option<Normal> {
+        let own = self.cells[cell_of(input_tokens, stream)].normal(least);
+        own.or_else(|| self.pooled[usize::from(stream)].normal(least))
     }
 }
 
@@ -83,8 +82,8 @@ impl Cell {
         self.since += 1;
     }
 
-    fn normal(&mut self) -> Option<Normal> {
-        if self.samples < ENOUGH {
+    fn normal(&mut self, least: u64) -> Option<Normal> {
+        if self.samples < least {
             return None;
         }
         // A part of 1/64 moves a quantile by less than a bucket is wide.
@@ -134,13 +133,15 @@ fn upper_end(bucket: usize) -> f64 {
 mod tests {
     use super::*;
 
+    const ENOUGH: u64 = 200;
+
     #[test]
     fn quantiles_are_within_four_percent() {
         let mut baseline = Baseline::default();
         for i in 1..=10_000 {
             baseline.learn(10, true, f64::from(i), 5.0);
         }
-        let normal = baseline.normal(10, true).unwrap();
+        let normal = baseline.normal(10, true, ENOUGH).unwrap();
 
         assert!((normal.p95_ms / 9_500.0 - 1.0).abs() < 0.045, "{normal:?}");
         assert!((normal.p99_ms / 9_900.0 - 1.0).abs() < 0.045, "{normal:?}");
@@ -149,13 +150,13 @@ mod tests {
     #[test]
     fn a_cell_with_few_samples_borrows_and_nothing_comes_from_nothing() {
         let mut baseline = Baseline::default();
-        assert_eq!(baseline.normal(10, true), None);
+        assert_eq!(baseline.normal(10, true, ENOUGH), None);
         for _ in 0..ENOUGH {
             baseline.learn(10, true, 100.0, 5.0);
         }
 
-        assert!(baseline.normal(1_000_000, true).is_some(), "pooled over sizes");
-        assert_eq!(baseline.normal(10, false), None, "plain calls are another thing");
+        assert!(baseline.normal(1_000_000, true, ENOUGH).is_some(), "pooled over sizes");
+        assert_eq!(baseline.normal(10, false, ENOUGH), None, "plain calls are another thing");
     }
 
     #[test]
@@ -168,7 +169,7 @@ mod tests {
             baseline.learn(10, true, 1000.0, 7.5 * DAY_S);
         }
 
-        assert!(baseline.normal(10, true).unwrap().p95_ms > 900.0);
+        assert!(baseline.normal(10, true, ENOUGH).unwrap().p95_ms > 900.0);
         assert_eq!(baseline.cells[1].samples, ENOUGH);
     }
 }

@@ -17,9 +17,6 @@ use super::group::{Groups, members_of};
 use super::signal::signal_news;
 use super::window::Window;
 
-/// Share that the other endpoints of a struck group keep, until one of the group recovers this far.
-const SUSPECT_SHARE: f64 = 0.10;
-const CLEARED_SHARE: f64 = 0.25;
 const MINUTE_S: u32 = 60;
 
 #[derive(Debug, Default)]
@@ -109,9 +106,9 @@ impl Book {
         }
     }
 
-    /// What is normal for such a request there.
-    pub fn normal(&mut self, endpoint: &str, request: &RequestFacts) -> Option<Normal> {
-        self.baselines.get_mut(endpoint)?.normal(request.input_tokens, request.stream)
+    /// What is normal for such a request there, once `least` answers have shown it.
+    pub fn normal(&mut self, endpoint: &str, request: &RequestFacts, least: u64) -> Option<Normal> {
+        self.baselines.get_mut(endpoint)?.normal(request.input_tokens, request.stream, least)
     }
 
     #[must_use]
@@ -166,7 +163,7 @@ impl Book {
         for group in self.groups.opened(snapshot, endpoint, of, now) {
             for name in members_of(snapshot, &group) {
                 if let Some(breaker) = self.breakers.get_mut(name) {
-                    breaker.suspect(SUSPECT_SHARE, &format!("{group} is suspected"), now);
+                    breaker.suspect(&format!("{group} is suspected"), now);
                 }
             }
         }
@@ -174,7 +171,8 @@ impl Book {
 
     fn clear(&mut self, snapshot: &Snapshot, name: &str) {
         let share = self.breakers.get(name).map_or(0.0, |breaker| breaker.report().1);
-        if let (Some(endpoint), true) = (snapshot.endpoints.get(name), share >= CLEARED_SHARE) {
+        let endpoint = snapshot.endpoints.get(name);
+        if let Some(endpoint) = endpoint.filter(|one| share >= one.breaker.group_cleared_share) {
             self.groups.recovered(endpoint);
         }
     }

@@ -15,23 +15,12 @@ use super::window::Window;
 mod evidence;
 mod moves;
 
-/// CONFIG outcomes within `CONFIG_WITHIN_S` without a success that quarantine an endpoint.
-const CONFIG_LIMIT: u32 = 2;
-const CONFIG_WITHIN_S: f64 = 10.0;
-/// How long a quarantined endpoint rests before one request may try whether it was mended.
-const QUARANTINE_S: f64 = 60.0;
 /// A probe whose outcome never comes (its caller vanished with us) frees the slot after this.
 const PROBE_SLOT_S: f64 = 60.0;
-/// How long closed forgives one opening, so that an old incident does not lengthen a new one.
-const FORGIVE_S: f64 = 60.0;
-/// Pushback when a provider says "too much" without saying until when: long enough to matter, short
-/// enough to wait out.
-pub const DEFAULT_PUSHBACK_MS: u64 = 1000;
 /// A healthy endpoint fails one request in hundreds: one in ten is an incident.
 const FAILING_ONE_OF: u32 = 10;
 /// Of the longest time open: the jitter and a probe come on top.
 const RECOVERING: f64 = 1.5;
-const LONGEST_PUSHBACK_S: f64 = 300.0;
 
 #[derive(Debug, Clone, PartialEq)]
 enum State {
@@ -227,9 +216,9 @@ impl Breaker {
     }
 
     /// Drops a healthy endpoint to the highest level that is at most `share`.
-    pub fn suspect(&mut self, share: f64, reason: &str, now: f64) {
+    pub fn suspect(&mut self, reason: &str, now: f64) {
         if self.state == State::Closed {
-            self.enter_level(self.level_of(share), now, reason);
+            self.enter_level(self.level_of(self.policy.group_share), now, reason);
         }
     }
 
@@ -287,7 +276,7 @@ impl Breaker {
                 self.become_state(state, "half-open: waiting for a successful probe".to_owned(), now);
             }
             State::Ramp(_) => self.move_level(now),
-            State::Closed if self.openings > 0 && now - self.healthy_since >= FORGIVE_S => {
+            State::Closed if self.openings > 0 && now - self.healthy_since >= self.policy.forgive_s => {
                 self.openings -= 1;
                 self.healthy_since = now;
             }
@@ -295,11 +284,11 @@ impl Breaker {
         }
     }
 
-    /// Stays away until the provider wants us back; believed up to five minutes.
+    /// Stays away until the provider wants us back; believed up to the policy's cap.
     pub fn push_back(&mut self, pushback_ms: Option<u64>, now: f64) {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds below 2^53")]
-        let wait = pushback_ms.unwrap_or(DEFAULT_PUSHBACK_MS) as f64 / 1000.0;
-        self.not_before = self.not_before.max(now + wait.min(LONGEST_PUSHBACK_S));
+        let wait = pushback_ms.unwrap_or(self.policy.pushback_ms) as f64 / 1000.0;
+        self.not_before = self.not_before.max(now + wait.min(self.policy.pushback_cap_s));
     }
 
     fn ramp_share(&self, level: usize) -> f64 {

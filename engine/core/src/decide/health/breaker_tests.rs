@@ -36,6 +36,20 @@ fn policy() -> BreakerPolicy {
         shortage_used_share: 0.6,
         probe_hedge_ms: 1000,
         canary_after_s: 10.0,
+        forgive_s: 60.0,
+        ramp_hard_run: 3,
+        ramp_confidence: 0.99,
+        ramp_patient_outcomes: 3,
+        quarantine_after: 2,
+        quarantine_within_s: 10.0,
+        quarantine_s: 60.0,
+        pushback_ms: 1000,
+        pushback_cap_s: 300.0,
+        group_openings: 2,
+        group_within_s: 30.0,
+        group_traffic: 0.6,
+        group_share: 0.1,
+        group_cleared_share: 0.25,
     }
 }
 
@@ -144,6 +158,39 @@ fn our_own_mistake_quarantines_and_a_success_forgives() {
     breaker.observe(&seen("d", OutcomeClass::Config), 4.0);
 
     assert_eq!(breaker.report().0, "quarantined");
+}
+
+#[test]
+fn an_operators_numbers_are_followed() {
+    let strict = BreakerPolicy {
+        quarantine_after: 1,
+        quarantine_s: 7.0,
+        pushback_ms: 4000,
+        pushback_cap_s: 20.0,
+        ramp_hard_run: 1,
+        group_share: 0.5,
+        ..policy()
+    };
+    let mut breaker = Breaker::new(strict.clone(), "e", 0.0);
+    breaker.observe(&seen("a", OutcomeClass::Config), 1.0);
+    assert!(breaker.is_open(), "one refusal is enough");
+    breaker.tick(8.0);
+    assert!(
+        matches!(breaker.admit(0.0, 8.0), Admission::Yes { probe: true, .. }),
+        "it rests for seven seconds"
+    );
+
+    let mut pushed = Breaker::new(strict.clone(), "e", 0.0);
+    pushed.push_back(None, 10.0);
+    assert_eq!(pushed.pushed_back_until(10.0), Some(14.0));
+    pushed.push_back(Some(3_600_000), 10.0);
+    assert_eq!(pushed.pushed_back_until(10.0), Some(30.0));
+
+    let mut level = Breaker::new(strict, "e", 0.0);
+    level.suspect("provider p is suspected", 20.0);
+    assert!((level.report().1 - 0.5).abs() < 1e-9, "it goes down to the group's share");
+    level.observe(&Seen { level: 0.5, ..seen("b", OutcomeClass::Hard) }, 21.0);
+    assert!(level.is_open(), "one failure at a level is enough");
 }
 
 fn ramped(breaker: &mut Breaker) -> f64 {

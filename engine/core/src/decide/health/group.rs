@@ -1,14 +1,9 @@
 //! Failures that come together: a provider, one of its regions, or a model. When two endpoints of a
-//! group open within half a minute, and they carried most of its traffic, the others are suspected.
+//! group open at about the same time, and they carried most of its traffic, the others are suspected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::snapshot::{Endpoint, Snapshot};
-
-const WITHIN_S: f64 = 30.0;
-const OPENINGS: usize = 2;
-/// Of the group's recent first attempts, the share that those endpoints had.
-const TRAFFIC: f64 = 0.6;
+use crate::domain::snapshot::{BreakerPolicy, Endpoint, Snapshot};
 
 /// Which groups are suspected.
 #[derive(Debug, Default)]
@@ -33,22 +28,29 @@ impl Groups {
         now: f64,
     ) -> Vec<String> {
         self.opened.insert(endpoint.to_owned(), now);
-        self.opened.retain(|_, at| now - *at <= WITHIN_S);
         let Some(place) = snapshot.endpoints.get(endpoint) else {
             return Vec::new();
         };
-        let fresh: Vec<_> = groups_of(place)
-            .filter(|group| !self.suspects.contains(group) && self.is_struck(snapshot, group, &traffic))
-            .collect();
+        let policy = &place.breaker;
+        self.opened.retain(|_, at| now - *at <= policy.group_within_s);
+        let is_struck = |group: &str| self.is_struck(snapshot, group, policy, &traffic);
+        let fresh: Vec<_> =
+            groups_of(place).filter(|group| !self.suspects.contains(group) && is_struck(group)).collect();
         self.suspects.extend(fresh.iter().cloned());
         fresh
     }
 
-    fn is_struck(&self, snapshot: &Snapshot, group: &str, traffic: &impl Fn(&str) -> u32) -> bool {
+    fn is_struck(
+        &self,
+        snapshot: &Snapshot,
+        group: &str,
+        policy: &BreakerPolicy,
+        traffic: &impl Fn(&str) -> u32,
+    ) -> bool {
         let members = members_of(snapshot, group);
         let share = |names: &[&String]| names.iter().map(|name| f64::from(traffic(name))).sum::<f64>();
         let open: Vec<_> = members.iter().copied().filter(|name| self.opened.contains_key(*name)).collect();
-        open.len() >= OPENINGS && share(&open) >= TRAFFIC * share(&members)
+        open.len() >= policy.group_openings as usize && share(&open) >= policy.group_traffic * share(&members)
     }
 
     /// One of its members has come back far enough: its groups are no longer suspected.

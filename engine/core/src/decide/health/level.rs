@@ -5,13 +5,6 @@ use crate::domain::snapshot::BreakerPolicy;
 
 use super::bound::share_exceeds;
 
-/// So many failures in a row at a level open the breaker again.
-const RUN: u32 = 3;
-/// At a level the bound is a little less strict than for a closed breaker: it has failed before.
-const CONFIDENCE: f64 = 0.99;
-/// Little traffic is enough evidence after the policy's patience, but not less than this.
-const PATIENT_OUTCOMES: u32 = 3;
-
 /// What has happened at the level since it was entered.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Level {
@@ -59,7 +52,9 @@ impl Level {
     /// Up needs evidence *and* time; down and open need evidence alone.
     pub(super) fn step(&self, policy: &BreakerPolicy, now: f64) -> Step {
         let above = |count: u32, share: f64| f64::from(count) > share * f64::from(self.total);
-        if self.run >= RUN || share_exceeds(self.hard, self.total, policy.hard_share, CONFIDENCE) {
+        if self.run >= policy.ramp_hard_run
+            || share_exceeds(self.hard, self.total, policy.hard_share, policy.ramp_confidence)
+        {
             return Step::Open;
         }
         let strained =
@@ -78,7 +73,7 @@ impl Level {
         {
             return Step::Up;
         }
-        if patient && self.total >= PATIENT_OUTCOMES && self.hard == 0 && quick {
+        if patient && self.total >= policy.ramp_patient_outcomes && self.hard == 0 && quick {
             return Step::Up;
         }
         // Failures too few to open and too many to go up: they must not hold it for ever.

@@ -15,9 +15,8 @@ use super::split::fraction;
 use members::{Member, mixed};
 use paces::Paces;
 
-/// More than this many alternatives are not compared: eight drawn at random are as good as all, and
-/// keep many gateways from choosing the same one at once.
-const COMPARED: usize = 8;
+/// Which number of the draw says whether one that recovers goes first: beyond those that compare.
+const RECOVERS: usize = 1 << 20;
 /// More than this many that are neither full nor busy are not looked for: a request hardly ever tries more.
 const MOST_ASKED: usize = 8;
 
@@ -69,7 +68,7 @@ impl Picking<'_> {
     /// By the expected time to first content. A share of requests explores: it goes to an endpoint of
     /// which little is known, or to any.
     fn fastest<'a>(&mut self, pool: &'a Pool) -> (Vec<&'a String>, Option<String>) {
-        let choices = self.compared(&pool.endpoints).into_iter().map(|(name, bought)| {
+        let choices = self.compared(pool).into_iter().map(|(name, bought)| {
             let expected = self.paces.expected_ms(name, self.request, self.now);
             Choice { name, bought, score: expected.unwrap_or(f64::INFINITY) }
         });
@@ -90,23 +89,24 @@ impl Picking<'_> {
     }
 
     /// Every endpoint and whether it is bought, if they are few; else some of those that may serve,
-    /// drawn without replacement.
-    fn compared<'a>(&self, names: &'a [String]) -> Vec<(&'a String, bool)> {
+    /// drawn without replacement: a few are as good as all, and keep many gateways from choosing the
+    /// same one at once.
+    fn compared<'a>(&self, pool: &'a Pool) -> Vec<(&'a String, bool)> {
         let bought = self.members.iter().map(|member| member.bought);
-        let mut left: Vec<_> = names.iter().zip(bought).collect();
-        if left.len() <= COMPARED {
+        let mut left: Vec<_> = pool.endpoints.iter().zip(bought).collect();
+        if left.len() <= pool.compared {
             return left;
         }
         let serves = |name: &String| {
             self.eligible.contains(name) && self.breakers.get(name).is_some_and(|breaker| !breaker.is_open())
         };
-        let mut chosen = Vec::with_capacity(COMPARED);
-        for step in 0..names.len() {
+        let mut chosen = Vec::with_capacity(pool.compared);
+        for step in 0..left.len() {
             let one = left.swap_remove(whole(spread(self.draw, step), left.len()));
             if serves(one.0) {
                 chosen.push(one);
             }
-            if chosen.len() == COMPARED {
+            if chosen.len() == pool.compared {
                 break;
             }
         }
@@ -148,7 +148,7 @@ impl Picking<'_> {
     /// An endpoint that recovers needs requests to show it, which its score would not bring it: as
     /// many go to it first as if all were equal. Its breaker admits the share that it is ready for.
     fn let_recover(&self, choices: &mut Vec<Choice<'_>>) {
-        let place = whole(spread(self.draw, COMPARED), choices.len());
+        let place = whole(spread(self.draw, RECOVERS), choices.len());
         let recovers = |choice: &Choice<'_>| {
             self.breakers.get(choice.name).is_some_and(|breaker| !breaker.is_closed() && !breaker.is_open())
         };
@@ -183,10 +183,8 @@ impl Picking<'_> {
         let mut held_back = Vec::new();
         let mut kept = Vec::with_capacity(order.len());
         for (_, weight, own, name) in order {
-            let mut fits = || {
-                f64::from(own + 1) <= (fair * weight).ceil().max(1.0)
-                    && self.rooms.used(name, self.now) <= pool.busy_at
-            };
+            let bound = (fair * weight).ceil().max(1.0);
+            let mut fits = || f64::from(own + 1) <= bound && self.rooms.used(name, self.now) <= pool.busy_at;
             if kept.len() >= MOST_ASKED || fits() {
                 kept.push(name);
             } else {

@@ -45,4 +45,9 @@ pub struct Capacity {
     pub spill_back: f64,
     pub headroom: f64,
     pub shadow_at_most: f64,
+    pub margin_z: f64,
+    pub ceiling_cut: f64,
+    pub burst_cut: f64,
+    pub cut_every_s: f64,
+    pub ceiling_back_per_s: f64,
 }

@@ -38,6 +38,20 @@ pub struct BreakerPolicy {
     pub shortage_used_share: f64,
     pub probe_hedge_ms: u64,
     pub canary_after_s: f64,
+    pub forgive_s: f64,
+    pub ramp_hard_run: u32,
+    pub ramp_confidence: f64,
+    pub ramp_patient_outcomes: u32,
+    pub quarantine_after: u32,
+    pub quarantine_within_s: f64,
+    pub quarantine_s: f64,
+    pub pushback_ms: u64,
+    pub pushback_cap_s: f64,
+    pub group_openings: u32,
+    pub group_within_s: f64,
+    pub group_traffic: f64,
+    pub group_share: f64,
+    pub group_cleared_share: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -48,6 +62,7 @@ pub struct Deadlines {
     pub first_content_ms: u64,
     pub first_content_floor_ms: u64,
     pub first_content_factor: f64,
+    pub baseline_answers: u64,
     pub liveness_ms: u64,
     pub progress_ms: u64,
     pub ping_progress_ms: u64,
@@ -64,4 +79,6 @@ pub struct Attempts {
     pub retry_reserve_per_s: f64,
     pub retry_ttl_s: f64,
     pub pushback_wait_ms: u64,
+    pub trickle_per_s: f64,
+    pub trickle_share: f64,
 }

@@ -26,6 +26,7 @@ pub struct Pool {
     pub memory_s: f64,
     pub load_bound: f64,
     pub busy_at: f64,
+    pub compared: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use crate::decide::health::bound::share_exceeds;
 use crate::domain::outcome::OutcomeClass;
 
-use super::{Breaker, CONFIG_LIMIT, CONFIG_WITHIN_S, QUARANTINE_S, Seen, State, ramp_share};
+use super::{Breaker, Seen, State, ramp_share};
 
 /// So many attempts say that an endpoint is not waited for. Fewer than a shortage needs: nothing is held
 /// against it.
@@ -135,13 +135,15 @@ impl Breaker {
         if matches!(self.state, State::Quarantined { .. }) {
             return; // late answers to what was sent before must not prolong it
         }
-        self.config_failures.retain(|&at| now - at < CONFIG_WITHIN_S);
+        let policy = &self.policy;
+        self.config_failures.retain(|&at| now - at < policy.quarantine_within_s);
         self.config_failures.push(now);
         let probing = seen.probe && matches!(self.state, State::Probe { .. });
-        if probing || self.config_failures.len() >= CONFIG_LIMIT as usize {
+        if probing || self.config_failures.len() >= policy.quarantine_after as usize {
             self.config_failures.clear();
             let reason = "quarantined: the provider refuses our credential or model id".to_owned();
-            self.become_state(State::Quarantined { until: now + QUARANTINE_S }, reason, now);
+            let until = now + policy.quarantine_s;
+            self.become_state(State::Quarantined { until }, reason, now);
         }
     }
 
