@@ -27,6 +27,10 @@ from typing import Any
 from gateway import free_port, wait_for
 from streams import KEY
 
+from crossfade.config.compile import compile_snapshot
+from crossfade.config.load import load_text
+from crossfade.domain.snapshot import Dialect
+
 SECONDS = 20
 CALLERS = 12
 SECRETS = {
@@ -47,6 +51,7 @@ ENDPOINTS = {
     "converse": "{provider: bedrock, region: us-east-1, model: us.anthropic.claude-haiku-4-5}",
     "invoke": "{provider: bedrock, region: us-east-1, model: us.anthropic.claude-haiku-4-5, dialect: bedrock_invoke}",
     "vllm": "{provider: sagemaker, region: us-east-1, model: haiku-sm}",
+    "tgi": "{provider: sagemaker, region: us-east-1, model: llama-tgi, dialect: tgi}",
     "cohere": "{provider: cohere, model: command-sim}",
     "burst": "{provider: burst, model: any}",
     "each": "{provider: each, model: any}",
@@ -84,6 +89,13 @@ def config(ports: tuple[int, int, int], first: int, streams: int) -> str:
         else f"{section}:\n" + "".join(f"  {name}: {text}\n" for name, text in value.items())
         for section, value in document.items()
     )
+
+
+def untrained(text: str) -> set[Dialect]:
+    """Dialects that none of the endpoints speaks: what they run would be compiled for size."""
+    config = load_text(text, "training", secrets=False).config
+    snapshot = compile_snapshot(config, version=1, issued_unix_s=0, keys=(), overlays={})
+    return set(Dialect) - {endpoint.dialect for endpoint in snapshot.endpoints.values()}
 
 
 def requests_for_ever() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -160,7 +172,10 @@ def main() -> int:
     first, streams = 23_000 + os.getpid() % 500 * 20, free_port()
     ports = (free_port(), free_port(), free_port())
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as up:
-        Path(folder, "crossfade.yaml").write_text(config(ports, first, streams))
+        text = config(ports, first, streams)
+        if missing := untrained(text):
+            raise SystemExit(f"no endpoint speaks {sorted(missing)} (hint: add one to ENDPOINTS)")
+        Path(folder, "crossfade.yaml").write_text(text)
         binary = given.gateway.resolve()
         clouds = [*crossfade, "sim", "clouds", "--port", str(first), "--seed", "7", "--time-scale", "0.02"]
         gateway = [
