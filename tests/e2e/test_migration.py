@@ -161,6 +161,7 @@ def test_a_migration_without_signoffs_sends_the_candidate_nothing(deployment, cl
         "features": ["summary"],
         "incumbent": "gpt",
         "candidate": "haiku-sm",
+        "quality": {},  # its judge is no feature here
     }
     before = count_of(clouds)
     with control_of(deployment) as control:

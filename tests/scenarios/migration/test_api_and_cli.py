@@ -89,6 +89,7 @@ async def cli(world, tmp_path, monkeypatch):
 async def test_a_migration_by_the_commands_alone(world, cli):
     started = await cli(migration.app, "start", "move.yaml")
     assert started.exit_code == 0, started.output
+    assert "warning: move.yaml: quality.judges names nobody" in started.output
     for role, signer in (("legal", "Ann"), ("security", "Bo")):
         signed = await cli(
             migration.app,

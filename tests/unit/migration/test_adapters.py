@@ -89,6 +89,12 @@ def test_what_shall_guard_and_could_not_is_told_before_the_start(world, candidat
     ]
 
 
+def test_a_judge_that_is_no_feature_is_told_before_the_start_also_where_it_guards_nothing(world, candidate):
+    quality = replace(world.SPEC.quality, judges=("jugde",))
+    lacks = asyncio.run(candidate.look(replace(world.SPEC, quality=quality))).lacks
+    assert lacks == ("the judge jugde is no feature in the config (hint: define it under features)",)
+
+
 def test_a_signoff_binds_to_the_parameters_it_was_given_for():
     config = load_text(CONFIG, "crossfade.yaml").config
     prints = [

@@ -37,11 +37,14 @@ def start(
 
     try:
         text = file.read_text()
-        load_spec(text, str(file))
+        spec = load_spec(text, str(file))
     except OSError as error:
         _fail(f"{file}: {error.strerror} (hint: give the path of a migration file)", 2)
     except SpecError as error:
         _fail(str(error), 2)
+    if not spec.quality.judges:
+        said = "quality.judges names nobody, so quality cannot be measured (hint: a judge is a feature)"
+        typer.echo(f"warning: {file}: {said}", err=True)
     document, _ = load_document(text, str(file))
     status = call(config, state, "POST", "/migrations", {"actor": whoami(), "spec": document})
     _print(status, f"started {status['name']}", as_json=as_json, quiet=quiet)

@@ -140,18 +140,18 @@ class ConfigCandidate:
 
 
 def _lacks(config: Config, spec: MigrationSpec) -> tuple[str, ...]:
-    """Why something that shall guard could not: a metric without a source, a judge without answers."""
+    """What shall measure and could not: a metric without a source, a judge that is nobody or sees nothing."""
     found = [
         f"the config has no metric {metric.name} (hint: define it under control.metrics)"
         for metric in spec.rollout.metrics
         if metric.name not in config.control.metrics
     ]
+    found += [
+        f"the judge {name} is no feature in the config (hint: define it under features)"
+        for name in spec.quality.judges
+        if name not in config.features
+    ]
     if JUDGE in spec.rollout.guards:
-        found += [
-            f"the judge {name} is no feature in the config (hint: define it under features)"
-            for name in spec.quality.judges
-            if name not in config.features
-        ]
         found += [
             f"no answer of {feature} is captured, so none can be judged (hint: content: {{capture: 5%}})"
             for feature in spec.features

@@ -199,7 +199,10 @@ class RealCollectors:
         wanted = task.spec.quality
         judges = [judge_name for judge_name in wanted.judges if judge_name in self._parts.config().features]
         if not judges:
-            raise CollectError("no judge of the migration is a feature in the config (hint: define judge-a)")
+            raise CollectError(
+                f"{task.spec.name} names no judge that is a feature in the config (hint: quality: {{judges: "
+                "[FEATURE]}} in the migration's file, or two waivers of quality_parity)"
+            )
         grades: dict[str, tuple[float, float]] = {}
         while True:
             found = await self._pairs(task)
