@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import signal
+import socket
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
@@ -19,7 +20,8 @@ import uvicorn
 from crossfade.app.waiting import Door, Waiting
 from crossfade.app.wiring import control_parts, running, sessions_of, who
 from crossfade.config.compile import credential_plan
-from crossfade.config.load import load_config
+from crossfade.config.features import Config
+from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.app import create_api, create_waiting_api
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
@@ -29,8 +31,13 @@ DRAIN_S = 3  # long polls are cut: gateways ask again
 
 
 def serve_control(config: Path, state: Path, *, json_ready: bool) -> int:
-    """Returns the exit code."""
-    return asyncio.run(_serve(config, StateDir(state), json_ready=json_ready))
+    """Returns the exit code: 2 for a config that does not check or lacks a secret."""
+    try:
+        loaded = load_config(config).config
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the process's own output
+        return 2
+    return asyncio.run(_serve(loaded, config, StateDir(state), json_ready=json_ready))
 
 
 def collect_less() -> None:
@@ -45,8 +52,7 @@ def collect_less() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> int:
-    config = load_config(config_path).config
+async def _serve(config: Config, config_path: Path, folder: StateDir, *, json_ready: bool) -> int:
     folder.prepare()
     broker = CredentialBroker(credential_plan(config))
     await broker.refresh()
@@ -55,9 +61,13 @@ async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> in
     known = partial(who, folder=folder, people=lambda: config.people, sessions=sessions_of(folder))
     door = Door(create_waiting_api(broker, folder.gateway_token(), known, lambda: waiting.why))
     async with running([broker.run]), AsyncExitStack() as stack:
-        server, serving = await _listen(door, config.control.listen)
-        if serving.done():
-            print(f"control: cannot listen on {config.control.listen}", file=sys.stderr)  # noqa: T201 - the process's own output
+        try:
+            server, serving = await _listen(door, config.control.listen)
+        except OSError as error:
+            said = (
+                f"control: cannot listen on {config.control.listen}: {error.strerror} (hint: control.listen)"
+            )
+            print(said, file=sys.stderr)  # noqa: T201 - the process's own output
             return 1
         serving.add_done_callback(lambda _: stop.set())
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -81,15 +91,17 @@ async def _serve(config_path: Path, folder: StateDir, *, json_ready: bool) -> in
 
 
 async def _listen(door: Door, listen: str) -> tuple[uvicorn.Server, asyncio.Task[None]]:
-    """The server, and its task: done already if it could not listen there."""
+    """The server, and its task, once it listens. Raises OSError."""
     host, _, port = listen.rpartition(":")
+    place = host.strip("[]")
+    family = socket.AF_INET6 if ":" in place else socket.AF_INET
+    listener = socket.create_server((place, int(port)), family=family, backlog=2048)
     settings = uvicorn.Config(
-        door, host=host.strip("[]"), port=int(port), log_level="warning", access_log=False,
-        timeout_graceful_shutdown=DRAIN_S, lifespan="off",
-    )  # fmt: skip
+        door, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAIN_S, lifespan="off"
+    )
     server = uvicorn.Server(settings)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server._serve())  # noqa: SLF001 - `serve` would take the signals
+    serving = asyncio.create_task(server._serve([listener]))  # noqa: SLF001 - `serve` would take the signals
     # uvicorn tells by a flag, not an event
     while not server.started and not serving.done():  # noqa: ASYNC110
         await asyncio.sleep(0.02)

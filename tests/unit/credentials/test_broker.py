@@ -111,6 +111,18 @@ async def test_a_changed_source_serves_its_old_credential_until_the_new_one_is_t
     assert broker.document().bearer["a"] != before["a"]
 
 
+async def test_it_ends_when_told_to_also_when_another_config_comes_in_the_same_moment():
+    broker = World().broker("good")
+    running = asyncio.create_task(broker.run())
+    while not broker.document().bearer:  # noqa: ASYNC110 - until its first fetch, in a thread, is in
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    broker.expect((need("good"),))
+    running.cancel()
+    done, _ = await asyncio.wait([running], timeout=5.0)
+    assert done, "the cancellation was lost"
+
+
 def test_an_error_is_shown_without_anything_as_long_as_a_token():
     shown = explain(ValueError("refused " + "x" * 500 + " for\nthis subject"))
 

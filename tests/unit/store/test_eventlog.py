@@ -146,3 +146,11 @@ async def test_a_database_that_cannot_be_reached_is_named_without_its_password()
         await EventLog.open("postgresql://ann:secret@127.0.0.1:1/crossfade")
 
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["nosuchdatabase://ann:secret@host/crossfade", "secret"])
+async def test_what_is_no_database_is_told_as_one_that_cannot_be_reached(url):
+    with pytest.raises(StoreError, match=r"control\.state names no database to use: .+hint: ") as told:
+        await EventLog.open(url)
+
+    assert "secret" not in str(told.value)

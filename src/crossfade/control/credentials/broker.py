@@ -118,8 +118,10 @@ class CredentialBroker:
                 for task in self._start_due():
                     running.add(task)
                     task.add_done_callback(running.discard)
+                # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with news.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._wait_s())
+                    async with asyncio.timeout(self._wait_s()):
+                        await self._changed.wait()
                 self._publish()
         finally:
             for task in running:

@@ -78,9 +78,13 @@ class EventLog:
         """Connect, and make the tables where they are missing.
 
         Raises:
-            StoreError: it cannot be reached.
+            StoreError: it cannot be reached, or there is no driver for it.
         """
-        log = cls(_engine_of(async_url(url)), clock)
+        try:
+            log = cls(_engine_of(async_url(url)), clock)
+        except (ImportError, SQLAlchemyError) as error:
+            hint = "control.state: postgresql://USER@HOST/NAME, or leave it out for SQLite"
+            raise StoreError(f"control.state names no database to use: {error} (hint: {hint})") from error
         try:
             async with log._writing() as connection:
                 await connection.run_sync(METADATA.create_all)
