@@ -209,7 +209,112 @@ WRONG: list[tuple[str, Any]] = [
     *(("response_format", value) for value in ("json", 1, [], {}, {"type": 1}, {"type": "yaml"})),
     *(("reasoning_effort", value) for value in (1, [])),
     *(("metadata", value) for value in ("x", 1, [])),
+    *(("modalities", value) for value in ("text", 1, {}, [1])),
+    *(("prediction", value) for value in ("x", 1, [])),
+    *(("verbosity", value) for value in (1, [], {})),
+    *(("functions", value) for value in ("x", 1, {}, ["x"])),
+    *(("function_call", value) for value in (1, True, [], {})),
+    *(("prompt_cache_key", value) for value in (1, [], {})),
+    *(("safety_identifier", value) for value in (1, [], {})),
+    *(("audio", value) for value in ("x", 1, [])),
+    *(("web_search_options", value) for value in ("x", 1, [])),
+    ("messages", [{"role": "user", "content": [{"type": "text", "text": 1}]}]),
+    ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 1}}]}]),
+    ("messages", [{"role": "assistant", "tool_calls": [{"type": "function"}]}]),
+    (
+        "messages",
+        [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}],
+    ),
+    ("tools", [{"type": "function", "function": {"name": "f", "parameters": "x"}}]),
 ]
+NOT_TEXT: tuple[Any, ...] = (1, True, [], {})
+NOT_FLAG: tuple[Any, ...] = ("yes", 1, [], {})
+NOT_NUMBER: tuple[Any, ...] = ("x", True, [], {}, -1)
+NOT_FIELDS: tuple[Any, ...] = ("x", 1, True, [1])
+NOT_LIST: tuple[Any, ...] = ("x", 1, True, {}, [1])
+
+
+def said(content: Any, role: Any = "user") -> list[Any]:
+    return [{"role": role, "content": content}]
+
+
+# Wrong types in the other dialects: values of each field.
+WRONG_ELSEWHERE: dict[str, dict[str, tuple[Any, ...]]] = {
+    "/v1/messages": {
+        "max_tokens": (*NOT_NUMBER, 0, 1.5, 10**30),
+        "temperature": (*NOT_NUMBER, 3),
+        "top_p": (*NOT_NUMBER, 1.1),
+        "top_k": (*NOT_NUMBER, 1.5),
+        "stream": NOT_FLAG,
+        "system": (1, True, {}, [1], ["x"], [{"text": "x"}], [{"type": "text", "text": 1}]),
+        "stop_sequences": NOT_LIST,
+        "tools": (*NOT_LIST, [{}], [{"name": 1}], [{"name": "f", "input_schema": "x"}]),
+        "tool_choice": (*NOT_FIELDS, {}),
+        "thinking": (*NOT_FIELDS, {}, {"type": "enabled", "budget_tokens": "x"}),
+        "metadata": (*NOT_FIELDS, {"user_id": 1}),
+        "service_tier": NOT_TEXT,
+        "container": (1, True, []),
+        "mcp_servers": NOT_LIST,
+        "output_config": NOT_FIELDS,
+        "messages": (
+            *NOT_LIST,
+            [],
+            [None],
+            *(said("x", role) for role in (None, 1, "", "emperor")),
+            *(said(content) for content in (None, 1, {}, ["x"], [{"text": "x"}])),
+            said([{"type": "text", "text": 1}]),
+            said([{"type": "image", "source": "x"}]),
+            said([{"type": "tool_result", "content": "x"}]),
+            said([{"type": "tool_result", "tool_use_id": "t", "content": 1}]),
+            said([{"type": "tool_use", "id": "t", "name": "f", "input": "x"}], "assistant"),
+        ),
+    },
+    "/v1/responses": {
+        "max_output_tokens": (*NOT_NUMBER, 0, 1.5, 10**30),
+        "temperature": (*NOT_NUMBER, 3),
+        "top_p": (*NOT_NUMBER, 1.1),
+        "top_logprobs": (*NOT_NUMBER, 21),
+        "max_tool_calls": NOT_NUMBER,
+        "stream": NOT_FLAG,
+        "store": NOT_FLAG,
+        "background": NOT_FLAG,
+        "parallel_tool_calls": NOT_FLAG,
+        "instructions": NOT_TEXT,
+        "previous_response_id": NOT_TEXT,
+        "truncation": NOT_TEXT,
+        "user": NOT_TEXT,
+        "service_tier": NOT_TEXT,
+        "prompt_cache_key": NOT_TEXT,
+        "safety_identifier": NOT_TEXT,
+        "include": NOT_LIST,
+        "metadata": NOT_FIELDS,
+        "prompt": NOT_FIELDS,
+        "reasoning": (*NOT_FIELDS, {"effort": 1}),
+        "text": (*NOT_FIELDS, {"format": "x"}),
+        "tools": (*NOT_LIST, [{}], [{"type": "function"}]),
+        "tool_choice": (1, True, [], {}),
+        "conversation": (1, True, [], {}),
+        "input": (
+            1,
+            True,
+            {},
+            [],
+            *([one] for one in (None, 1, "x", {}, {"role": 1, "content": "x"}, {"role": "user"})),
+            *(
+                said(content)
+                for content in (1, {}, ["x"], [{"text": "x"}], [{"type": "input_text", "text": 1}])
+            ),
+            [{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}],
+            [{"type": "function_call_output", "output": "x"}],
+        ),
+    },
+    "/v1/embeddings": {
+        "input": (1, True, {}, [], [{}], [None], ["x", 1]),
+        "dimensions": (*NOT_NUMBER, 0),
+        "encoding_format": (*NOT_TEXT, "morse"),
+        "user": NOT_TEXT,
+    },
+}
 STEERING: dict[str, Any] = {
     "api_key": "sk-evil",
     "api_base": "http://169.254.169.254/",
@@ -264,6 +369,11 @@ def corpus() -> dict[str, bytes]:
     for number, (name, value) in enumerate(WRONG):
         shown = "missing" if value is MISSING else json.dumps(value)[:30]
         cases[f"type {number}: {name} = {shown}"] = post(with_field(name, value))
+    for path, fields in WRONG_ELSEWHERE.items():
+        for name, values in fields.items():
+            for value in values:
+                body = json.dumps({**INGRESS[path], name: value}).encode()
+                cases[f"type: {name} = {json.dumps(value)[:60]} to {path}"] = post(body, path=path)
     for path, good in INGRESS.items():
         for name, value in STEERING.items():
             body = json.dumps({**good, name: value}).encode()

@@ -19,6 +19,7 @@ pub mod prompt;
 mod reader;
 pub mod redact;
 pub mod rescue;
+mod rules;
 pub mod shape;
 mod sniff;
 mod steering;

@@ -1,5 +1,6 @@
 //! Anthropic Messages.
 
+mod check;
 mod citations;
 mod decode;
 mod encode;
@@ -7,6 +8,7 @@ mod errors;
 mod from_chat;
 mod read;
 
+pub(crate) use check::check;
 pub use citations::cited;
 pub use decode::decode_chat;
 pub use encode::{StreamEncoder, encode_answer};

@@ -5,7 +5,8 @@ mod read;
 mod request;
 
 pub(crate) use read::VectorsReader;
-pub use request::{check, encode};
+pub(crate) use request::check;
+pub use request::encode;
 
 use serde_json::json;
 

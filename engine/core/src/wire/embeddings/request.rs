@@ -5,40 +5,46 @@ use serde_json::{Map, Value, json};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::Dialect;
+use crate::wire::rules::{LARGEST_COUNT, Mistake, Rule, follow};
 use crate::wire::translate::{Encoded, Place, put, refused};
 
 /// Fields that are carried, or that clients of the dialect read answers without.
 const CARRIED: [&str; 6] = ["model", "input", "dimensions", "encoding_format", "user", "input_type"];
 
-/// What is wrong with a body, and where.
-#[must_use]
-pub fn check(body: &Map<String, Value>) -> Option<(&'static str, &'static str)> {
+/// Refuses the first field that is not what the dialect says.
+pub(crate) fn check(body: &Map<String, Value>) -> Result<(), Mistake> {
     let one = |item: &Value| match item {
         Value::String(_) => true,
         Value::Array(tokens) => !tokens.is_empty() && tokens.iter().all(Value::is_u64),
         _ => false,
     };
     let good = match body.get("input") {
-        None => return Some(("input", "is missing")),
+        None => return Err(Mistake::at("input", "is missing")),
         Some(Value::String(text)) => !text.is_empty(),
         Some(Value::Array(items)) if items.is_empty() => false,
         Some(Value::Array(items)) => items.iter().all(one) || items.iter().all(Value::is_u64),
         Some(_) => false,
     };
-    let present = |name: &str| body.get(name).filter(|value| !value.is_null());
     if !good {
-        Some(("input", "must be a text, or a list of texts or of token lists, and not empty"))
-    } else if present("dimensions").is_some_and(|count| matches!(count.as_u64(), None | Some(0))) {
-        Some(("dimensions", "must be a whole number above 0"))
-    } else if present("encoding_format")
-        .is_some_and(|word| !matches!(word.as_str(), Some("float" | "base64")))
-    {
-        Some(("encoding_format", "must be float or base64"))
-    } else if present("stream").is_some_and(|stream| *stream != Value::Bool(false)) {
-        Some(("stream", "is not for embeddings"))
-    } else {
-        None
+        let problem = "must be a text, or a list of texts or of token lists, and not empty";
+        return Err(Mistake::at("input", problem));
     }
+    follow(body, RULES)
+}
+
+const RULES: &[(&str, Rule)] = &[
+    ("dimensions", Rule::Whole(1.0, LARGEST_COUNT)),
+    ("encoding_format", Rule::Special(encoding)),
+    ("user", Rule::Text),
+    ("stream", Rule::Special(stream)),
+];
+
+fn encoding(word: &Value) -> Option<&'static str> {
+    (!matches!(word.as_str(), Some("float" | "base64"))).then_some("must be float or base64")
+}
+
+fn stream(flag: &Value) -> Option<&'static str> {
+    (*flag != Value::Bool(false)).then_some("is not for embeddings")
 }
 
 /// The body for an upstream with a form of its own; `set` are the target's overrides.
@@ -170,11 +176,11 @@ mod tests {
     #[test]
     fn an_input_is_texts_or_tokens() {
         for good in [json!("a"), json!(["a", "b"]), json!([1, 2]), json!([[1, 2], [3]])] {
-            assert_eq!(check(json!({"input": good}).as_object().unwrap()), None, "{good}");
+            assert_eq!(check(json!({"input": good}).as_object().unwrap()), Ok(()), "{good}");
         }
         for bad in [json!(""), json!([]), json!([[]]), json!([1.5]), json!({}), json!(null), json!([null])] {
-            assert!(check(json!({"input": bad}).as_object().unwrap()).is_some(), "{bad}");
+            assert!(check(json!({"input": bad}).as_object().unwrap()).is_err(), "{bad}");
         }
-        assert!(check(json!({"input": "a", "stream": true}).as_object().unwrap()).is_some());
+        assert!(check(json!({"input": "a", "stream": true}).as_object().unwrap()).is_err());
     }
 }

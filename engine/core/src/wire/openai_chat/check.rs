@@ -1,21 +1,9 @@
-//! What the dialect says about a body's fields: wrong types and values are the caller's mistake and
-//! are told at once, by name, instead of costing an upstream call. Unknown fields pass.
+//! What the dialect says about a body's fields.
 
 use serde_json::{Map, Value};
 
-use super::request::RequestError;
+use crate::wire::rules::{LARGEST_COUNT, Mistake, Rule, each, follow, has_text, if_set};
 
-/// What a field must be. Bounds are those of the dialect's reference; null means "not set".
-enum Rule {
-    Flag,
-    Text,
-    Number(f64, f64),
-    Whole(f64, f64),
-    Fields,
-    Special(fn(&Value) -> Option<&'static str>),
-}
-
-const LARGEST_COUNT: f64 = 1e9;
 const LARGEST_SEED: f64 = 9.3e18;
 
 const RULES: &[(&str, Rule)] = &[
@@ -25,7 +13,11 @@ const RULES: &[(&str, Rule)] = &[
     ("store", Rule::Flag),
     ("user", Rule::Text),
     ("reasoning_effort", Rule::Text),
+    ("verbosity", Rule::Text),
     ("service_tier", Rule::Text),
+    ("prompt_cache_key", Rule::Text),
+    ("safety_identifier", Rule::Text),
+    ("modalities", Rule::Texts),
     ("temperature", Rule::Number(0.0, 2.0)),
     ("top_p", Rule::Number(0.0, 1.0)),
     ("presence_penalty", Rule::Number(-2.0, 2.0)),
@@ -36,6 +28,11 @@ const RULES: &[(&str, Rule)] = &[
     ("seed", Rule::Whole(-LARGEST_SEED, LARGEST_SEED)),
     ("top_logprobs", Rule::Whole(0.0, 20.0)),
     ("metadata", Rule::Fields),
+    ("audio", Rule::Fields),
+    ("prediction", Rule::Fields),
+    ("web_search_options", Rule::Fields),
+    ("functions", Rule::List),
+    ("function_call", Rule::Special(function_call)),
     ("stream_options", Rule::Special(stream_options)),
     ("stop", Rule::Special(stop)),
     ("logit_bias", Rule::Special(logit_bias)),
@@ -47,48 +44,15 @@ const RULES: &[(&str, Rule)] = &[
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
 
 /// Refuses the first field that is not what the dialect says.
-pub(super) fn check(body: &Map<String, Value>) -> Result<(), RequestError> {
-    let wrong = |place: &str, problem: &str| Err(RequestError::wrong(place, problem));
-    for (name, value) in body {
-        let rule = RULES.iter().find(|(known, _)| known == name).map(|(_, rule)| rule);
-        if let (Some(rule), false) = (rule, value.is_null())
-            && let Some(problem) = rule.problem(value)
-        {
-            return wrong(name, &problem);
-        }
-    }
+pub(super) fn check(body: &Map<String, Value>) -> Result<(), Mistake> {
+    follow(body, RULES)?;
     match body.get("messages") {
-        Some(Value::Array(messages)) if messages.is_empty() => wrong("messages", "must not be empty"),
-        Some(Value::Array(messages)) => {
-            let found = messages.iter().enumerate().find_map(|(at, one)| message(one).map(|what| (at, what)));
-            match found {
-                Some((at, problem)) => wrong(&format!("messages[{at}]"), problem),
-                None => Ok(()),
-            }
+        Some(Value::Array(messages)) if messages.is_empty() => {
+            Err(Mistake::at("messages", "must not be empty"))
         }
-        Some(_) => wrong("messages", "must be an array"),
-        None => wrong("messages", "is missing"),
-    }
-}
-
-impl Rule {
-    fn problem(&self, value: &Value) -> Option<String> {
-        let said = |good: bool, problem: String| (!good).then_some(problem);
-        match self {
-            Self::Flag => said(value.is_boolean(), "must be true or false".to_owned()),
-            Self::Text => said(value.is_string(), "must be a string".to_owned()),
-            Self::Fields => said(value.is_object(), "must be an object".to_owned()),
-            Self::Number(low, high) => {
-                let good = value.as_f64().is_some_and(|number| (*low..=*high).contains(&number));
-                said(good, format!("must be a number from {low} to {high}"))
-            }
-            Self::Whole(low, high) => {
-                let whole = value.as_f64().filter(|number| number.fract() == 0.0);
-                let good = whole.is_some_and(|number| (*low..=*high).contains(&number));
-                said(good, format!("must be a whole number from {low} to {high}"))
-            }
-            Self::Special(problem) => problem(value).map(str::to_owned),
-        }
+        Some(Value::Array(messages)) => each("messages", messages, message),
+        Some(_) => Err(Mistake::at("messages", "must be an array")),
+        None => Err(Mistake::at("messages", "is missing")),
     }
 }
 
@@ -99,22 +63,25 @@ fn message(value: &Value) -> Option<&'static str> {
     if !ROLES.contains(&role) {
         return Some("has an unknown role (known: system, developer, user, assistant, tool)");
     }
-    if value.get("name").is_some_and(|name| !name.is_string() && !name.is_null()) {
+    if !if_set(value, "name", Value::is_string) {
         return Some("has a name that is not a string");
     }
-    if role == "tool" && !value.get("tool_call_id").is_some_and(Value::is_string) {
+    if role == "tool" && !has_text(value, "tool_call_id") {
         return Some("is a tool's answer without a tool_call_id");
     }
     let calls = match value.get("tool_calls") {
         None | Some(Value::Null) => false,
-        Some(Value::Array(calls)) if calls.iter().all(Value::is_object) => true,
-        Some(_) => return Some("has tool_calls that are not an array of objects"),
+        Some(Value::Array(calls)) if calls.iter().all(is_call) => true,
+        Some(_) => return Some("has tool_calls that are not functions with a name and arguments as text"),
     };
     match value.get("content") {
         Some(Value::String(_)) => None,
         Some(Value::Array(parts)) => {
-            let whole = |part: &Value| part.get("type").is_some_and(Value::is_string);
-            (parts.is_empty() || !parts.iter().all(whole)).then_some("has content parts without a type")
+            if parts.is_empty() {
+                Some("has no content parts")
+            } else {
+                parts.iter().find_map(part)
+            }
         }
         None | Some(Value::Null) if role == "assistant" || role == "function" || calls => None,
         None | Some(Value::Null) => Some("has no content"),
@@ -122,8 +89,36 @@ fn message(value: &Value) -> Option<&'static str> {
     }
 }
 
+/// A call the model made earlier. Calls of kinds unknown here pass.
+fn is_call(call: &Value) -> bool {
+    let is_whole = |made: &Value| has_text(made, "name") && if_set(made, "arguments", Value::is_string);
+    match call.get("type").and_then(Value::as_str) {
+        None | Some("function") => call.get("function").is_some_and(is_whole),
+        Some(_) => true,
+    }
+}
+
+/// Parts of kinds unknown here pass.
+fn part(part: &Value) -> Option<&'static str> {
+    match part.get("type").and_then(Value::as_str) {
+        None => Some("has content parts without a type"),
+        Some("text") if !has_text(part, "text") => Some("has a text part without a text"),
+        Some("image_url") if !is_link(part) => Some("has an image_url part without a url"),
+        Some(_) => None,
+    }
+}
+
+/// Several servers take the address itself in place of the object that holds it.
+fn is_link(part: &Value) -> bool {
+    part.get("image_url").is_some_and(|link| link.is_string() || has_text(link, "url"))
+}
+
+fn function_call(value: &Value) -> Option<&'static str> {
+    (!value.is_string() && !has_text(value, "name")).then_some("must be a word or an object with a name")
+}
+
 fn stream_options(value: &Value) -> Option<&'static str> {
-    let flag = value.get("include_usage").is_none_or(|flag| flag.is_boolean() || flag.is_null());
+    let flag = if_set(value, "include_usage", Value::is_boolean);
     (!value.is_object() || !flag).then_some("must be an object whose include_usage is true or false")
 }
 
@@ -147,15 +142,17 @@ fn tools(value: &Value) -> Option<&'static str> {
         return Some("must be an array");
     };
     let whole = |tool: &Value| match tool.get("type").and_then(Value::as_str) {
-        Some("function") => tool
-            .get("function")
-            .and_then(|function| function.get("name"))
-            .and_then(Value::as_str)
-            .is_some_and(|name| !name.is_empty()),
+        Some("function") => tool.get("function").is_some_and(is_function),
         Some(_) => true,
         None => false,
     };
-    (!tools.iter().all(whole)).then_some("must hold objects with a type, functions with a name")
+    (!tools.iter().all(whole))
+        .then_some("must hold objects with a type, functions with a name and parameters that are an object")
+}
+
+fn is_function(function: &Value) -> bool {
+    let named = function.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    named && if_set(function, "parameters", Value::is_object)
 }
 
 fn tool_choice(value: &Value) -> Option<&'static str> {

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use crate::domain::prompt::PromptSize;
 use crate::domain::request::{ChatRequest, Member, Needs, Sent};
 use crate::domain::snapshot::Dialect;
+use crate::wire::rules::Mistake;
 use crate::wire::shape::{self, Limits, ShapeError};
 use crate::wire::steering::steering_field;
-use crate::wire::{embeddings, loose, prompt};
+use crate::wire::{anthropic_messages, embeddings, loose, openai_responses, prompt};
 
 use super::check::check;
 
@@ -25,8 +26,14 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    pub(super) fn wrong(place: &str, problem: &str) -> Self {
+    fn wrong(place: &str, problem: &str) -> Self {
         Self::Wrong { place: place.to_owned(), problem: problem.to_owned() }
+    }
+}
+
+impl From<Mistake> for RequestError {
+    fn from(Mistake { place, problem }: Mistake) -> Self {
+        Self::Wrong { place, problem }
     }
 }
 
@@ -49,41 +56,15 @@ pub fn decode_request(dialect: Dialect, bytes: &Bytes, limits: Limits) -> Result
     }
     match dialect {
         Dialect::OpenaiChat => check(&body)?,
-        Dialect::OpenaiEmbeddings => {
-            if let Some((place, problem)) = embeddings::check(&body) {
-                return Err(RequestError::wrong(place, problem));
-            }
-        }
-        _ => check_conversation(dialect, &body)?,
+        Dialect::OpenaiEmbeddings => embeddings::check(&body)?,
+        Dialect::OpenaiResponses => openai_responses::check(&body)?,
+        _ => anthropic_messages::check(&body)?,
     }
     // A name written twice, or in escapes, is read as the map has it and not as each server may.
     let is_plain = |member: &Member| bytes.get(member.name.clone()).is_some_and(|n| !n.contains(&b'\\'));
     let copyable = members.len() == body.len() && members.iter().all(is_plain);
     let sent = copyable.then(|| Sent { bytes: bytes.clone(), members });
     Ok(ChatRequest { dialect, body, sent, opt_ins: Vec::new() })
-}
-
-/// What every other dialect of callers needs: a conversation, and a flag for streaming.
-fn check_conversation(dialect: Dialect, body: &Map<String, Value>) -> Result<(), RequestError> {
-    let place = if dialect == Dialect::OpenaiResponses { "input" } else { "messages" };
-    match body.get(place) {
-        Some(Value::Array(messages)) => {
-            let whole = |message: &Value| {
-                message.get("role").is_some_and(Value::is_string)
-                    || (place == "input" && message.get("type").is_some_and(Value::is_string))
-            };
-            if !messages.iter().all(whole) {
-                return Err(RequestError::wrong(place, "each message must be an object with a role"));
-            }
-        }
-        Some(Value::String(_)) if place == "input" => {}
-        Some(_) => return Err(RequestError::wrong(place, "must be an array")),
-        None => return Err(RequestError::wrong(place, "is missing")),
-    }
-    if body.get("stream").is_some_and(|stream| !stream.is_boolean() && !stream.is_null()) {
-        return Err(RequestError::wrong("stream", "must be true or false"));
-    }
-    Ok(())
 }
 
 /// What a request says about itself.

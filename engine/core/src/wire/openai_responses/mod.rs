@@ -1,11 +1,13 @@
 //! OpenAI Responses.
 
+mod check;
 mod citations;
 mod decode;
 mod encode;
 mod from_chat;
 mod read;
 
+pub(crate) use check::check;
 pub use citations::annotation;
 pub use decode::decode_chat;
 pub use encode::{Identity, StreamEncoder, encode_answer};
