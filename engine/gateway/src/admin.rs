@@ -33,7 +33,7 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
             Some(feature) if method == Method::DELETE => kill(&shared, feature, false),
             _ => crate::ingress::error_answer(
                 crossfade_core::domain::snapshot::Dialect::OpenaiChat,
-                ErrorKind::NotFound,
+                (ErrorKind::NotFound, None),
                 &format!("there is no {path} here"),
                 ROUTES_HINT,
                 "",
@@ -108,7 +108,7 @@ async fn force(shared: &Shared, request: Request<Incoming>) -> Response<AnswerBo
             _ => {
                 return crate::ingress::error_answer(
                     Dialect::OpenaiChat,
-                    ErrorKind::InvalidRequest,
+                    (ErrorKind::InvalidRequest, None),
                     "a force needs open, for_s (up to a week) and a reason",
                     "PUT {\"open\": true, \"for_s\": 1800, \"reason\": \"…\"}",
                     "",

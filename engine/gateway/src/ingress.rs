@@ -18,7 +18,7 @@ use crossfade_core::wire::translate::{
     Said, dialect_of_route, encode_error, error_status, opt_in_header, opt_ins,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
@@ -119,14 +119,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let bytes = receive(&snapshot, (head.version, &said), body).await?;
     let mut decoded =
         read_apart(bytes.len(), || openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)))
-            .map_err(|error| {
-                refuse(
-                    400,
-                    ErrorKind::InvalidRequest,
-                    &error.to_string(),
-                    "see the reference of the API you call",
-                )
-            })?;
+            .map_err(|error| unreadable(&error, "see the reference of the API you call"))?;
     decoded.opt_ins = opt_ins(said.opt_ins.iter().copied());
     let (mut facts, include_usage) = facts(shared, &caller, &said, &decoded);
     if snapshot.chooses_by_prefix(&facts.feature) {
@@ -173,9 +166,8 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     let said = CallerHead::read(&head.headers, None);
     identify(&snapshot, &said, &shared.pepper).map_err(|stranger| turn_away(&stranger))?;
     let bytes = receive(&snapshot, (head.version, &said), body).await?;
-    let decoded = openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)).map_err(|error| {
-        refuse(400, ErrorKind::InvalidRequest, &error.to_string(), "send the body of the request to count")
-    })?;
+    let decoded = openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot))
+        .map_err(|error| unreadable(&error, "send the body of the request to count"))?;
     let said = openai_chat::facts(&decoded);
     let first = snapshot.counting_of(&said.model);
     let counted = first.map_or(said.prompt.pieces(), |counting| counting.tokens(&said.prompt));
@@ -184,6 +176,10 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     let warning = HeaderValue::from_static("input_tokens is an estimate");
     answer.headers_mut().insert("x-crossfade-warnings", warning);
     Ok(answer)
+}
+
+fn unreadable(error: &impl ToString, hint: &str) -> Refused {
+    refuse(400, ErrorKind::InvalidRequest, &error.to_string(), hint)
 }
 
 /// Bodies that take long to read must not hold up the other requests of their thread.
@@ -203,27 +199,30 @@ async fn receive(
     (version, head): (Version, &CallerHead<'_>),
     body: Incoming,
 ) -> Result<Bytes, Refused> {
-    let refuse = |status, problem: &str, hint: &str| {
-        Err(refuse(status, ErrorKind::InvalidRequest, problem, hint).unread())
-    };
+    let refuse = |status, kind, problem: &str, hint| Err(refuse(status, kind, problem, hint).unread());
     if let Err((status, problem, hint)) = head.admissible(version) {
-        return refuse(status, problem, hint);
+        return refuse(status, ErrorKind::InvalidRequest, problem, hint);
     }
     let edge = &snapshot.edge;
+    let too_large = || {
+        let text = format!("the body is larger than {} bytes", edge.body_bytes);
+        refuse(413, ErrorKind::InvalidRequest, &text, "send less, or raise gateway.body_limit")
+    };
+    // A declared length is believed: to wait for such a body would only hold the connection.
+    if body.size_hint().lower() > edge.body_bytes as u64 {
+        return too_large();
+    }
     let collect = Limited::new(body, edge.body_bytes).collect();
     match tokio::time::timeout(Duration::from_millis(edge.receive_ms), collect).await {
         Ok(Ok(collected)) => Ok(let_go_of_buffer(collected.to_bytes())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let text = format!("the body is larger than {} bytes", edge.body_bytes);
-            refuse(413, &text, "send less, or raise gateway.body_limit")
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(),
         Ok(Err(error)) => {
             let text = format!("the body could not be read: {error}");
-            refuse(400, &text, "send the whole body")
+            refuse(400, ErrorKind::InvalidRequest, &text, "send the whole body")
         }
         Err(_) => {
             let text = format!("the request did not arrive within {} ms", edge.receive_ms);
-            Err(self::refuse(408, ErrorKind::Timeout, &text, "send the body at once").unread())
+            refuse(408, ErrorKind::Timeout, &text, "send the body at once")
         }
     }
 }
@@ -314,12 +313,12 @@ fn not_ready(reason: &'static str) -> Refused {
 /// An error whose status follows from its kind.
 pub fn error_answer(
     dialect: Dialect,
-    kind: ErrorKind,
+    (kind, told): (ErrorKind, Option<u16>),
     message: &str,
     hint: &str,
     request_id: &str,
 ) -> Response<AnswerBody> {
-    let status = error_status(dialect, kind);
+    let status = error_status(dialect, kind, told);
     let body = encode_error(dialect, status, kind, Said { message, hint, request_id });
     let mut answer = json(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), body);
     if let Ok(value) = request_id.parse() {

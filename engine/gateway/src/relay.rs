@@ -175,14 +175,22 @@ fn give_up(job: &Job, tried: &[Tried]) -> Response<AnswerBody> {
     let last = tried.last().map(|tried| tried.error.clone());
     let error = last
         .unwrap_or_else(|| failure(ErrorKind::Timeout, "the deadline was over before an attempt".to_owned()));
-    let mut answer =
-        error_answer(job.request.dialect, error.kind, &error.detail, hint(error.kind), &job.facts.request_id);
+    let kind = error.kind;
+    let mut answer = error_answer(
+        job.request.dialect,
+        (kind, error.http_status),
+        &error.detail,
+        hint(kind),
+        &job.facts.request_id,
+    );
     let headers = answer.headers_mut();
+    let wait_ms = error.pushback_ms.unwrap_or(1000);
     for (name, value) in [
         ("x-crossfade-attempts", tried.len().to_string()),
         ("x-crossfade-snapshot", job.decision.snapshot_version.to_string()),
         ("x-should-retry", "false".to_owned()),
-        ("retry-after-ms", error.pushback_ms.unwrap_or(1000).to_string()),
+        ("retry-after-ms", wait_ms.to_string()),
+        ("retry-after", wait_ms.div_ceil(1000).to_string()),
     ] {
         if let Ok(value) = value.parse() {
             headers.insert(name, value);

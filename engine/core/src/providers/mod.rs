@@ -137,6 +137,10 @@ pub fn classify(
     error.http_status = Some(status);
     let date = headers.iter().find(|(name, _)| name == "date").map(|(_, date)| date.as_str());
     let said = limits(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), date);
+    // "Unavailable" is broken, unless it comes with a time to come back: then it is full.
+    if status == 503 && error.kind == ErrorKind::ServerError && said.retry_after_ms.is_some() {
+        error.kind = ErrorKind::Capacity;
+    }
     let full = error.kind.class() == OutcomeClass::Overload;
     let returns = said.pushback_ms().filter(|_| full);
     error.pushback_ms = said.retry_after_ms.or(error.pushback_ms).or(returns);

@@ -184,7 +184,7 @@ impl Attempt {
         let late = format!("no response header within {} ms", deadline.as_millis());
         let answer = answer.map_err(|_| failure(ErrorKind::Timeout, late))?;
         let answer = answer.map_err(|error| connection_failure(&error))?;
-        self.timers.head(now);
+        self.timers.head(now, deadline, job.facts.stream);
         self.http_status = Some(answer.head.status);
         self.provider_request_id = request_id_of(&answer.head);
         self.told = Some((limits_of(&answer.head), now));
@@ -228,12 +228,7 @@ impl Attempt {
         let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
             return Err(failure(ErrorKind::Connection, "nothing was sent".to_owned()));
         };
-        let piece = self.alarm.wait(deadline, body.piece()).await.ok_or_else(|| {
-            failure(
-                ErrorKind::Timeout,
-                format!("{what} (attempt began {:.0} ms ago)", self.started.elapsed().as_secs_f64() * 1000.0),
-            )
-        })?;
+        let piece = self.alarm.wait(deadline, body.piece()).await.ok_or_else(|| late(what, self.started))?;
         let now = Instant::now();
         match piece {
             Ok(Some(bytes)) => {
@@ -258,7 +253,9 @@ impl Attempt {
         } else {
             raw.extend_from_slice(&decoder.take_raw());
         }
-        self.read(events, now)
+        self.read(events, now)?;
+        let (fixed, what) = self.timers.fixed(self.job.end(), first_content_ms);
+        if now >= fixed && !self.terminal { Err(late(what, self.started)) } else { Ok(()) }
     }
 
     /// Takes in what was said; the first error ends the attempt.
@@ -374,6 +371,11 @@ impl Drop for Attempt {
             None,
         );
     }
+}
+
+fn late(what: &str, began: Instant) -> UpstreamError {
+    let ms = began.elapsed().as_secs_f64() * 1000.0;
+    failure(ErrorKind::Timeout, format!("{what} (attempt began {ms:.0} ms ago)"))
 }
 
 /// An outcome of our own making.

@@ -13,17 +13,27 @@ pub(super) struct Timers {
     last_progress: Instant,
     moving: bool,
     pinged: bool,
+    /// When a plain call's answer must be whole.
+    whole_by: Option<Instant>,
 }
 
 impl Timers {
     pub(super) fn start(now: Instant) -> Self {
-        Self { started: now, last_byte: now, last_progress: now, moving: false, pinged: false }
+        Self {
+            started: now,
+            last_byte: now,
+            last_progress: now,
+            moving: false,
+            pinged: false,
+            whole_by: None,
+        }
     }
 
-    /// The answer's head has come.
-    pub(super) fn head(&mut self, now: Instant) {
+    /// The answer's head has come, of a plain call that `allowed` limited as it does the whole.
+    pub(super) fn head(&mut self, now: Instant, allowed: Duration, stream: bool) {
         self.last_byte = now;
         self.last_progress = now;
+        self.whole_by = (!stream).then(|| self.started + allowed);
     }
 
     pub(super) fn byte(&mut self, now: Instant) {
@@ -42,7 +52,8 @@ impl Timers {
     }
 
     /// How long the answer's head may take. A plain call shows nothing before its whole answer, so
-    /// it may take as long as the answer may; half of what remains is kept for a backup.
+    /// its head may take as long as the answer may; half of what remains is kept for a backup, whether
+    /// the upstream is silent before its head or after it.
     pub(super) fn header(
         remaining: Duration,
         deadlines: &Deadlines,
@@ -63,17 +74,90 @@ impl Timers {
         stream: bool,
     ) -> (Instant, &'static str) {
         let after = |moment: Instant, allowed_ms: u64| moment + Duration::from_millis(allowed_ms);
-        let total = (end, "the request's deadline is over");
-        if !stream {
-            return total;
-        }
+        let fixed = self.fixed(end, first_content_ms);
         let liveness = (after(self.last_byte, deadlines.liveness_ms), "no byte within the liveness deadline");
+        if !(stream && self.moving) {
+            return earliest([fixed, liveness]);
+        }
         let progress_ms = if self.pinged { deadlines.ping_progress_ms } else { deadlines.progress_ms };
-        let moving = if self.moving {
-            (after(self.last_progress, progress_ms), "no progress within the progress deadline")
-        } else {
-            (after(self.started, first_content_ms), "no content within the first-content deadline")
-        };
-        [total, liveness, moving].into_iter().min_by_key(|(moment, _)| *moment).unwrap_or(total)
+        let progress = (after(self.last_progress, progress_ms), "no progress within the progress deadline");
+        earliest([fixed, liveness, progress])
+    }
+
+    /// The first of the deadlines that no byte moves. They are looked at after each piece as well: an
+    /// upstream that always has more to say lets no timer ring.
+    pub(super) fn fixed(&self, end: Instant, first_content_ms: u64) -> (Instant, &'static str) {
+        let total = (end, "the request's deadline is over");
+        match self.whole_by {
+            Some(whole_by) => {
+                earliest([total, (whole_by, "no whole answer within the time that a backup leaves")])
+            }
+            None if self.moving => total,
+            None => {
+                let first = self.started + Duration::from_millis(first_content_ms);
+                earliest([total, (first, "no content within the first-content deadline")])
+            }
+        }
+    }
+}
+
+/// The first of them; of several at one moment, the one named first.
+fn earliest<const N: usize>(deadlines: [(Instant, &'static str); N]) -> (Instant, &'static str) {
+    let mut first = deadlines[0];
+    for other in deadlines {
+        if other.0 < first.0 {
+            first = other;
+        }
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Deadlines = Deadlines {
+        connect_ms: 1_000,
+        header_ms: 1_000,
+        first_content_ms: 2_000,
+        first_content_floor_ms: 1_000,
+        first_content_factor: 2.5,
+        liveness_ms: 3_000,
+        progress_ms: 4_000,
+        ping_progress_ms: 5_000,
+        total_ms: 10_000,
+        baseline_answers: 200,
+    };
+
+    #[test]
+    fn a_plain_answer_must_be_whole_within_the_time_a_backup_leaves() {
+        let began = Instant::now();
+        let at = |ms: u64| began + Duration::from_millis(ms);
+        let mut timers = Timers::start(began);
+        let allowed = Timers::header(Duration::from_secs(10), &LIMITS, false, true);
+
+        timers.head(at(500), allowed, false);
+        assert_eq!(timers.next(at(10_000), &LIMITS, 2_000, false).0, at(3_500), "silence after the head");
+
+        timers.byte(at(4_900));
+        assert_eq!(timers.next(at(10_000), &LIMITS, 2_000, false).0, at(5_000), "a drip");
+        assert_eq!(timers.fixed(at(10_000), 2_000).0, at(5_000));
+    }
+
+    #[test]
+    fn bytes_without_content_do_not_move_the_first_contents_deadline() {
+        let began = Instant::now();
+        let at = |ms: u64| began + Duration::from_millis(ms);
+        let mut timers = Timers::start(began);
+        timers.head(at(100), Duration::from_secs(1), true);
+        for ms in (200..1_900).step_by(100) {
+            timers.byte(at(ms));
+            timers.event(&StreamEvent::Ping, at(ms));
+        }
+
+        assert_eq!(timers.fixed(at(10_000), 2_000).0, at(2_000));
+
+        timers.event(&StreamEvent::Text("Hi".to_owned()), at(1_950));
+        assert_eq!(timers.fixed(at(10_000), 2_000).0, at(10_000), "then only the request's own is left");
     }
 }

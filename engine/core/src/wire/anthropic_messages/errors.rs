@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::wire::closing::upstream_error;
 use crate::wire::loose::text_in;
-use crate::wire::openai_chat::by_status;
+use crate::wire::openai_chat::{by_status, is_vaguer};
 use crate::wire::phrases;
 
 /// What an error body (or an error event inside a 200) means.
@@ -17,6 +17,7 @@ pub fn error_in(status: u16, body: &[u8]) -> UpstreamError {
     let code = error.pointer("/details/error_code").and_then(Value::as_str).unwrap_or("");
     let word = text_in(error, "type").unwrap_or("");
     let kind = named(word, code, &message.to_ascii_lowercase())
+        .filter(|kind| !is_vaguer(*kind, status))
         .unwrap_or_else(|| if status == 200 { ErrorKind::ServerError } else { by_status(status) });
     let detail =
         if message.is_empty() { format!("status {status} without a message") } else { message.to_owned() };
@@ -61,6 +62,7 @@ fn word_of(status: u16, kind: ErrorKind) -> &'static str {
         _ if status == 401 => "authentication_error",
         _ if status == 403 => "permission_error",
         _ if status == 404 => "not_found_error",
+        _ if status == 413 => "request_too_large",
         ErrorKind::RateLimited | ErrorKind::ProvisionedFull | ErrorKind::QuotaExhausted => "rate_limit_error",
         ErrorKind::Capacity | ErrorKind::CapacityWarming => "overloaded_error",
         ErrorKind::Timeout => "timeout_error",

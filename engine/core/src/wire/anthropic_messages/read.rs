@@ -120,7 +120,8 @@ impl MessagesReader {
                     let fragment = json_or_empty(block.get("input"));
                     sink.say(StreamEvent::ToolArguments { index, fragment });
                 }
-                _ => sink.say(StreamEvent::Extra(block.clone())),
+                _ if block.is_object() => sink.say(StreamEvent::Extra(block.clone())),
+                _ => {} // no block at all: an answer of such has no content
             }
         }
         self.tally(answer.get("usage"), sink);

@@ -32,7 +32,7 @@ pub fn error_in(status: u16, body: &[u8]) -> UpstreamError {
     let words = message.to_ascii_lowercase();
     let kind = filtered
         .then_some(ErrorKind::ContentFiltered)
-        .or_else(|| named(&kind_word, &code))
+        .or_else(|| named(&kind_word, &code).filter(|kind| !is_vaguer(*kind, status_said)))
         .or_else(|| busy.then_some(ErrorKind::Capacity))
         .unwrap_or_else(|| by_status(status_said));
     let kind = refined(kind, &words, &[&kind_word, &code]);
@@ -154,10 +154,17 @@ pub fn by_status(status: u16) -> ErrorKind {
         409 => ErrorKind::Conflict,
         429 => ErrorKind::RateLimited,
         499 => ErrorKind::ClientCancelled,
-        503 | 529 => ErrorKind::Capacity,
+        529 => ErrorKind::Capacity,
         400 | 413 | 415 | 422 => ErrorKind::InvalidRequest,
         _ => ErrorKind::ServerError,
     }
+}
+
+/// Whether a word that means `kind` says less than the status beside it. "Server error" stands in many a
+/// front door's body whatever the status: a 429 with it is still a provider that asks for patience.
+#[must_use]
+pub fn is_vaguer(kind: ErrorKind, status: u16) -> bool {
+    kind == ErrorKind::ServerError && status != 200
 }
 
 /// `(status, body)` of an error to a caller.

@@ -122,12 +122,14 @@ pub fn encode_answer(dialect: Dialect, answer: &Answer, identity: &Identity) -> 
 }
 
 /// The status of an error to a caller. A refusal of our own credential is a 502 in every dialect:
-/// it is not the caller's.
+/// it is not the caller's. What the provider refused in the caller's request keeps the provider's
+/// own status, `told`, where that says more than 400 does.
 #[must_use]
-pub fn error_status(dialect: Dialect, kind: ErrorKind) -> u16 {
-    match (dialect, kind) {
+pub fn error_status(dialect: Dialect, kind: ErrorKind, told: Option<u16>) -> u16 {
+    match (dialect, kind, told) {
         // This dialect tells a provider without room from one that is broken.
-        (Dialect::AnthropicMessages, ErrorKind::Capacity | ErrorKind::CapacityWarming) => 529,
+        (Dialect::AnthropicMessages, ErrorKind::Capacity | ErrorKind::CapacityWarming, _) => 529,
+        (_, ErrorKind::InvalidRequest, Some(status @ (413 | 415 | 422))) => status,
         _ => openai_chat::encode_error(kind, "", "", "").0,
     }
 }
