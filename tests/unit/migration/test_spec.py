@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from crossfade.control.migration.guard.plans import KNOWN
 from crossfade.control.migration.spec.parse import load_spec
-from crossfade.control.migration.spec.reader import SpecError
+from crossfade.control.migration.spec.reader import Reader, SpecError
+
+REFERENCE = Path(__file__).parents[3] / "docs/reference/migration-file.md"
 
 EXAMPLE = """\
 migration: recap-to-bedrock
@@ -40,6 +44,24 @@ def test_the_smallest_file_gets_every_default():
     assert spec.rollout.guards == ("errors", "failovers", "rejected")
     assert spec.rollout.bake_s == 600.0
     assert spec.capacity.lever is None
+
+
+def test_the_reference_shows_every_key_with_its_default(monkeypatch):
+    text = re.search(r"```yaml\n(.*?)```", REFERENCE.read_text(), re.DOTALL)[1]
+    not_shown = {}
+    section = Reader.section
+
+    def recorded(self, value, path, known):
+        not_shown.setdefault(path, set(known) - set(value))
+        return section(self, value, path, known)
+
+    monkeypatch.setattr(Reader, "section", recorded)
+    shown = load_spec(text, "reference")
+
+    assert len(not_shown) == 6, "the file, its four sections and the labels"
+    assert {path: keys for path, keys in not_shown.items() if keys} == {}
+    assert shown == load_spec("\n".join(text.splitlines()[:4]), "what is needed")
+    assert [guard for guard in KNOWN if guard not in text] == []
 
 
 def test_a_candidate_may_be_the_incumbents_pool_with_other_parameters():
