@@ -19,7 +19,6 @@ pub mod prompt;
 mod reader;
 pub mod redact;
 pub mod rescue;
-mod rules;
 pub mod shape;
 mod sniff;
 mod steering;

@@ -36,7 +36,8 @@ const UNPAID: [&str; 7] = [
     "monthly included credits",
 ];
 /// A provider without room for anybody.
-const BUSY: [&str; 8] = [
+const BUSY: [&str; 9] = [
+    "no available model provider",
     "overloaded",
     "high demand",
     "high traffic",
@@ -46,6 +47,8 @@ const BUSY: [&str; 8] = [
     "at capacity",
     "currently unavailable due to load",
 ];
+/// A model that is being made ready.
+const WARMING: [&str; 2] = ["loading model", "currently loading"];
 /// A refusal of what was asked or answered.
 const FILTERED: [&str; 6] = [
     "content filtering policy",
@@ -79,6 +82,10 @@ pub(crate) fn is_too_long(message: &str) -> bool {
 
 pub(crate) fn is_unpaid(message: &str) -> bool {
     says(message, &UNPAID)
+}
+
+pub(crate) fn is_warming(message: &str) -> bool {
+    says(message, &WARMING)
 }
 
 pub(crate) fn is_busy(message: &str) -> bool {

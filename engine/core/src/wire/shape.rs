@@ -1,6 +1,8 @@
 //! The shape of a JSON text before it is read: how deep and how many values, in one pass without
 //! recursion, so that a small body cannot ask for a large tree; and where its fields are.
 
+pub(crate) mod rules;
+
 use memchr::memchr2;
 
 use crate::domain::request::Member;

@@ -2,57 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn policy() -> BreakerPolicy {
-    BreakerPolicy {
-        consecutive_hard: 5,
-        distinct_requests: 3,
-        hard_share: 0.10,
-        confidence: 0.999,
-        min_hard: 4,
-        windows_s: vec![10, 30, 120],
-        open_s: 5.0,
-        open_cap_s: 30.0,
-        long_open_s: 300.0,
-        long_open_after: 6,
-        jitter: 0.2,
-        probe_successes: 3,
-        ramp_shares: vec![0.02, 0.05, 0.10, 0.25, 0.50],
-        ramp_outcomes: vec![5, 5, 10, 20, 40],
-        ramp_dwell_s: 10.0,
-        ramp_patience_s: 120.0,
-        ramp_hard_share: 0.05,
-        slow_share: 0.30,
-        slow_confidence: 0.99,
-        min_slow: 6,
-        slow_windows_s: vec![30, 120],
-        slow_entry_share: 0.25,
-        ramp_slow_share: 0.15,
-        down_slow_share: 0.30,
-        down_overload_share: 0.20,
-        ramp_dwell_cap_s: 80.0,
-        shortage_share: 0.5,
-        shortage_min: 20,
-        shortage_window_s: 60,
-        shortage_used_share: 0.6,
-        probe_hedge_ms: 1000,
-        canary_after_s: 10.0,
-        forgive_s: 60.0,
-        ramp_hard_run: 3,
-        ramp_confidence: 0.99,
-        ramp_patient_outcomes: 3,
-        quarantine_after: 2,
-        quarantine_within_s: 10.0,
-        quarantine_s: 60.0,
-        pushback_ms: 1000,
-        pushback_cap_s: 300.0,
-        group_openings: 2,
-        group_within_s: 30.0,
-        group_traffic: 0.6,
-        group_share: 0.1,
-        group_cleared_share: 0.25,
-    }
-}
-
 fn seen(request_id: &str, class: OutcomeClass) -> Seen<'_> {
     Seen { request_id, class, level: 1.0, probe: false, pushback_ms: None, slow: false, used_share: None }
 }
@@ -73,8 +22,8 @@ fn first_probe(breaker: &mut Breaker, now: f64) -> f64 {
 
 #[test]
 fn a_run_of_failures_opens_only_over_distinct_requests() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
-    let mut lenient = policy();
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
+    let mut lenient = BreakerPolicy::usual();
     lenient.min_hard = 100;
     let mut one_request = Breaker::new(lenient, "e", 0.0);
 
@@ -89,7 +38,7 @@ fn a_run_of_failures_opens_only_over_distinct_requests() {
 
 #[test]
 fn full_and_a_callers_mistake_are_not_broken() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     for i in 0..200 {
         let id = i.to_string();
         breaker.observe(&seen(&id, OutcomeClass::Overload), 1.0);
@@ -103,7 +52,7 @@ fn full_and_a_callers_mistake_are_not_broken() {
 
 #[test]
 fn one_probe_at_a_time_and_a_lost_probe_frees_its_slot() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     fail(&mut breaker, 5, 0.0);
     let probed = first_probe(&mut breaker, 0.0);
 
@@ -114,7 +63,7 @@ fn one_probe_at_a_time_and_a_lost_probe_frees_its_slot() {
 
 #[test]
 fn recovery_takes_probes_and_every_level_of_the_ramp() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     fail(&mut breaker, 5, 0.0);
     let mut now = first_probe(&mut breaker, 0.0);
     breaker.observe(&Seen { probe: true, level: 0.0, ..seen("p", OutcomeClass::Ok) }, now);
@@ -139,7 +88,7 @@ fn recovery_takes_probes_and_every_level_of_the_ramp() {
 
 #[test]
 fn a_failed_probe_opens_again_for_longer() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     fail(&mut breaker, 5, 0.0);
     let first = first_probe(&mut breaker, 0.0);
     breaker.observe(&Seen { probe: true, level: 0.0, ..seen("p", OutcomeClass::Hard) }, first);
@@ -150,7 +99,7 @@ fn a_failed_probe_opens_again_for_longer() {
 
 #[test]
 fn our_own_mistake_quarantines_and_a_success_forgives() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     breaker.observe(&seen("a", OutcomeClass::Config), 1.0);
     breaker.observe(&seen("b", OutcomeClass::Ok), 2.0);
     breaker.observe(&seen("c", OutcomeClass::Config), 3.0);
@@ -169,7 +118,7 @@ fn an_operators_numbers_are_followed() {
         pushback_cap_s: 20.0,
         ramp_hard_run: 1,
         group_share: 0.5,
-        ..policy()
+        ..BreakerPolicy::usual()
     };
     let mut breaker = Breaker::new(strict.clone(), "e", 0.0);
     breaker.observe(&seen("a", OutcomeClass::Config), 1.0);
@@ -204,7 +153,7 @@ fn ramped(breaker: &mut Breaker) -> f64 {
 
 #[test]
 fn a_probe_that_proves_nothing_frees_its_slot_and_loses_no_progress() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     fail(&mut breaker, 5, 0.0);
     let now = first_probe(&mut breaker, 0.0);
     let probe = |class| Seen { probe: true, level: 0.0, ..seen("p", class) };
@@ -221,7 +170,7 @@ fn a_probe_that_proves_nothing_frees_its_slot_and_loses_no_progress() {
 
 #[test]
 fn a_few_failures_do_not_hold_a_level_for_ever() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     let began = ramped(&mut breaker);
     let mut now = began;
     // Two failures among the first four outcomes: too few to open, too many to go up.
@@ -238,7 +187,7 @@ fn a_few_failures_do_not_hold_a_level_for_ever() {
 
 #[test]
 fn an_outcome_from_before_the_opening_says_nothing_about_the_ramp() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     let now = ramped(&mut breaker);
     fail(&mut breaker, 20, now);
 
@@ -247,7 +196,7 @@ fn an_outcome_from_before_the_opening_says_nothing_about_the_ramp() {
 
 #[test]
 fn late_answers_do_not_prolong_a_quarantine() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     for at in [1.0, 2.0, 30.0, 31.0] {
         breaker.observe(&seen("a", OutcomeClass::Config), at);
     }
@@ -258,7 +207,7 @@ fn late_answers_do_not_prolong_a_quarantine() {
 
 #[test]
 fn each_opening_lasts_longer_up_to_the_cap_and_then_very_long() {
-    let mut breaker = Breaker::new(policy(), "e", 0.0);
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     fail(&mut breaker, 5, 0.0);
     let (mut opened, mut waits) = (0.0, Vec::new());
     for _ in 0..7 {
@@ -279,7 +228,7 @@ proptest! {
     fn from_anywhere_a_healthy_endpoint_comes_back(
         steps in prop::collection::vec((0u8..6, 0u8..7, any::<bool>(), 0.0f64..20.0), 0..300),
     ) {
-        let mut breaker = Breaker::new(policy(), "e", 0.0);
+        let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
         let mut now = 0.0;
         for (class, level, probe, step) in steps {
             now += step;
@@ -305,7 +254,7 @@ proptest! {
     fn an_endpoint_without_hard_failures_never_opens(
         classes in prop::collection::vec(0u8..4, 0..400),
     ) {
-        let mut breaker = Breaker::new(policy(), "e", 0.0);
+        let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
         for (i, class) in classes.into_iter().enumerate() {
             let class = [OutcomeClass::Ok, OutcomeClass::Overload, OutcomeClass::Caller, OutcomeClass::Cancelled]
                 [usize::from(class)];
@@ -316,7 +265,7 @@ proptest! {
 
     #[test]
     fn an_open_breaker_admits_nobody_before_its_time(point in 0.0f64..1.0, after in 0.0f64..3.9) {
-        let mut breaker = Breaker::new(policy(), "e", 0.0);
+        let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
         fail(&mut breaker, 5, 0.0);
         let refused = matches!(breaker.admit(point, after), Admission::No { .. });
         prop_assert!(refused);

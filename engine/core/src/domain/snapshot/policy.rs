@@ -82,3 +82,59 @@ pub struct Attempts {
     pub trickle_per_s: f64,
     pub trickle_share: f64,
 }
+
+#[cfg(test)]
+impl BreakerPolicy {
+    /// That of a config without a `breaker`.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self {
+            consecutive_hard: 5,
+            distinct_requests: 3,
+            hard_share: 0.10,
+            confidence: 0.999,
+            min_hard: 4,
+            windows_s: vec![10, 30, 120],
+            open_s: 5.0,
+            open_cap_s: 30.0,
+            long_open_s: 300.0,
+            long_open_after: 6,
+            jitter: 0.2,
+            probe_successes: 3,
+            ramp_shares: vec![0.02, 0.05, 0.10, 0.25, 0.50],
+            ramp_outcomes: vec![5, 5, 10, 20, 40],
+            ramp_dwell_s: 10.0,
+            ramp_patience_s: 120.0,
+            ramp_hard_share: 0.05,
+            slow_share: 0.30,
+            slow_confidence: 0.99,
+            min_slow: 6,
+            slow_windows_s: vec![30, 120],
+            slow_entry_share: 0.25,
+            ramp_slow_share: 0.15,
+            down_slow_share: 0.30,
+            down_overload_share: 0.20,
+            ramp_dwell_cap_s: 80.0,
+            shortage_share: 0.5,
+            shortage_min: 20,
+            shortage_window_s: 60,
+            shortage_used_share: 0.6,
+            probe_hedge_ms: 1000,
+            canary_after_s: 10.0,
+            forgive_s: 60.0,
+            ramp_hard_run: 3,
+            ramp_confidence: 0.99,
+            ramp_patient_outcomes: 3,
+            quarantine_after: 2,
+            quarantine_within_s: 10.0,
+            quarantine_s: 60.0,
+            pushback_ms: 1000,
+            pushback_cap_s: 300.0,
+            group_openings: 2,
+            group_within_s: 30.0,
+            group_traffic: 0.6,
+            group_share: 0.1,
+            group_cleared_share: 0.25,
+        }
+    }
+}

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::rules::{LARGEST_COUNT, Mistake, Rule, each, follow, has_text, if_set};
+use crate::wire::shape::rules::{LARGEST_COUNT, Mistake, Rule, each_of, follow, has_text, if_set};
 
 const RULES: &[(&str, Rule)] = &[
     ("stream", Rule::Flag),
@@ -28,14 +28,7 @@ const ROLES: &[&str] = &["user", "assistant", "system"];
 /// Refuses the first field that is not what the dialect says.
 pub(crate) fn check(body: &Map<String, Value>) -> Result<(), Mistake> {
     follow(body, RULES)?;
-    match body.get("messages") {
-        Some(Value::Array(messages)) if messages.is_empty() => {
-            Err(Mistake::at("messages", "must not be empty"))
-        }
-        Some(Value::Array(messages)) => each("messages", messages, message),
-        Some(_) => Err(Mistake::at("messages", "must be an array")),
-        None => Err(Mistake::at("messages", "is missing")),
-    }
+    each_of(body, "messages", message)
 }
 
 fn message(value: &Value) -> Option<&'static str> {

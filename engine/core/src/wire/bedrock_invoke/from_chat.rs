@@ -7,7 +7,7 @@ use crate::domain::chat::{Chat, Format, Speaker};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::translate::{Encoded, Gate, Place, put, refused};
-use crate::wire::{bedrock_converse, openai_chat, tgi};
+use crate::wire::{bedrock_converse, cohere_chat, openai_chat, tgi};
 
 /// Whether the model speaks Messages inside its frames.
 #[must_use]
@@ -73,18 +73,11 @@ fn command_r(chat: &Chat) -> Result<Value, UpstreamError> {
         let role = if turn.speaker == Speaker::User { "USER" } else { "CHATBOT" };
         history.push(json!({"role": role, "message": tgi::words(&turn.parts)?}));
     }
-    let (settings, mut body) = (&chat.settings, Map::new());
+    let mut body = Map::new();
     put(&mut body, "message", Some(tgi::words(&last.parts)?));
     put(&mut body, "chat_history", Some(history).filter(|history| !history.is_empty()));
     put(&mut body, "preamble", Some(tgi::words(&chat.system)?).filter(|words| !words.is_empty()));
-    put(&mut body, "max_tokens", settings.max_output_tokens);
-    put(&mut body, "temperature", settings.temperature);
-    put(&mut body, "p", settings.top_p);
-    put(&mut body, "k", settings.top_k);
-    put(&mut body, "seed", settings.seed);
-    put(&mut body, "presence_penalty", settings.presence_penalty);
-    put(&mut body, "frequency_penalty", settings.frequency_penalty);
-    put(&mut body, "stop_sequences", Some(&settings.stop).filter(|stop| !stop.is_empty()));
+    cohere_chat::put_sampling(&mut body, &chat.settings);
     Ok(Value::Object(body))
 }
 

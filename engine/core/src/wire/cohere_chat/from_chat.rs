@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Reasoning, Speaker, ToolChoice};
+use crate::domain::chat::{Chat, Content, Format, MediaKind, Part, Reasoning, Settings, Speaker, ToolChoice};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::snapshot::Dialect;
 use crate::wire::translate::{Encoded, Gate, Place, as_url, put, refused};
@@ -21,14 +21,7 @@ pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Enc
     put(&mut body, "model", Some(place.model));
     put(&mut body, "stream", Some(true).filter(|_| stream));
     put(&mut body, "messages", Some(messages(&chat)?));
-    put(&mut body, "max_tokens", settings.max_output_tokens);
-    put(&mut body, "temperature", settings.temperature);
-    put(&mut body, "p", settings.top_p);
-    put(&mut body, "k", settings.top_k);
-    put(&mut body, "seed", settings.seed);
-    put(&mut body, "presence_penalty", settings.presence_penalty);
-    put(&mut body, "frequency_penalty", settings.frequency_penalty);
-    put(&mut body, "stop_sequences", Some(&settings.stop).filter(|stop| !stop.is_empty()));
+    put_sampling(&mut body, settings);
     put(
         &mut body,
         "response_format",
@@ -66,6 +59,18 @@ pub fn encode_chat(mut chat: Chat, place: Place<'_>, stream: bool) -> Result<Enc
         }
     }
     Ok(Encoded { body: Value::Object(body).to_string().into_bytes(), warnings: gate.warnings })
+}
+
+/// How much the model may write and how it chooses, in Cohere's names: the same in all its bodies.
+pub fn put_sampling(body: &mut Map<String, Value>, settings: &Settings) {
+    put(body, "max_tokens", settings.max_output_tokens);
+    put(body, "temperature", settings.temperature);
+    put(body, "p", settings.top_p);
+    put(body, "k", settings.top_k);
+    put(body, "seed", settings.seed);
+    put(body, "presence_penalty", settings.presence_penalty);
+    put(body, "frequency_penalty", settings.frequency_penalty);
+    put(body, "stop_sequences", Some(&settings.stop).filter(|stop| !stop.is_empty()));
 }
 
 fn messages(chat: &Chat) -> Result<Vec<Value>, UpstreamError> {

@@ -4,7 +4,7 @@ mod citations;
 mod from_chat;
 mod read;
 
-pub use from_chat::encode_chat;
+pub use from_chat::{encode_chat, put_sampling};
 pub(crate) use read::CohereReader;
 
 use crate::domain::stream::StopReason;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::outcome::UpstreamError;
 use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::Dialect;
-use crate::wire::rules::{LARGEST_COUNT, Mistake, Rule, follow};
+use crate::wire::shape::rules::{LARGEST_COUNT, Mistake, Rule, follow};
 use crate::wire::translate::{Encoded, Place, put, refused};
 
 /// Fields that are carried, or that clients of the dialect read answers without.

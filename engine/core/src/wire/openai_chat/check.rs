@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::rules::{LARGEST_COUNT, Mistake, Rule, each, follow, has_text, if_set};
+use crate::wire::shape::rules::{LARGEST_COUNT, Mistake, Rule, each_of, follow, has_text, if_set};
 
 const LARGEST_SEED: f64 = 9.3e18;
 
@@ -44,16 +44,9 @@ const RULES: &[(&str, Rule)] = &[
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
 
 /// Refuses the first field that is not what the dialect says.
-pub(super) fn check(body: &Map<String, Value>) -> Result<(), Mistake> {
+pub(crate) fn check(body: &Map<String, Value>) -> Result<(), Mistake> {
     follow(body, RULES)?;
-    match body.get("messages") {
-        Some(Value::Array(messages)) if messages.is_empty() => {
-            Err(Mistake::at("messages", "must not be empty"))
-        }
-        Some(Value::Array(messages)) => each("messages", messages, message),
-        Some(_) => Err(Mistake::at("messages", "must be an array")),
-        None => Err(Mistake::at("messages", "is missing")),
-    }
+    each_of(body, "messages", message)
 }
 
 fn message(value: &Value) -> Option<&'static str> {

@@ -34,7 +34,7 @@ pub fn error_in(status: u16, body: &[u8]) -> UpstreamError {
         .then_some(ErrorKind::ContentFiltered)
         .or_else(|| named(&kind_word, &code).filter(|kind| !is_vaguer(*kind, status_said)))
         .or_else(|| busy.then_some(ErrorKind::Capacity))
-        .unwrap_or_else(|| by_status(status_said));
+        .unwrap_or_else(|| if status_said == 503 { unavailable(&words) } else { by_status(status_said) });
     let kind = refined(kind, &words, &[&kind_word, &code]);
     let detail = if message.is_empty() { format!("status {status} without a message") } else { message };
     upstream_error(kind, Some(status), &detail)
@@ -107,6 +107,7 @@ fn named(kind: &str, code: &str) -> Option<ErrorKind> {
                 "overloaded_error",
                 "engine_overloaded",
                 "service_unavailable_error",
+                "ServiceUnavailable",
                 "service_tier_capacity_exceeded",
                 "flex_tier_capacity_exceeded",
             ],
@@ -140,6 +141,15 @@ fn refined(kind: ErrorKind, message: &str, words: &[&str]) -> ErrorKind {
             ErrorKind::Capacity
         }
         kind => kind,
+    }
+}
+
+/// What is full says so, or when to come back: a 503 without either is broken.
+fn unavailable(message: &str) -> ErrorKind {
+    match message {
+        _ if phrases::is_warming(message) => ErrorKind::CapacityWarming,
+        _ if phrases::is_busy(message) => ErrorKind::Capacity,
+        _ => by_status(503),
     }
 }
 

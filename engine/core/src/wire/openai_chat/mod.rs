@@ -14,6 +14,7 @@ mod request;
 mod standard;
 
 pub use answer::encode_answer;
+pub(crate) use check::check;
 pub use citations::annotation;
 pub use decode::{decode_chat, settings};
 pub use encode::StreamEncoder;

@@ -7,12 +7,11 @@ use serde_json::{Map, Value};
 use crate::domain::prompt::PromptSize;
 use crate::domain::request::{ChatRequest, Member, Needs, Sent};
 use crate::domain::snapshot::Dialect;
-use crate::wire::rules::Mistake;
+use crate::wire::shape::rules::Mistake;
 use crate::wire::shape::{self, Limits, ShapeError};
 use crate::wire::steering::steering_field;
-use crate::wire::{anthropic_messages, embeddings, loose, openai_responses, prompt};
-
-use super::check::check;
+use crate::wire::translate::check;
+use crate::wire::{loose, prompt};
 
 /// What is wrong with a body, where, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,12 +53,7 @@ pub fn decode_request(dialect: Dialect, bytes: &Bytes, limits: Limits) -> Result
         let problem = "is not for callers: address, credential and retries follow from the config";
         return Err(RequestError::wrong(name, problem));
     }
-    match dialect {
-        Dialect::OpenaiChat => check(&body)?,
-        Dialect::OpenaiEmbeddings => embeddings::check(&body)?,
-        Dialect::OpenaiResponses => openai_responses::check(&body)?,
-        _ => anthropic_messages::check(&body)?,
-    }
+    check(dialect, &body)?;
     // A name written twice, or in escapes, is read as the map has it and not as each server may.
     let is_plain = |member: &Member| bytes.get(member.name.clone()).is_some_and(|n| !n.contains(&b'\\'));
     let copyable = members.len() == body.len() && members.iter().all(is_plain);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::rules::{LARGEST_COUNT, Mistake, Rule, each, follow, has_text, if_set};
+use crate::wire::shape::rules::{LARGEST_COUNT, Mistake, Rule, each, follow, has_text, if_set};
 
 const RULES: &[(&str, Rule)] = &[
     ("stream", Rule::Flag),

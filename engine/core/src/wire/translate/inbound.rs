@@ -1,10 +1,13 @@
 //! An upstream's answer as its caller reads it: one writer over the callers' dialects.
 
+use serde_json::{Map, Value};
+
 use crate::domain::answer::Answer;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::snapshot::Dialect;
 use crate::domain::stream::StreamEvent;
 use crate::wire::openai_responses::Identity;
+use crate::wire::shape::rules::Mistake;
 use crate::wire::{anthropic_messages, embeddings, openai_chat, openai_responses};
 
 use super::citations::{has_form, left_out};
@@ -71,6 +74,19 @@ pub fn dialect_of_route(path: &str) -> Dialect {
         "/v1/embeddings" => Dialect::OpenaiEmbeddings,
         _ if path.starts_with("/v1/messages") => Dialect::AnthropicMessages,
         _ => Dialect::OpenaiChat,
+    }
+}
+
+/// Refuses the first field of a caller's body that is not what its dialect says.
+///
+/// # Errors
+/// The field's place and what it must be.
+pub(crate) fn check(dialect: Dialect, body: &Map<String, Value>) -> Result<(), Mistake> {
+    match dialect {
+        Dialect::OpenaiEmbeddings => embeddings::check(body),
+        Dialect::OpenaiResponses => openai_responses::check(body),
+        Dialect::AnthropicMessages => anthropic_messages::check(body),
+        _ => openai_chat::check(body),
     }
 }
 

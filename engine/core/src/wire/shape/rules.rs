@@ -47,6 +47,23 @@ pub(crate) fn follow(body: &Map<String, Value>, rules: &[(&str, Rule)]) -> Resul
     Ok(())
 }
 
+/// Refuses a body whose list `name` is not there, is empty, or has an item with a problem.
+///
+/// # Errors
+/// The place and the problem.
+pub(crate) fn each_of(
+    body: &Map<String, Value>,
+    name: &str,
+    problem: impl Fn(&Value) -> Option<&'static str>,
+) -> Result<(), Mistake> {
+    match body.get(name) {
+        Some(Value::Array(items)) if items.is_empty() => Err(Mistake::at(name, "must not be empty")),
+        Some(Value::Array(items)) => each(name, items, problem),
+        Some(_) => Err(Mistake::at(name, "must be an array")),
+        None => Err(Mistake::at(name, "is missing")),
+    }
+}
+
 /// Refuses the first of `all` that has a problem; `place` is the array's name.
 ///
 /// # Errors
