@@ -22,6 +22,7 @@ from crossfade.control.migration import history
 from crossfade.control.migration.history import HistoryError, Kind
 from crossfade.control.migration.ports import EventLogPort, LoggedLine
 from crossfade.control.migration.report.attention import page_of
+from crossfade.control.store.durable import replace_file
 from crossfade.domain.migration import (
     Ask,
     Hold,
@@ -142,9 +143,7 @@ class Notifier:
             return None
 
     def _write(self, seq: int) -> None:
-        whole = self.place.with_suffix(".new")
-        whole.write_text(json.dumps({"seq": seq}))
-        whole.replace(self.place)
+        replace_file(self.place, json.dumps({"seq": seq}).encode())
 
 
 async def _post(url: str, body: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer._signer import Signer
 
+from crossfade.control.store.durable import replace_file
 from crossfade.control.store.eventlog import Event, EventLog
 from crossfade.control.store.signing import CONTROL, SigningKeys
 from crossfade.control.store.state_dir import StateDir
@@ -104,9 +105,7 @@ class EvidenceStore:
         digest = hashlib.sha256(artefact).hexdigest()
         path = self._artefacts / digest
         if not path.exists():
-            fresh = path.with_suffix(".new")
-            fresh.write_bytes(artefact)
-            fresh.replace(path)
+            replace_file(path, artefact)
         return digest
 
 

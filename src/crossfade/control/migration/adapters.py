@@ -17,6 +17,7 @@ from crossfade.control.migration.ports import Candidate, Clock
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
+from crossfade.control.store.durable import replace_file
 from crossfade.control.store.journal import Journal
 from crossfade.domain.attempt import ArmCount
 from crossfade.domain.evidence import Evidence, SignedEvidence
@@ -231,7 +232,5 @@ class FolderBundles:
         folder = self.root / migration
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, text in files.items():
-            whole = folder / f"{name}.new"
-            whole.write_text(text)
-            whole.replace(folder / name)
+            replace_file(folder / name, text.encode())
         return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}

@@ -21,6 +21,7 @@ import duckdb
 
 from crossfade.control.records.columns import COLUMNS
 from crossfade.control.records.layout import Layout
+from crossfade.control.store.durable import replace_file, replacing
 
 MERGE_AT = 48  # files of one hour: enough to be slow to open, few enough to merge in a second
 MERGE_BELOW_BYTES = 64 << 20
@@ -141,7 +142,7 @@ class RecordFiles:
             return
         merged = folder / f"merged-{uuid.uuid4().hex}.parquet"
         plan = folder / f"{merged.stem}.merging"
-        plan.write_text(json.dumps([path.name for path in small]))
+        replace_file(plan, json.dumps([path.name for path in small]).encode())
         names = ", ".join(f"'{path}'" for path in small)
         with self._database.cursor() as cursor:
             rows = f"SELECT {_NAMES} FROM read_parquet([{names}], union_by_name=true)"  # noqa: S608 - ours
@@ -152,19 +153,20 @@ class RecordFiles:
 
     @staticmethod
     def _write(cursor: duckdb.DuckDBPyConnection, rows: str, path: Path) -> None:
-        fresh = path.with_suffix(".new")
-        try:
-            cursor.execute(f"COPY ({rows}) TO '{fresh}' (FORMAT parquet)")
-        except duckdb.Error as error:
-            fresh.unlink(missing_ok=True)
-            raise OSError(f"records could not be written: {error}") from error
-        fresh.rename(path)
+        # On the disk before the lines it was made of are removed.
+        with replacing(path) as fresh:
+            try:
+                cursor.execute(f"COPY ({rows}) TO '{fresh}' (FORMAT parquet)")
+            except duckdb.Error as error:
+                raise OSError(f"records could not be written: {error}") from error
 
     def _recover(self) -> None:
         """What a crash left: a half-written last line, lines already converted, a merge half done."""
+        for half in self.root.glob("date=*/hour=*/*.new"):
+            half.unlink()
         for plan in self.root.glob("date=*/hour=*/*.merging"):
             if plan.with_suffix(".parquet").exists():
-                for name in json.loads(plan.read_text() or "[]"):
+                for name in json.loads(plan.read_text()):
                     (plan.parent / name).unlink(missing_ok=True)
             plan.unlink()
         for path in sorted(self._pending.glob("*.ndjson")):

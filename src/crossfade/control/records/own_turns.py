@@ -14,6 +14,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from crossfade.control.store.durable import replace_file
+
 UNSEEN_S = 10.0  # reports come every second: what none showed by then was turned back between two
 
 log = logging.getLogger(__name__)
@@ -84,11 +86,12 @@ class OwnTurns:
             self._keep([one for one in self.turns if one not in over])
 
     def _keep(self, turns: list[Turn]) -> None:
-        """In the event loop's own thread: one small write, in order, before the turn is made."""
+        """In the event loop's own thread: one small write, in order, before the turn is made.
+
+        Not synced: the way back waits for no disk. After a power cut a turn may count as another's.
+        """
         self.turns = turns
-        whole = self.place.with_suffix(".new")
         try:
-            whole.write_bytes(_KEPT.dump_json(turns))
-            whole.replace(self.place)
+            replace_file(self.place, _KEPT.dump_json(turns), is_synced=False)
         except OSError as error:
             log.warning("turns of kill switches cannot be kept: %s", error)

@@ -6,11 +6,12 @@ It is written and on the disk before what it says is done, and read again once t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from crossfade.control.store.durable import append_line
 
 
 @dataclass(slots=True)
@@ -63,9 +64,5 @@ class Aside:
 
     def _add(self, row: dict[str, Any]) -> None:
         known = self._known()
-        is_torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
-        with self.path.open("a") as file:
-            file.write(("\n" if is_torn else "") + json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, json.dumps(row))
         known.append(row)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from securesystemslib.signer._gcp_signer import GCPSigner
 from securesystemslib.signer._key import SSlibKey
 from securesystemslib.signer._signature import Signature
 from securesystemslib.signer._signer import Signer
+
+from crossfade.control.store.durable import replace_file
 
 CONTROL = "crossfade-control"  # signs what is measured and the log's checkpoints
 SERVICES = {signer.SCHEME: signer for signer in (AWSSigner, GCPSigner, AzureSigner)}
@@ -93,9 +95,7 @@ class SigningKeys:
             raise _failed(uri, error) from error
         document = {"uri": uri, "keyid": key.keyid, **key.to_dict()}
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        whole = self._service_file(name, uri).with_suffix(".new")
-        whole.write_text(json.dumps(document))
-        whole.replace(self._service_file(name, uri))
+        replace_file(self._service_file(name, uri), json.dumps(document).encode())
         return key
 
     def _known(self, name: str, uri: str) -> SSlibKey | None:
@@ -132,11 +132,15 @@ class SigningKeys:
         With a key of the past, too: changing over to a service voids nothing that was signed before. A
         file that is taken away signs and verifies nothing any more.
         """
+        return self.verifier(name)(envelope)
+
+    def verifier(self, name: str) -> Callable[[Envelope], bool]:
+        """`is_signed_by` for many envelopes: the keys are read once."""
         keys = [self._file_signer(name).public_key] if self._file(name).exists() else []
         for path in self._folder.glob(f"{_file_name(name)}-*.json"):
             known = self._known(name, json.loads(path.read_text())["uri"])
             keys += [known] if known is not None else []
-        return any(_is_signed_with(key, envelope) for key in keys)
+        return lambda envelope: any(_is_signed_with(key, envelope) for key in keys)
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{_file_name(name)}.pem"

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from crossfade.control.migration.people.trends import Trend, Trends, merge
 from crossfade.control.publish import Publisher
+from crossfade.control.store.durable import replace_file
 
 LOOK_S = 5.0  # an alarm takes thousands of requests: nobody waits for it
 _KEPT: TypeAdapter[list[tuple[str, str, Trend]]] = TypeAdapter(list[tuple[str, str, Trend]])
@@ -47,10 +48,8 @@ class Liked:
         text = _KEPT.dump_json(self.trends.kept())
         if text == self.kept:
             return
-        fresh = self.place.with_suffix(".new")
         try:
-            fresh.write_bytes(text)
-            fresh.replace(self.place)
+            replace_file(self.place, text)
         except OSError as error:
             log.warning("trends of feedback cannot be kept: %s", error)
             return
