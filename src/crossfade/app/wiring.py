@@ -139,6 +139,7 @@ async def control_parts(
                 yield parts
         finally:
             await asyncio.to_thread(parts.records.close)
+            await parts.checkpoints.close()
 
 
 async def _parts_on(
@@ -193,7 +194,7 @@ async def _parts_on(
     liked = liked_of(trends, publisher, folder)
     hands = ByHand(board, events, own)
     looking = (checkpoints, flags, metrics, metrics.judge, notifier, liked, hands)
-    return parts, [part.run for part in looking]
+    return parts, [checkpoints.look_back, *(part.run for part in looking)]
 
 
 def _loops_of(parts: ControlParts, config_path: Path) -> list[Loop]:

@@ -1,4 +1,4 @@
-"""Control's own metrics, as Prometheus reads them: credentials' ends, and migrations that want a person."""
+"""Control's own metrics, as Prometheus reads them: what of it wants a person, and credentials' ends."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.credentials.timing import is_alarming
+from crossfade.control.store.checkpoints import Checkpoints
 
 
 class CredentialCollector(Collector):
@@ -87,12 +88,37 @@ class FeedbackCollector(Collector):
         return [worse]
 
 
+class LogCollector(Collector):
+    """Whether the event log holds, and whether its second place is up with it."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self._checkpoints = checkpoints
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample each."""
+        since = self._checkpoints.unsigned_since
+        behind = 0.0 if since is None else max(0.0, time.time() - since)
+        return [
+            GaugeMetricFamily(
+                "crossfade_log_broken",
+                "1 while a row of the event log was found changed, removed or reordered.",
+                value=float(self._checkpoints.problem is not None),
+            ),
+            GaugeMetricFamily(
+                "crossfade_log_unsigned_seconds",
+                "For how long a row of the event log has waited for its signed checkpoint.",
+                value=behind,
+            ),
+        ]
+
+
 def create_metrics_router(parts: ControlParts) -> APIRouter:
     """`/metrics`."""
     registry = CollectorRegistry()
     registry.register(CredentialCollector(parts.broker))
     registry.register(MigrationCollector(parts))
     registry.register(FeedbackCollector(parts))
+    registry.register(LogCollector(parts.checkpoints))
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")

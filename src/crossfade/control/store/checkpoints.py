@@ -1,8 +1,12 @@
-"""Signed checkpoints of the event log, in a second place.
+"""Signed checkpoints of the event log, in a second place: after each row, what the log's head was.
 
-A hash chain finds a changed row, but not a tail that was cut off, nor a log that was written anew
-from the start. A checkpoint says how long the log was and what its last hash was; it is signed
-and lies outside the database, so whoever rewrites the log has to rewrite it there, too.
+A hash chain finds a changed row, but not a tail that was cut off, nor a log that was written anew from
+the start, nor an old copy of the database put back. A checkpoint says how long the log was and what its
+last hash was; it is signed and lies outside the database, so whoever shortens the log has to shorten it
+there, too. `audit` compares the two.
+
+No append waits for it: a second place that is away, or a service that does not sign, is told
+(`crossfade_log_unsigned_seconds`) and tried again. Rows that come while one is written share the next.
 """
 
 from __future__ import annotations
@@ -12,109 +16,125 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from securesystemslib.dsse import Envelope
 
-from crossfade.control.store.eventlog import EventLog
+from crossfade.control.store.audit import FILE, PAYLOAD_TYPE, Audit, Checkpoint, audit, newest
+from crossfade.control.store.durable import append_line
+from crossfade.control.store.eventlog import EventLog, StoreError
 from crossfade.control.store.signing import CONTROL, SigningError, SigningKeys
 
-PAYLOAD_TYPE = "application/vnd.crossfade.checkpoint+json"
-EVERY_S = 60.0
-FILE = "checkpoints.ndjson"
+LOOK_S = 60.0  # rows of other processes have checkpoints of theirs: this is for those that died before
+RETRY_S = 5.0
+LAST_WITHIN_S = 5.0  # of the end of control: a second place that hangs keeps nobody
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The log had `seq` rows, the last with `hash`."""
-
-    seq: int
-    hash: str
-    unix_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """`problem`: what is wrong with the first bad row, null if all hold."""
-
-    problem: str | None
-    rows: int
-    checkpoints: int
-
-
 class Checkpoints:
-    """Writes and checks the checkpoints of one log. `folder`: the second place."""
+    """Keeps the second place up with one log. `folder`: the second place.
+
+    `unsigned_since`: Unix seconds of the oldest row of this process that no checkpoint covers yet, null if
+    there is none. `problem`: what was found wrong with the log since the last audit that found nothing.
+    """
 
     def __init__(
         self, log: EventLog, keys: SigningKeys, folder: Path, clock: Callable[[], float] = time.time
     ) -> None:
         self._log = log
         self._keys = keys
-        self._path = folder / FILE
+        self._folder = folder
         self._clock = clock
-        self._last = -1
+        self._grown = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._newest: Checkpoint | None = None
+        self.unsigned_since: float | None = None
+        self.problem: str | None = None
+        log.listen(self._see_growth)
 
     async def run(self) -> None:
-        """A checkpoint a minute, for ever, while the log grows."""
+        """Follow the log, for ever, and be away when it or the second place is."""
+        trouble = ""
         while True:
-            try:
-                await self.write()
-            except SigningError as error:
-                log.error("no checkpoint: %s", error)  # noqa: TRY400 - the message says it all
-            await asyncio.sleep(EVERY_S)
+            failed = await self._try()
+            if failed != trouble:
+                log.log(
+                    logging.ERROR if failed else logging.INFO, "checkpoints: %s", failed or "written again"
+                )
+            trouble = failed
+            if failed:
+                await asyncio.sleep(RETRY_S)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._grown.wait(), LOOK_S)
+
+    async def look_back(self) -> None:
+        """Audit the log once, as control starts: what was done to it meanwhile is told now."""
+        await self.audit()
+
+    async def close(self) -> None:
+        """The last one, of the log as it is left."""
+        try:
+            failed = await asyncio.wait_for(self._try(), LAST_WITHIN_S)
+        except TimeoutError:
+            failed = f"{self._folder} did not answer within {LAST_WITHIN_S:.0f} s"
+        if failed:
+            log.error("checkpoints: the last rows are in none: %s", failed)
 
     async def write(self) -> Checkpoint | None:
-        """Sign and append one; null if the log has not grown since."""
-        last = await self._log.last()
-        if last is None or last.seq == self._last:
-            return None
-        checkpoint = Checkpoint(last.seq, last.hash, self._clock())
-        envelope = Envelope(json.dumps(asdict(checkpoint)).encode(), PAYLOAD_TYPE, {})
-        await asyncio.to_thread(lambda: envelope.sign(self._keys.signer(CONTROL)))
-        await asyncio.to_thread(self._append, json.dumps(envelope.to_dict()))
-        self._last = last.seq
-        return checkpoint
+        """Sign the log's head and add it; null if the newest checkpoint is of this head, or there is none.
+
+        Raises:
+            OSError: the second place does not take it.
+            SigningError: no signature.
+            StoreError: the database is away.
+        """
+        async with self._turn:
+            self._grown.clear()
+            before = self._newest or await asyncio.to_thread(newest, self._keys, self._folder)
+            head, known = await self._log.head(before.seq if before is not None else 0)
+            if before is not None and known != before.hash:
+                self._tell(f"row {before.seq} is not the one that was signed, or is gone")
+            fresh = None
+            if head is not None and (before is None or (head.seq, head.hash) != (before.seq, before.hash)):
+                fresh = Checkpoint(head.seq, head.hash, self._clock())
+                await asyncio.to_thread(self._add, fresh)
+            self._newest = fresh or before
+            self.unsigned_since = self._clock() if self._grown.is_set() else None
+            return fresh
 
     async def audit(self) -> Audit:
-        """Whether any row was changed, removed or reordered, the log cut short or written anew."""
-        lines = await asyncio.to_thread(self._lines)
-        hashes, problem = await self._log.check_chain()
-        for number, line in enumerate(lines, 1):
-            if not line.endswith("}"):
-                continue  # torn by a crash in the middle of writing: the next one says as much
-            found = self._read(line)
-            if found is None:
-                problem = problem or f"checkpoint {number} does not verify ({self._path})"
-                continue
-            if problem is None:
-                problem = _compare(found, hashes)
-        return Audit(problem, len(hashes), len(lines))
+        """See `audit.audit`, with the head as it is signed first. Raises StoreError."""
+        await self._try()
+        found = await audit(self._log, self._keys, self._folder)
+        if found.problem is None:
+            self.problem = None
+        else:
+            self._tell(found.problem)
+        return found
 
-    def _read(self, line: str) -> Checkpoint | None:
+    async def _try(self) -> str:
         try:
-            envelope = Envelope.from_dict(json.loads(line))
-            if envelope.payload_type != PAYLOAD_TYPE or not self._keys.is_signed_by(CONTROL, envelope):
-                return None
-            return Checkpoint(**json.loads(envelope.payload))
-        except (ValueError, KeyError, TypeError):
-            return None
+            await self.write()
+        except (OSError, SigningError, StoreError) as error:
+            return str(error)
+        return ""
 
-    def _append(self, line: str) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        torn = self._path.exists() and not self._path.read_bytes().endswith(b"\n")
-        with self._path.open("a") as file:
-            file.write("\n" * torn + line + "\n")
+    def _add(self, checkpoint: Checkpoint) -> None:
+        envelope = Envelope(json.dumps(asdict(checkpoint)).encode(), PAYLOAD_TYPE, {})
+        envelope.sign(self._keys.signer(CONTROL))
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        append_line(self._folder / FILE, json.dumps(envelope.to_dict()))
 
-    def _lines(self) -> list[str]:
-        return self._path.read_text().splitlines() if self._path.exists() else []
+    def _see_growth(self) -> None:
+        self._grown.set()
+        if self.unsigned_since is None:
+            self.unsigned_since = self._clock()
 
-
-def _compare(checkpoint: Checkpoint, hashes: list[str]) -> str | None:
-    if checkpoint.seq > len(hashes):
-        return f"row {len(hashes) + 1} is missing: the log had {checkpoint.seq} rows at a signed checkpoint"
-    if hashes[checkpoint.seq - 1] != checkpoint.hash:
-        return f"row {checkpoint.seq} is not the one a signed checkpoint saw: the log was written anew"
-    return None
+    def _tell(self, problem: str) -> None:
+        if self.problem is None:
+            log.error("the event log does not hold: %s (hint: `crossfade audit verify`)", problem)
+        self.problem = problem

@@ -10,13 +10,15 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -25,6 +27,7 @@ from crossfade.control.store.tables import EVENTS, LEASES, METADATA, POSTGRES_GU
 _WRITES = "crossfade_writes"  # the execution option of a connection that will write
 FIRST_HASH = "0" * 64
 CONNECTED_WITHIN_S = 5.0  # a database that takes longer is away: the way back does not wait for it
+PAGE_ROWS = 2000  # of an audit: between two pages others get their turn
 ANSWERED_WITHIN_S = 30.0  # reading a log of a million rows takes about ten
 # A control that vanished in the middle of its turn (a partition, a stopped machine) loses it after 10 s.
 _POSTGRES_TURN = sa.text(
@@ -56,6 +59,14 @@ class Event:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the log: its number of lines and the last one's hash."""
+
+    seq: int
+    hash: str
+
+
 def hash_event(event: dict[str, Any]) -> str:
     """Hex SHA-256 over every column but the hash itself, in a fixed order and form."""
     names = ("seq", "stream", "stream_seq", "kind", "payload", "actor", "reason", "unix_s", "previous_hash")
@@ -72,6 +83,16 @@ class EventLog:
         self._is_sqlite = engine.dialect.name == "sqlite"
         # SQLite lets the waiting try again at random; PostgreSQL keeps a queue itself.
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self._is_sqlite else nullcontext()
+        self._listeners: list[Callable[[], None]] = []
+
+    @classmethod
+    def attach(cls, url: str, clock: Callable[[], float] = time.time) -> EventLog:
+        """The log as it is: nothing is made, and nobody is asked yet.
+
+        Raises:
+            StoreError: there is no driver for it.
+        """
+        return cls(_engine_named(url), clock)
 
     @classmethod
     async def open(cls, url: str, clock: Callable[[], float] = time.time) -> EventLog:
@@ -80,11 +101,7 @@ class EventLog:
         Raises:
             StoreError: it cannot be reached, or there is no driver for it.
         """
-        try:
-            log = cls(_engine_of(async_url(url)), clock)
-        except (ImportError, SQLAlchemyError) as error:
-            hint = "control.state: postgresql://USER@HOST/NAME, or leave it out for SQLite"
-            raise StoreError(f"control.state names no database to use: {error} (hint: {hint})") from error
+        log = cls(_engine_named(url), clock)
         try:
             async with log._writing() as connection:
                 await connection.run_sync(METADATA.create_all)
@@ -98,6 +115,10 @@ class EventLog:
     async def close(self) -> None:
         """Give the connections back."""
         await self._engine.dispose()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have it called after each line that this process added. It must not fail, nor wait."""
+        self._listeners.append(listener)
 
     async def append(
         self,
@@ -120,6 +141,8 @@ class EventLog:
         async with self._writing() as connection:
             row = await self._next_row(connection, fields, expected_seq)
             await connection.execute(EVENTS.insert().values(**row))
+        for listener in self._listeners:
+            listener()
         return Event(**{**row, "payload": json.loads(text)})
 
     async def _next_row(
@@ -152,32 +175,55 @@ class EventLog:
             rows = (await connection.execute(query)).mappings().all()
         return [Event(**{**row, "payload": json.loads(row["payload"])}) for row in rows]
 
-    async def last(self) -> Event | None:
-        """The newest line, if there is one. Raises StoreError."""
-        query = sa.select(EVENTS).order_by(EVENTS.c.seq.desc()).limit(1)
+    async def head(self, known: int) -> tuple[Head | None, str | None]:
+        """The newest line, and the hash of line `known`; null where there is none. Raises StoreError."""
+        newest = sa.select(sa.func.max(EVENTS.c.seq)).scalar_subquery()
+        query = sa.select(EVENTS.c.seq, EVENTS.c.hash).where(
+            sa.or_(EVENTS.c.seq == newest, EVENTS.c.seq == known)
+        )
         async with self._reading() as connection:
-            row = (await connection.execute(query)).mappings().first()
-        return Event(**{**row, "payload": json.loads(row["payload"])}) if row is not None else None
+            hashes = {row.seq: row.hash for row in await connection.execute(query)}
+        seq = max(hashes, default=None)
+        return (Head(seq, hashes[seq]) if seq is not None else None), hashes.get(known)
 
     async def verify(self) -> str | None:
         """None if the chain holds, else what is wrong with the first bad row."""
         return (await self.check_chain())[1]
 
     async def check_chain(self) -> tuple[list[str], str | None]:
-        """Every row's hash in order, and what is wrong with the first bad row (None: nothing)."""
-        previous, expected = FIRST_HASH, 1
-        async with self._reading() as connection:
-            rows = (await connection.execute(sa.select(EVENTS).order_by(EVENTS.c.seq))).mappings().all()
-        hashes = [str(row["hash"]) for row in rows]
-        for row in rows:
-            if row["seq"] != expected:
-                return hashes, f"row {expected} is missing (row {row['seq']} stands in its place)"
-            if hash_event(dict(row)) != row["hash"]:
-                return hashes, f"row {row['seq']} was changed"
-            if row["previous_hash"] != previous:
-                return hashes, f"row {row['seq']} does not follow the row before it"
-            previous, expected = row["hash"], expected + 1
-        return hashes, None
+        """Every row's hash in order, and what is wrong with the first bad row (None: nothing).
+
+        Reads what lies where the database should be now, over a connection of its own: one of before may
+        hold a file that was moved away since.
+
+        Raises:
+            StoreError: the database cannot be read, or is not there.
+        """
+        self._expect_file()
+        here = EventLog(_engine_of(self._engine.url))
+        try:
+            return await here._walk()
+        finally:
+            await here.close()
+
+    def _expect_file(self) -> None:
+        """Connecting would make it. Raises StoreError."""
+        if self._is_sqlite and not Path(str(self._engine.url.database)).exists():
+            raise StoreError(f"there is no database {self._engine.url.database} (hint: control.state)")
+
+    async def _walk(self) -> tuple[list[str], str | None]:
+        hashes: list[str] = []
+        problem: str | None = None
+        after: sa.ColumnElement[bool] = sa.true()
+        while True:
+            query = sa.select(EVENTS).where(after).order_by(EVENTS.c.seq).limit(PAGE_ROWS)
+            async with self._reading() as connection:
+                rows = (await connection.execute(query)).mappings().all()
+            if not rows:
+                return hashes, problem
+            problem = problem or await asyncio.to_thread(_first_bad, rows, hashes)
+            hashes += [str(row["hash"]) for row in rows]
+            after = EVENTS.c.seq > rows[-1]["seq"]
 
     async def acquire_lease(self, name: str, holder: str, ttl_s: float) -> bool:
         """Whether `holder` has the lease for the next `ttl_s`: taken when free, expired or its own.
@@ -229,8 +275,30 @@ class EventLog:
             ) from error
 
 
-def _engine_of(url: str) -> AsyncEngine:
-    if url.startswith("sqlite"):
+def _first_bad(rows: Sequence[RowMapping], before: list[str]) -> str | None:
+    """What is wrong with the first bad row after those with the hashes `before`."""
+    previous, expected = (before[-1] if before else FIRST_HASH), len(before) + 1
+    for row in rows:
+        if row["seq"] != expected:
+            return f"row {expected} is missing (row {row['seq']} stands in its place)"
+        if hash_event(dict(row)) != row["hash"]:
+            return f"row {row['seq']} was changed"
+        if row["previous_hash"] != previous:
+            return f"row {row['seq']} does not follow the row before it"
+        previous, expected = row["hash"], expected + 1
+    return None
+
+
+def _engine_named(url: str) -> AsyncEngine:
+    try:
+        return _engine_of(async_url(url))
+    except (ImportError, SQLAlchemyError) as error:
+        hint = "control.state: postgresql://USER@HOST/NAME, or leave it out for SQLite"
+        raise StoreError(f"control.state names no database to use: {error} (hint: {hint})") from error
+
+
+def _engine_of(url: str | sa.URL) -> AsyncEngine:
+    if sa.make_url(url).get_backend_name() == "sqlite":
         engine = create_async_engine(url)
         sa.event.listen(engine.sync_engine, "connect", _sqlite_settings)
         sa.event.listen(engine.sync_engine, "begin", _sqlite_begin)
