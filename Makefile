@@ -13,7 +13,7 @@ ARGS ?=
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint wheel bench matrix measure-rollback replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents bench-peers bench-decoding
+.PHONY: help demo test lint wheel bench matrix measure-rollback flags replay cut-streams fuzz estimate mutants simulate simulate-health simulate-guards calibrate-guards rehearse-incidents docs clean setup check-tools browser replay-incidents bench-peers bench-decoding
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ cut-streams: setup ## Ten thousand recorded streams cut at a random byte: none m
 
 measure-rollback: setup ## Three gateways under load: seconds to share zero, decision delay, the loop's cost (minutes)
 	$(PY) bench/rollback.py $(ARGS)
+
+flags: setup ## A hundred thousand units through the OpenFeature SDK: the engine's arm each (ARGS=UNITS; minutes)
+	CROSSFADE_UNITS=$(or $(ARGS),100000) pytest -q tests/scenarios/migration/test_flags.py -k sdk_sees
 
 simulate-guards: setup ## Reproduce the guards' sample-size tables (a minute)
 	$(PY) -m crossfade.sim.canary.report tables $(ARGS)
