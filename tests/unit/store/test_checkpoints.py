@@ -86,8 +86,8 @@ async def test_an_untouched_log_holds(place):
             "row 2 was changed",
         ),
         (["DELETE FROM events WHERE seq > 5"], "row 6 is missing: the log had 6 rows at a signed checkpoint"),
-        (["DELETE FROM events WHERE seq > 1"], "row 2 is missing: the log had"),
-        (["DELETE FROM events"], "row 1 is missing: the log had"),
+        (["DELETE FROM events WHERE seq > 1"], "row 2 is missing: the log had 6 rows at"),
+        (["DELETE FROM events"], "row 1 is missing: the log had 6 rows at"),
     ],
     ids=["flipped", "another actor", "deleted", "swapped", "last cut", "all but one cut", "all cut"],
 )
@@ -123,7 +123,7 @@ async def test_an_older_copy_of_the_whole_database_is_found(place):
     place.log = await EventLog.open(f"sqlite:///{place.folder}/control.db")
     again = place.begin()
     await again.look_back()  # as control starts
-    assert again.problem == f"row {ROWS + 1} is missing: the log had {ROWS + 1} rows at a signed checkpoint"
+    assert again.problem == f"row {ROWS + 1} is missing: the log had {ROWS + 3} rows at a signed checkpoint"
     await place.log.close()
 
 

@@ -85,21 +85,17 @@ def _compare(
             problem = problem or f"checkpoint {number} does not verify ({folder / FILE})"
             continue
         longest = max(longest, found.seq)
-        problem = problem or _held_against(found, hashes)
+        if problem is None and found.seq <= len(hashes) and hashes[found.seq - 1] != found.hash:
+            problem = f"row {found.seq} is not the one a signed checkpoint saw: the log was written anew"
+    if longest > len(hashes):
+        gone = f"row {len(hashes) + 1} is missing: the log had {longest} rows at a signed checkpoint"
+        problem = problem or gone
     if hashes and not longest:
         hint = "is CROSSFADE_CHECKPOINTS what control has, and mounted?"
         problem = (
             problem or f"no signed checkpoint in {folder}: nothing says how long the log was (hint: {hint})"
         )
     return Audit(problem, len(hashes), len(lines), max(0, len(hashes) - longest))
-
-
-def _held_against(checkpoint: Checkpoint, hashes: list[str]) -> str | None:
-    if checkpoint.seq > len(hashes):
-        return f"row {len(hashes) + 1} is missing: the log had {checkpoint.seq} rows at a signed checkpoint"
-    if hashes[checkpoint.seq - 1] != checkpoint.hash:
-        return f"row {checkpoint.seq} is not the one a signed checkpoint saw: the log was written anew"
-    return None
 
 
 def _checkpoint(line: str, is_signed: Callable[[Envelope], bool]) -> Checkpoint | None:
