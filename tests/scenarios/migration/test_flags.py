@@ -67,6 +67,7 @@ def control():
     app.include_router(create_flags_router(parts))
     app.include_router(create_feedback_router(parts))
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     server.install_signal_handlers = lambda: None
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
