@@ -42,7 +42,7 @@ class Client:
 
     def get(self, path: str, **query: Any) -> Any:
         """JSON of a GET below `/api/v1`. Raises ApiError."""
-        return self._call("GET", path, params=query)
+        return self._call("GET", path, **({"params": query} if query else {}))
 
     def post(self, path: str, body: Any) -> Any:
         """JSON of a POST below `/api/v1`. Raises ApiError."""
@@ -75,7 +75,10 @@ class Client:
             raise ApiError(f"control at {self._url} does not answer: {error} (hint: {hint})") from error
         if answer.status_code >= 400:
             raise ApiError(_message(answer), answer.status_code)
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError as error:
+            raise ApiError(f"{answer.url} answers no JSON (hint: is it control's address?)") from error
 
 
 def _message(answer: httpx2.Response) -> str:

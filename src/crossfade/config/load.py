@@ -49,6 +49,8 @@ class Loaded:
 
 
 Marks = dict[tuple[str, ...], tuple[int, int]]
+MOST_BYTES = 4 << 20  # of a file; a thousand features with every key take a tenth of it
+MOST_VALUES = 200_000  # aliases of aliases make a few lines into more than any machine holds
 
 
 @dataclass(slots=True)
@@ -58,8 +60,15 @@ class _Reader:
     file: str
     marks: Marks
     problems: list[Problem]
+    values: int = 0
 
     def build(self, node: yaml.Node, path: tuple[str, ...], above: tuple[int, ...] = ()) -> Any:
+        self.values += 1
+        if self.values > MOST_VALUES:
+            if self.values == MOST_VALUES + 1:
+                said = f"says more than {MOST_VALUES:,} values"
+                self.blame(node, (), said, "write out what its aliases repeat")
+            return None
         self.marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
         if id(node) in above:
             self.blame(node, path, "an alias leads back to itself", "write the value out")
@@ -69,13 +78,20 @@ class _Reader:
             return self.mapping(node, path, above)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, str(i)), above) for i, item in enumerate(node.value)]
-        return yaml.SafeLoader("").construct_object(node)
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except ValueError as error:  # a date or a number that is none
+            self.blame(node, path, f"cannot be read: {error}", "put text in quotes")
+            return None
 
     def mapping(
         self, node: yaml.MappingNode, path: tuple[str, ...], above: tuple[int, ...]
     ) -> dict[str, Any]:
         built: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.blame(key_node, path, "a key must be a name", "write NAME: VALUE")
+                continue
             key = str(key_node.value)
             self.marks[(*path, key)] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if key in built:
@@ -94,14 +110,7 @@ def load_config(path: Path, *, secrets: bool = True) -> Loaded:
     Raises:
         ConfigError: with every problem found, none of it applied.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        problem = Problem(
-            str(path), 1, 1, "", f"cannot be read: {reason}", "crossfade init writes a first one"
-        )
-        raise ConfigError([problem]) from error
+    text = read_text(path, "crossfade init writes a first one")
     return load_text(text, str(path), secrets=secrets)
 
 
@@ -121,16 +130,51 @@ def load_text(text: str, file: str, *, secrets: bool = True) -> Loaded:
 
 
 def _parse(text: str, file: str) -> tuple[dict[str, Any], Marks]:
+    document, marks = read_document(text, file)
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigError([Problem(file, 1, 1, "", "must be a mapping of sections", "see crossfade init")])
+    return document, marks
+
+
+def read_text(path: Path, hint: str) -> str:
+    """A YAML file's text. Raises ConfigError if it cannot be read, is too large or is not UTF-8."""
+    try:
+        if path.is_file() and path.stat().st_size > MOST_BYTES:
+            raise _unreadable(path, f"is larger than {MOST_BYTES >> 20} MiB", hint)
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read: {error.strerror}", hint) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, "cannot be read: is not UTF-8 text", hint) from error
+
+
+def _unreadable(path: Path, what: str, hint: str) -> ConfigError:
+    return ConfigError([Problem(str(path), 1, 1, "", what, hint)])
+
+
+def read_document(text: str, file: str) -> tuple[Any, Marks]:
+    """A YAML document as plain data, keys as text, and the place of every key; null where it is empty.
+
+    Raises:
+        ConfigError: it is not YAML, a key stands twice, or it says more than a person wrote.
+    """
     reader = _Reader(file, {}, [])
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = reader.build(node, ()) if node is not None else {}
+        document = reader.build(node, ()) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise ConfigError([Problem(file, line, column, "", f"is not YAML: {error.problem}")]) from error
-    if not isinstance(document, dict):
-        reader.problems.append(Problem(file, 1, 1, "", "must be a mapping of sections", "see crossfade init"))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        what = f"is not YAML: character U+{ord(text[error.position]):04X}"
+        raise ConfigError([Problem(file, line, 1, "", what, "it must be printable text")]) from error
+    except RecursionError as error:
+        problem = Problem(file, 1, 1, "", "is nested too deeply", "a few levels are all it has")
+        raise ConfigError([problem]) from error
     if reader.problems:
         raise ConfigError(reader.problems)
     return document, reader.marks

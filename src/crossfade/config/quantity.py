@@ -36,9 +36,9 @@ def parse_share(value: Any) -> float:
 
 def parse_profile(value: Any) -> float:
     """By how much a traffic profile scales what was recorded: `recorded` is 1, `recorded*1.3` is 1.3."""
-    kind, _, factor = str(value).partition("*")
+    kind, times, factor = str(value).partition("*")
     try:
-        scale = float(factor) if factor else 1.0
+        scale = float(factor) if times else 1.0
     except ValueError:
         scale = 0.0
     if kind.strip() != "recorded" or not 0 < scale <= MOST_SCALE:

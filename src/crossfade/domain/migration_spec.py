@@ -18,7 +18,9 @@ class ComplianceSpec:
 
 @dataclass(frozen=True, slots=True)
 class CapacitySpec:
-    """`slo`: metric name (`ttft_p95`) to milliseconds. `lever`: URL that takes `PUT {"units": n}`.
+    """`slo_ms`: metric name (`ttft_p95`) to milliseconds. `lever`: URL that takes `PUT {"units": n}`.
+
+    `attainment`: the share of requests that must keep each limit; null: that of the metric's name.
 
     A probe sends the profile for `warmup_s + probe_s` and judges what was due in its second part: a
     metered allowance starts full, so its first seconds say nothing about what it can sustain.
@@ -26,7 +28,7 @@ class CapacitySpec:
 
     profiles: tuple[str, ...]
     slo_ms: dict[str, float]
-    attainment: float
+    attainment: float | None
     overflow_at_most: float
     headroom: float
     lever: str | None

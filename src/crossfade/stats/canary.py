@@ -96,11 +96,9 @@ class GuardVerdict:
 
     @property
     def control_rate(self) -> float:
-        """Bad events per measured request of the control."""
-        if not self.plan.is_good:
-            return frozen_rate(self.stages)
-        good, measured = _control(self.stages)
-        return good / measured if measured else 0.0
+        """Events per measured request of the control, as they were seen: no floor."""
+        events, measured = _control(self.stages)
+        return events / measured if measured else 0.0
 
     @property
     def measured(self) -> int:
@@ -123,7 +121,7 @@ class GuardVerdict:
             return not self.plan.is_hard
         if self.plan.is_good:
             return self.candidate_rate * self.plan.margin_ratio >= self.control_rate
-        return self.candidate_rate <= self.plan.margin_ratio * self.control_rate
+        return self.candidate_rate <= self.plan.margin_ratio * frozen_rate(self.stages)
 
     @property
     def _latest(self) -> ArmTotals:

@@ -8,7 +8,7 @@ import pytest
 
 from crossfade.config.load import load_text
 from crossfade.control.evidence.capacity import search
-from crossfade.control.evidence.capacity.loadtest import Slo, with_parameters
+from crossfade.control.evidence.capacity.loadtest import judge_probe, slo_of, with_parameters
 from crossfade.control.evidence.capacity.profile import Arrival, Profile
 from crossfade.control.evidence.gateway_client import Measured
 from crossfade.control.migration.collecting.collectors import refuse_masked
@@ -37,7 +37,7 @@ class Limiter:
 
 
 def plan(bought=(12, "MU"), headroom=0.15, worth=None):
-    slo = Slo(2000, 0.95, 0.01)
+    slo = slo_of({"ttft_p95": 2000.0}, None, 0.01)
     return search.LoadPlan("recap", "pt", RECORDED, 1.3, slo, 1.0, 6.0, headroom, bought, worth)
 
 
@@ -153,3 +153,34 @@ def test_a_load_that_would_be_measured_with_the_incumbents_parameters_is_not_mea
     with pytest.raises(CollectError, match="max_tokens is set by recap's own target"):
         refuse_masked(config, spec, endpoint)
     return None
+
+
+def measured(ttft_ms: float, total_ms: float, count: int) -> list[Measured]:
+    return [Measured(True, False, ttft_ms, total_ms, 0.0, "text", None)] * count
+
+
+def test_an_objective_of_whole_answers_is_not_read_as_one_of_first_tokens():
+    slow_ends = measured(100.0, 9000.0, 200)
+    assert judge_probe(1, slow_ends, slo_of({"ttft_p95": 2000.0}, None, 0.01)).verdict is Verdict.PASS
+    found = judge_probe(1, slow_ends, slo_of({"e2e_p95": 5000.0}, None, 0.01))
+    assert (found.verdict, found.reason) == (Verdict.FAIL, "only 0 of 200 were whole in time (e2e_p95)")
+
+
+def test_every_limit_of_the_objective_counts_not_the_first_alone():
+    seen = measured(100.0, 9000.0, 200)
+    for limits in ({"ttft_p95": 2000.0, "e2e_p50": 5000.0}, {"e2e_p50": 5000.0, "ttft_p95": 2000.0}):
+        assert judge_probe(1, seen, slo_of(limits, None, 0.01)).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("name", "attainment", "verdict"),
+    [
+        ("ttft_p90", None, Verdict.PASS),
+        ("ttft_p99", None, Verdict.FAIL),
+        ("ttft_p90", 0.99, Verdict.FAIL),
+        ("ttft_p99", 0.9, Verdict.PASS),
+    ],
+)
+def test_a_limits_name_says_how_many_must_keep_it_unless_attainment_does(name, attainment, verdict):
+    seen = [*measured(100.0, 200.0, 470), *measured(3000.0, 4000.0, 30)]  # 94 % in time
+    assert judge_probe(1, seen, slo_of({name: 2000.0}, attainment, 0.01)).verdict is verdict

@@ -19,7 +19,7 @@ candidate: haiku
 compliance: {signoffs: [legal, security, fedramp], expires: 90d}
 capacity:   {profiles: [recorded, recorded*1.3], slo: {ttft_p95: 2s, attainment: 95%},
              overflow_at_most: 1%, headroom: 15%}
-quality:    {margins: {rubric: 5pt, faithfulness: 3pt, schema: 1pt}, latency: {ttft_p50: 10%, ttft_p90: 10%},
+quality:    {margins: {rubric: 5pt, refusals: 3pt, schema: 1pt}, latency: {ttft_p50: 10%, ttft_p90: 10%},
              judges: [judge-a], labels: {rate: 10%, at_most: 800}}
 rollout:    {stages: [1%, 5%, 25%, 50%, 100%], bake: 10m, guards: [errors], soak: 24h}
 """
@@ -30,7 +30,7 @@ def test_the_documented_example_parses():
     assert spec.name == "recap-to-bedrock"
     assert spec.capacity.slo_ms == {"ttft_p95": 2000.0}
     assert spec.capacity.attainment == 0.95
-    assert spec.quality.margins == {"rubric": 0.05, "faithfulness": 0.03, "schema": 0.01}
+    assert spec.quality.margins == {"rubric": 0.05, "refusals": 0.03, "schema": 0.01}
     assert spec.rollout.stages == (0.01, 0.05, 0.25, 0.5, 1.0)
     assert (spec.rollout.bake_s, spec.rollout.soak_s, spec.compliance.expires_s) == (
         600.0,
@@ -121,7 +121,7 @@ def test_a_system_prompt_is_a_parameter_that_pages_know_by_its_hash():
         ("[recap]", "recap", "m.yaml:2:1 features: must be a list of names"),
         ("rubric: 5pt", "rubric: 5", "quality.margins.rubric: 5 is not a share"),
         ("ttft_p95: 2s", "ttft_p95: fast", "capacity.slo.ttft_p95: 'fast' is not a duration"),
-        ("headroom: 15%", "headroom: 15%, profiles: [peak]", "capacity.profiles: 'peak' is not a profile"),
+        ("[recorded, recorded*1.3]", "[peak]", "capacity.profiles: 'peak' is not a profile"),
         ("headroom: 15%", "headroom: 15%, lever: here", "capacity.lever: must be an http(s) URL"),
         ("migration: recap-to-bedrock", "migration: [", "not YAML"),
     ],

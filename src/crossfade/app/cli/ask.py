@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, ConfigPath, Json
 
 app = typer.Typer(add_completion=False)
@@ -39,8 +40,7 @@ def ask(
         ) as answer:
             said, whole = _read(answer, stream=stream, quiet=as_json)
     except (httpx2.HTTPError, OSError) as error:
-        typer.echo(f"the gateway does not answer: {error} (hint: is `crossfade up` running?)", err=True)
-        raise typer.Exit(1) from None
+        fail(f"the gateway does not answer: {error} (hint: is `crossfade up` running?)", 1)
     decision = {
         k.removeprefix("x-crossfade-"): v for k, v in answer.headers.items() if k.startswith("x-crossfade-")
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+from crossfade.app.cli.fail import fail
 
 if TYPE_CHECKING:
     from crossfade.client import Client
@@ -28,5 +28,4 @@ def ask_or_exit(question: Any, *arguments: Any) -> Any:
     try:
         return question(*arguments)
     except ApiError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+        fail(str(error), 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ def doctor(
     unknown = sorted(set(endpoints or ()) - set(loaded.endpoints))
     if unknown:
         known = ", ".join(loaded.endpoints)
-        typer.echo(f"there is no endpoint {', '.join(unknown)} (hint: one of {known})", err=True)
-        raise typer.Exit(2)
+        fail(f"there is no endpoint {', '.join(unknown)} (hint: one of {known})")
     gateway = Gateway(gateway_address(loaded), StateDir(state).measure_key())
     findings = [
         *_deployment(f"http://{loaded.control.listen}", StateDir(state).api_token()),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -37,8 +38,7 @@ def show(
 
     rows = {row["name"]: row for row in ask_or_exit(client_of(config, state).overview)["endpoints"]}
     if name not in rows:
-        typer.echo(f"there is no endpoint {name} (hint: there is {', '.join(rows)})", err=True)
-        raise typer.Exit(1)
+        fail(f"there is no endpoint {name} (hint: there is {', '.join(rows)})", 1)
     typer.echo(json.dumps(rows[name], indent=None if as_json else 2))
 
 
@@ -70,8 +70,7 @@ def _seconds(text: str) -> float:
     try:
         return parse_duration_s(text)
     except ValueError as error:
-        typer.echo(f"--for {text}: {error}", err=True)
-        raise typer.Exit(2) from None
+        fail(f"--for {text}: {error}")
 
 
 def _force(config: Any, name: str, order: dict[str, Any] | None) -> None:
@@ -83,10 +82,8 @@ def _force(config: Any, name: str, order: dict[str, Any] | None) -> None:
     try:
         answer = httpx2.request("DELETE" if order is None else "PUT", url, json=order, timeout=10)
     except httpx2.HTTPError as error:
-        typer.echo(f"{url}: {error} (hint: is the gateway of this config running?)", err=True)
-        raise typer.Exit(1) from None
+        fail(f"{url}: {error} (hint: is the gateway of this config running?)", 1)
     if answer.status_code != httpx2.codes.OK:
-        typer.echo(f"{name}: {answer.text.strip()} (hint: `crossfade endpoint list` names them)", err=True)
-        raise typer.Exit(1)
+        fail(f"{name}: {answer.text.strip()} (hint: `crossfade endpoint list` names them)", 1)
     done = "released" if order is None else f"forced for {order['for_s']:g} s: {order['reason']}"
     typer.echo(f"{name}: {done}")

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from crossfade.app.cli.migration import call
+from crossfade.app.cli.fail import fail
+from crossfade.app.cli.migration import call, path_of
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify and export evidence.")
@@ -48,8 +49,7 @@ def show(
     """Print one record with its envelope."""
     found = [record for record in _records(config, state, None) if record["id"] == record_id]
     if not found:
-        typer.echo(f"no evidence {record_id!r} (hint: `crossfade evidence list`)", err=True)
-        raise typer.Exit(2)
+        fail(f"no evidence {record_id!r} (hint: `crossfade evidence list`)")
     typer.echo(json.dumps(found[0], indent=2))
 
 
@@ -88,27 +88,29 @@ def export(
     found = call(config, state, "GET", "/migrations")
     names = [row["name"] for row in found if migration in {None, row["name"]}]
     if migration is not None and not names:
-        typer.echo(f"no migration {migration!r} (hint: `crossfade evidence list`)", err=True)
-        raise typer.Exit(2)
+        fail(f"no migration {migration!r} (hint: `crossfade evidence list`)")
     written = []
     for name in names:
         place = folder / name
-        place.mkdir(parents=True, exist_ok=True)
         files = {
             f"{record['id']}.dsse.json": json.dumps(record["envelope"], indent=1)
             for record in _records(config, state, name)
         }
         files["oscal-assessment-results.json"] = json.dumps(
-            call(config, state, "GET", f"/migrations/{name}/oscal"), indent=1
+            call(config, state, "GET", path_of(name, "oscal")), indent=1
         )
-        files["report.html"] = render_report(call(config, state, "GET", f"/migrations/{name}/report"))
-        for file, text in files.items():
-            (place / file).write_text(text)
-            written.append(str(place / file))
+        files["report.html"] = render_report(call(config, state, "GET", path_of(name, "report")))
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            for file, text in files.items():
+                (place / file).write_text(text)
+                written.append(str(place / file))
+        except OSError as error:
+            fail(f"{place}: {error.strerror} (hint: give a folder that can be written)")
     typer.echo(json.dumps(written) if as_json else f"{len(written)} files in {folder}")
 
 
 def _records(config: Path, state: Path, migration: str | None) -> list[dict[str, Any]]:
-    query = f"?migration={migration}" if migration is not None else ""
-    records: list[dict[str, Any]] = call(config, state, "GET", f"/evidence{query}")
+    query: dict[str, Any] = {} if migration is None else {"migration": migration}
+    records: list[dict[str, Any]] = call(config, state, "GET", "/evidence", **query)
     return records

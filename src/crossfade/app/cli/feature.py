@@ -6,6 +6,7 @@ import json
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -36,6 +37,5 @@ def show(
 
     rows = {row["name"]: row for row in ask_or_exit(client_of(config, state).overview)["features"]}
     if name not in rows:
-        typer.echo(f"there is no feature {name} (hint: there is {', '.join(rows)})", err=True)
-        raise typer.Exit(1)
+        fail(f"there is no feature {name} (hint: there is {', '.join(rows)})", 1)
     typer.echo(json.dumps(rows[name], indent=None if as_json else 2))

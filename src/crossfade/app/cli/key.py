@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -24,8 +25,7 @@ def create(
     from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
 
     if not name.replace("-", "").isalnum() or not name.isascii():
-        typer.echo(f"{name!r} is not a name (hint: letters, digits and dashes)", err=True)
-        raise typer.Exit(2)
+        fail(f"{name!r} is not a name (hint: letters, digits and dashes)")
     text, hashed = create_key(name, StateDir(state).pepper())
     if as_json:
         typer.echo(json.dumps({"key": text, "hash": hashed}))
@@ -53,6 +53,5 @@ def revoke(name: str, config: ConfigPath = DEFAULT_CONFIG) -> None:
     from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415
 
     if name not in load_or_exit(config).config.keys:
-        typer.echo(f"there is no key {name}", err=True)
-        raise typer.Exit(1)
+        fail(f"there is no key {name}", 1)
     typer.echo(f"remove `{name}:` from keys in {config}; a running control applies it within a second")

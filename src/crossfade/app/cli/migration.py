@@ -7,10 +7,12 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, Quiet, StatePath
 from crossfade.app.cli.rehearse import rehearse
 
@@ -32,20 +34,17 @@ def start(
     quiet: Quiet = False,
 ) -> None:
     """Check a migration file and start it."""
-    from crossfade.control.migration.spec.parse import load_spec  # noqa: PLC0415 - heavy
-    from crossfade.control.migration.spec.reader import SpecError, load_document  # noqa: PLC0415
+    from crossfade.control.migration.spec.parse import parse_spec  # noqa: PLC0415 - heavy
+    from crossfade.control.migration.spec.reader import SpecError, load_document, read_file  # noqa: PLC0415
 
     try:
-        text = file.read_text()
-        spec = load_spec(text, str(file))
-    except OSError as error:
-        _fail(f"{file}: {error.strerror} (hint: give the path of a migration file)", 2)
+        document, marks = load_document(read_file(file), str(file))
+        spec = parse_spec(document, marks, str(file))
     except SpecError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     if not spec.quality.judges:
         said = "quality.judges names nobody, so quality cannot be measured (hint: a judge is a feature)"
         typer.echo(f"warning: {file}: {said}", err=True)
-    document, _ = load_document(text, str(file))
     status = call(config, state, "POST", "/migrations", {"actor": whoami(), "spec": document})
     _print(status, f"started {status['name']}", as_json=as_json, quiet=quiet)
 
@@ -62,7 +61,7 @@ def status(
     """Show each step, each gate's verdict, what is missing, the next action and why."""
     last = ""
     while True:
-        found = call(config, state, "GET", f"/migrations/{name}")
+        found = call(config, state, "GET", path_of(name))
         text = json.dumps(found) if as_json else describe(found)
         if text != last:
             typer.echo(text)
@@ -85,7 +84,7 @@ def sign(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Sign the candidate, as it is now, for a role."""
     body = {"role": role, "name": person, "statement": _statement(statement)}
-    record = call(config, state, "POST", f"/migrations/{name}/sign", body)
+    record = call(config, state, "POST", path_of(name, "sign"), body)
     _print(record, f"{role} signed by {person}, fingerprint {record['fingerprint'][:12]}", as_json=as_json)
 
 
@@ -105,7 +104,7 @@ def attest(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Attest what no API shows of the candidate, as it is now, for a role."""
     body = {"role": role, "name": person, "facts": fact or [], "statement": _statement(statement)}
-    records = call(config, state, "POST", f"/migrations/{name}/attest", body)
+    records = call(config, state, "POST", path_of(name, "attest"), body)
     _print(
         records,
         f"{role} attested by {person}: {', '.join(record['subject'] for record in records)}",
@@ -117,7 +116,7 @@ def _statement(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{path}: {error} (hint: the statement is a text file)", 2)
+        fail(f"{path}: {error} (hint: the statement is a text file)", 2)
 
 
 def _command(verb: str, summary: str) -> None:
@@ -130,7 +129,7 @@ def _command(verb: str, summary: str) -> None:
         as_json: Json = False,
     ) -> None:
         body = {"actor": whoami(), "reason": reason}
-        found = call(config, state, "POST", f"/migrations/{name}/{verb}", body)
+        found = call(config, state, "POST", path_of(name, verb), body)
         _print(found, f"{verb}: noted, acted on in the next turn", as_json=as_json)
 
     send.__doc__ = summary
@@ -159,7 +158,7 @@ def rollback(
 ) -> None:
     """Set the share to 0; returns when every gateway has acknowledged, and prints how long it took."""
     body = {"actor": whoami(), "reason": reason, "hard": hard}
-    result = call(config, state, "POST", f"/migrations/{name}/rollback", body)
+    result = call(config, state, "POST", path_of(name, "rollback"), body)
     count = len(result["gateways"])
     cut = f", {sum(result['cut'].values())} calls under way cut" if hard else ""
     if result["uncut"]:
@@ -195,11 +194,14 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Print the report's measured facts, or write the whole as a page."""
-    found = call(config, state, "GET", f"/migrations/{name}/report")
+    found = call(config, state, "GET", path_of(name, "report"))
     if html is not None:
         from crossfade.control.migration.report.html import render_report  # noqa: PLC0415 - heavy
 
-        html.write_text(render_report(found))
+        try:
+            html.write_text(render_report(found))
+        except OSError as error:
+            fail(f"{html}: {error.strerror} (hint: --html takes a path that can be written)")
         typer.echo(f"wrote {html}")
         return
     facts = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in found["facts"].items())
@@ -219,7 +221,7 @@ def waive(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Sign a waiver of a gate; it holds for a week once a second person has signed one, too."""
     body = {"gate": gate, "name": person, "reason": reason}
-    record = call(config, state, "POST", f"/migrations/{name}/waive", body)
+    record = call(config, state, "POST", path_of(name, "waive"), body)
     _print(record, f"{gate} waived by {person}; two people must", as_json=as_json)
 
 
@@ -237,7 +239,10 @@ def describe(found: dict[str, Any]) -> str:
             needs = f" [needs {gate['needs']}]" if gate["needs"] and gate["verdict"] != "pass" else ""
             lines.append(f"    {gate['verdict']:<12} {gate['name']}: {gate['reason']}{has}{needs}")
     lines += [f"  could not collect {f['kind']} of {f['subject']}: {f['error']}" for f in found["failures"]]
-    backs = [point["unix_s"] for point in found["timeline"] if point["kind"] == "roll_back"]
+    backs = [point for point in found["timeline"] if point["kind"] == "roll_back"]
+    backs = [point["unix_s"] for point in backs if point["note"] == found["rolled_back"]] or [
+        point["unix_s"] for point in backs
+    ]
     if found["rolled_back"] and backs:
         lines.append(f"  rolled back at {datetime.fromtimestamp(backs[-1], UTC):%Y-%m-%d %H:%M:%S} UTC")
     progress = f" ({found['progress']})" if found["progress"] else ""
@@ -247,16 +252,23 @@ def describe(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def call(config: Path, state: Path, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def path_of(name: str, what: str = "") -> str:
+    """The address of a migration, or of what belongs to it, below `/api/v1`."""
+    return f"/migrations/{quote(name, safe='')}{f'/{what}' if what else ''}"
+
+
+def call(
+    config: Path, state: Path, method: str, path: str, body: dict[str, Any] | None = None, **query: Any
+) -> Any:
     """Ask the control API; prints what is wrong and exits when it refuses or does not answer."""
     from crossfade.app.cli.connect import client_of  # noqa: PLC0415 - heavy
     from crossfade.client import ApiError  # noqa: PLC0415
 
     try:
         with client_of(config, state) as client:
-            return client.get(path) if method == "GET" else client.post(path, body)
+            return client.get(path, **query) if method == "GET" else client.post(path, body)
     except ApiError as error:
-        _fail(str(error), 2 if error.status in {404, 422} else 1)
+        fail(str(error), 2 if error.status in {404, 422} else 1)
 
 
 def whoami() -> str:
@@ -272,8 +284,3 @@ def _print(document: Any, text: str, *, as_json: bool, quiet: bool = False) -> N
         typer.echo(json.dumps(document))
     elif not quiet:
         typer.echo(text)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 from crossfade.domain.people import Role
 
@@ -29,8 +30,7 @@ def create(
 
     plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower()).strip("-")
     if not plain or '"' in name or "\n" in name:
-        typer.echo(f"{name!r} is not a name (hint: letters, digits, spaces)", err=True)
-        raise typer.Exit(2)
+        fail(f"{name!r} is not a name (hint: letters, digits, spaces)")
     text, hashed = create_key(plain, StateDir(state).pepper())
     roles = list(dict.fromkeys(role))
     if as_json:

@@ -6,10 +6,11 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, ConfigPath, Json, Quiet
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def rehearse(  # noqa: PLR0913 - one parameter an option
     from crossfade.sim.rehearsal.prepare import Wanted  # noqa: PLC0415 - heavy
 
     if days <= 0 or requests < 1 or rate <= 0:
-        _fail("--days, --requests and --rate must be above 0 (hint: leave them out)")
+        fail("--days, --requests and --rate must be above 0 (hint: leave them out)")
     chosen = _incidents(incidents, incident or [], all_incidents=all_incidents)
     wanted = Wanted(
         trace=_trace(trace, column, rate),
@@ -117,7 +118,7 @@ def _run(
 
     from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415
     from crossfade.control.migration.spec.parse import load_spec  # noqa: PLC0415 - heavy
-    from crossfade.control.migration.spec.reader import SpecError  # noqa: PLC0415
+    from crossfade.control.migration.spec.reader import SpecError, read_file  # noqa: PLC0415
     from crossfade.sim.rehearsal.outcome import document_of  # noqa: PLC0415
     from crossfade.sim.rehearsal.page import hours  # noqa: PLC0415
     from crossfade.sim.rehearsal.prepare import RehearsalError, plan_of, price_of  # noqa: PLC0415
@@ -125,12 +126,10 @@ def _run(
 
     loaded = load_or_exit(config)
     try:
-        spec = load_spec(file.read_text(), str(file))
+        spec = load_spec(read_file(file), str(file))
         plan = plan_of(loaded.config, spec, replace(wanted, faults=faults))
-    except OSError as error:
-        _fail(f"{file}: {error.strerror} (hint: give the path of a migration file)")
     except (SpecError, RehearsalError) as error:
-        _fail(str(error))
+        fail(str(error))
     rehearsal = Rehearsal(plan, lambda at, text: say(f"{hours(at):>8}  {text}"))
     state = asyncio.run(rehearsal.run())
     return document_of(rehearsal, state, price_of(loaded.config))
@@ -141,17 +140,17 @@ def _incidents(path: Path | None, names: list[str], *, all_incidents: bool) -> l
 
     if path is None:
         if names or all_incidents:
-            _fail("there is no list of incidents (hint: --incidents FILE)")
+            fail("there is no list of incidents (hint: --incidents FILE)")
         return []
     try:
         known = read_incidents(path)
     except IncidentError as error:
-        _fail(str(error))
+        fail(str(error))
     if not names and not all_incidents:
-        _fail(f"which incident? (hint: --incident ID or --all-incidents; there is {', '.join(known)})")
+        fail(f"which incident? (hint: --incident ID or --all-incidents; there is {', '.join(known)})")
     for name in names:
         if name not in known:
-            _fail(f"no incident {name!r} in {path} (hint: there is {', '.join(known)})")
+            fail(f"no incident {name!r} in {path} (hint: there is {', '.join(known)})")
     return list(known.values()) if all_incidents else [known[name] for name in names]
 
 
@@ -160,11 +159,11 @@ def _planned(incidents: list[Incident], shares: list[str], side: str) -> list[tu
     from crossfade.sim.rehearsal.prepare import planned_of  # noqa: PLC0415
 
     if side not in SIDES:
-        _fail(f"--in {side} is not known (hint: {', '.join(SIDES)})")
+        fail(f"--in {side} is not known (hint: {', '.join(SIDES)})")
     try:
         parsed = tuple(parse_share(share) for share in shares)
     except ValueError as error:
-        _fail(f"--at: {error}")
+        fail(f"--at: {error}")
     return [planned_of(incident, parsed, SIDES[side]) for incident in incidents]
 
 
@@ -177,7 +176,7 @@ def _trace(path: Path | None, column: str | None, rate: float) -> Trace:
     try:
         return read_trace(path, column=column)
     except TraceError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _people(sign_after: str, mend_after: str, approve_after: str) -> Any:
@@ -187,7 +186,7 @@ def _people(sign_after: str, mend_after: str, approve_after: str) -> Any:
     try:
         return People(*(parse_duration_s(text) for text in (sign_after, mend_after, approve_after)))
     except ValueError as error:
-        _fail(f"--sign-after, --mend-after, --approve-after: {error}")
+        fail(f"--sign-after, --mend-after, --approve-after: {error}")
 
 
 def _clouds(path: Path | None) -> Any:
@@ -198,9 +197,9 @@ def _clouds(path: Path | None) -> Any:
     try:
         return load_clouds(path)
     except OSError as error:
-        _fail(f"{path}: {error.strerror} (hint: --clouds takes a file as `crossfade sim clouds` does)")
+        fail(f"{path}: {error.strerror} (hint: --clouds takes a file as `crossfade sim clouds` does)")
     except CloudsConfigError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _print(document: dict[str, Any], html: Path | None, *, as_json: bool) -> None:
@@ -217,7 +216,7 @@ def _print(document: dict[str, Any], html: Path | None, *, as_json: bool) -> Non
         try:
             html.write_text(render_incidents(document) if is_table else render_rehearsal(document))
         except OSError as error:
-            _fail(f"{html}: {error.strerror} (hint: --html takes a path that can be written)")
+            fail(f"{html}: {error.strerror} (hint: --html takes a path that can be written)")
         typer.echo(f"wrote {html}", err=True)
     if as_json:
         typer.echo(json.dumps(document))
@@ -233,8 +232,3 @@ def _print(document: dict[str, Any], html: Path | None, *, as_json: bool) -> Non
     unreached = [name for one in document.get("rehearsals", [document]) for name in one["faults_not_reached"]]
     if unreached:
         typer.echo(f"  not reached: {', '.join(unreached)} (hint: more --days)", err=True)
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(2)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from crossfade.app.cli.fail import fail
+
 if TYPE_CHECKING:
     from crossfade.config.load import Loaded
 
@@ -21,9 +23,7 @@ def load_or_exit(path: Path, *, serving: bool = False) -> Loaded:
     try:
         loaded = load_config(path, secrets=serving)
     except ConfigError as error:
-        for problem in error.problems:
-            typer.echo(str(problem), err=True)
-        raise typer.Exit(2) from None
+        fail(str(error))
     for warning in loaded.warnings if serving else ():
         typer.echo(f"warning: {warning}", err=True)
     return loaded

@@ -152,6 +152,11 @@ def _lacks(config: Config, spec: MigrationSpec) -> tuple[str, ...]:
         for name in spec.quality.judges
         if name not in config.features
     ]
+    found += [
+        f"the judge {name} is one of the features that move, so it would judge itself (hint: name another)"
+        for name in spec.quality.judges
+        if name in spec.features
+    ]
     if JUDGE in spec.rollout.guards:
         found += [
             f"no answer of {feature} is captured, so none can be judged (hint: content: {{capture: 5%}})"
@@ -162,12 +167,13 @@ def _lacks(config: Config, spec: MigrationSpec) -> tuple[str, ...]:
 
 
 def _served_already(config: Config, spec: MigrationSpec) -> tuple[str, ...]:
-    """Features whose incumbent is the candidate in every respect: pool and parameters."""
+    """Features whose incumbent is the candidate by another name: the same endpoints and parameters."""
+    old, new = (frozenset(config.pools[pool].endpoints) for pool in (spec.incumbent, spec.candidate))
     return tuple(
         feature
         for feature in spec.features
         for target in config.features[feature].hierarchy
-        if target.pool == spec.incumbent == spec.candidate and target.set == spec.parameters
+        if target.pool == spec.incumbent and old == new and target.set == spec.parameters
     )
 
 

@@ -124,7 +124,7 @@ class Controller:
         log cannot be written, the gateways' kill switches are pulled instead.
         """
         began = self.ports.clock()
-        action = RollBack(f"asked by {actor}: {reason}")
+        action = RollBack(f"asked by {actor}: {reason}" if reason else f"asked by {actor}")
         payload, stream = history.encode_action(action), history.stream_of(self.name)
         writing = asyncio.ensure_future(
             self.ports.log.append(stream, Kind.ACTION, payload, actor=actor, reason=reason)

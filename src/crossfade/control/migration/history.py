@@ -283,13 +283,14 @@ def _going_back(before: MigrationState, after: MigrationState, action: RollBack)
     """A rollback counts from the moment it is logged."""
     was_live = before.stage > 0 or isinstance(before.pending, Advance)
     is_end = action.share == 0.0 and (was_live or not action.withdraw)
+    is_again = before.rolled_back is not None and not was_live  # says nothing new of why
     is_exposed = before.exposure is not Exposure.NONE and not action.withdraw
     return replace(
         after,
         share=action.share,
         stage=action.stage,
         stage_began_unix_s=after.action_unix_s if action.stage else None,
-        rolled_back=action.reason if is_end else before.rolled_back,
+        rolled_back=action.reason if is_end and not is_again else before.rolled_back,
         promoted_unix_s=None,
         exposure=Exposure.ELIGIBLE if is_exposed else Exposure.NONE,
         approvals=Approvals(),

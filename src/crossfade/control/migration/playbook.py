@@ -9,6 +9,7 @@ gate that does not pass to `Advance`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from crossfade.control.migration import gates, rollout
 from crossfade.control.migration.asking import collect_unless_tried, open_gate, renew
@@ -279,7 +280,8 @@ def _after_promotion(state: MigrationState, promoted_unix_s: float, now_unix_s: 
     until = promoted_unix_s + state.spec.rollout.keep_incumbent_s
     if now_unix_s >= until:
         return Close("the incumbent was kept warm long enough")
-    return Hold("promoted, the incumbent stays as backup", f"until {until:.0f} or `close`")
+    ends = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC"
+    return Hold("promoted, the incumbent stays as backup", f"until {ends} or `close`")
 
 
 def _climb(state: MigrationState, given: GateInput, seen: Observations, now_unix_s: float) -> Action:

@@ -160,7 +160,8 @@ class Migrations:
             raise RefusedError(str(error.args[0])) from error
         if found.serves_already:
             names = ", ".join(found.serves_already)
-            raise RefusedError(f"{names} is served so already (hint: change a parameter under candidate.set)")
+            hint = "name another pool, or change a parameter under candidate.set"
+            raise RefusedError(f"{names} is served by these endpoints so already (hint: {hint})")
         if found.lacks:
             raise RefusedError("; ".join(found.lacks))
         payload = {"spec": asdict(spec), "salt": f"{spec.name}-{secrets.token_hex(8)}"}

@@ -20,7 +20,7 @@ from crossfade.domain.evidence import Verdict
 from crossfade.domain.route import JsonScalar
 from crossfade.stats.clopper import lower_bound, upper_bound
 
-LAG_SHARE_OF_SLO = 0.05  # a p99 schedule lag beyond 5 % of the first-token objective voids a probe
+LAG_SHARE_OF_SLO = 0.05  # a p99 schedule lag beyond 5 % of the tightest limit voids a probe
 ALPHA = 0.05
 GENERATOR = "crossfade.control.evidence.capacity.generator"
 PEOPLE = ("Ana and Bo", "Chen and Dina", "Eli and Farah")
@@ -28,17 +28,42 @@ BYTES_PER_TOKEN = 4  # of English text, for every tokenizer in use within a tent
 
 
 @dataclass(frozen=True, slots=True)
-class Slo:
-    """`attainment` of requests must have their first token within `ttft_ms`; overflow at most so much."""
+class Limit:
+    """`share` of requests must end (`is_whole`), or have their first token, within `within_ms`."""
 
-    ttft_ms: float
-    attainment: float
+    name: str
+    within_ms: float
+    share: float
+    is_whole: bool
+
+    def is_kept(self, measured: Measured) -> bool:
+        """Whether this call kept it."""
+        took_ms = measured.total_ms if self.is_whole else measured.ttft_ms
+        return measured.ok and took_ms is not None and took_ms <= self.within_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """Every limit must be kept; overflow at most so much."""
+
+    limits: tuple[Limit, ...]
     overflow_at_most: float
+
+
+def slo_of(slo_ms: Mapping[str, float], attainment: float | None, overflow_at_most: float) -> Slo:
+    """The objective of a migration file: `ttft_p95` is the first token's, `e2e_p95` the whole answer's."""
+    limits = tuple(
+        Limit(
+            name, limit_ms, attainment or int(name.rpartition("_p")[2]) / 100, is_whole=name.startswith("e2e")
+        )
+        for name, limit_ms in slo_ms.items()
+    )
+    return Slo(limits, overflow_at_most)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One probe. `verdict` inconclusive where neither bound clears its limit.
+    """One probe. `verdict` inconclusive where neither bound clears its limit. `attained`: kept every limit.
 
     `is_void`: the generator lagged, so the probe says nothing.
     """
@@ -124,9 +149,10 @@ def with_parameters(body: dict[str, Any], parameters: Mapping[str, JsonScalar]) 
 
 
 def judge_probe(units: int, measured: list[Measured], slo: Slo) -> ProbeResult:
-    """Does this number of units meet the objective? Exact one-sided 95 % bounds on both shares."""
+    """Does this number of units meet the objective? Exact one-sided 95 % bounds on every share."""
     sent = len(measured)
-    attained = sum(1 for m in measured if m.ok and m.ttft_ms is not None and m.ttft_ms <= slo.ttft_ms)
+    kept = {limit: sum(1 for m in measured if limit.is_kept(m)) for limit in slo.limits}
+    attained = sum(1 for m in measured if all(limit.is_kept(m) for limit in slo.limits))
     overflowed = sum(1 for m in measured if m.overload)
     failed = sum(1 for m in measured if not m.ok and not m.overload)
     first = sorted(m.ttft_ms for m in measured if m.ttft_ms is not None)
@@ -137,20 +163,22 @@ def judge_probe(units: int, measured: list[Measured], slo: Slo) -> ProbeResult:
         p50, p95 = (first[min(len(first) - 1, int(q * len(first)))] if first else None for q in (0.5, 0.95))
         return ProbeResult(units, verdict, reason, sent, attained, overflowed, failed, p50, p95, lag, is_void)
 
-    if lag > LAG_SHARE_OF_SLO * slo.ttft_ms:
+    if lag > LAG_SHARE_OF_SLO * min(limit.within_ms for limit in slo.limits):
         reason = f"void: the generator lagged {lag:.0f} ms at p99"
         return result(Verdict.INCONCLUSIVE, reason, is_void=True)
     if sent < 30:
         return result(Verdict.INCONCLUSIVE, f"only {sent} requests")
-    over_low = lower_bound(overflowed, sent, alpha=ALPHA)
-    over_high = upper_bound(overflowed, sent, alpha=ALPHA)
-    met_low = lower_bound(attained, sent, alpha=ALPHA)
-    met_high = upper_bound(attained, sent, alpha=ALPHA)
-    if over_low > slo.overflow_at_most:
+    if lower_bound(overflowed, sent, alpha=ALPHA) > slo.overflow_at_most:
         return result(Verdict.FAIL, f"{overflowed} of {sent} were refused as too much")
-    if met_high < slo.attainment:
-        return result(Verdict.FAIL, f"only {attained} of {sent} had their first token in time")
-    if over_high <= max(slo.overflow_at_most, 3.0 / sent) and met_low >= slo.attainment - 3.0 / sent:
+    for limit, count in kept.items():
+        if upper_bound(count, sent, alpha=ALPHA) < limit.share:
+            said = "were whole in time" if limit.is_whole else "had their first token in time"
+            return result(Verdict.FAIL, f"only {count} of {sent} {said} ({limit.name})")
+    over_high = upper_bound(overflowed, sent, alpha=ALPHA)
+    is_met = all(
+        lower_bound(count, sent, alpha=ALPHA) >= limit.share - 3.0 / sent for limit, count in kept.items()
+    )
+    if over_high <= max(slo.overflow_at_most, 3.0 / sent) and is_met:
         return result(Verdict.PASS, f"{attained} of {sent} in time, {overflowed} refused")
     return result(
         Verdict.INCONCLUSIVE, f"{attained} of {sent} in time, {overflowed} refused: too close to call"

@@ -23,7 +23,7 @@ from crossfade.control.evidence import (
 )
 from crossfade.control.evidence.capacity import profile, search
 from crossfade.control.evidence.capacity.lever import Lever
-from crossfade.control.evidence.capacity.loadtest import Slo
+from crossfade.control.evidence.capacity.loadtest import slo_of
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.evidence.posture.checks import Check, Unseen, check_posture
 from crossfade.control.evidence.posture.clouds import see_pool
@@ -141,7 +141,7 @@ class RealCollectors:
             endpoint=endpoint,
             recorded=recorded,
             factor=max(map(parse_profile, wanted.profiles)),
-            slo=Slo(next(iter(wanted.slo_ms.values())), wanted.attainment, wanted.overflow_at_most),
+            slo=slo_of(wanted.slo_ms, wanted.attainment, wanted.overflow_at_most),
             warmup_s=wanted.warmup_s,
             probe_s=wanted.probe_s,
             headroom=wanted.headroom,

@@ -6,6 +6,7 @@ do is an error that says so: a guard that is silently not watched would be worse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ def parse_spec(
     top = reader.section(document, "", ("migration", "features", "incumbent", "candidate", *SECTIONS))
     candidate, parameters = _candidate(reader, top)
     spec = MigrationSpec(
-        name=reader.name(top, "migration"),
+        name=reader.migration(top),
         features=reader.names(top, "features"),
         incumbent=reader.name(top, "incumbent"),
         candidate=candidate,
@@ -84,6 +85,8 @@ def _candidate(reader: Reader, top: Mapping[str, Any]) -> tuple[str, dict[str, J
             reader.blame("candidate.set.system", "must be the prompt's text", 'set: {system: "Be brief."}')
         elif not isinstance(value, str | int | float | bool | None):
             reader.blame(f"candidate.set.{name}", f"must be one value, is {type(value).__name__}")
+        elif isinstance(value, float) and not math.isfinite(value):
+            reader.blame(f"candidate.set.{name}", f"is no number: {value}", "set: {temperature: 0.2}")
     pool = section.get("pool")
     if not isinstance(pool, str):
         reader.blame("candidate.pool", "must be a name", "candidate: {pool: NAME, set: {temperature: 0.2}}")

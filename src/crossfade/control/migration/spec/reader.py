@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import yaml
-
-from crossfade.config.load import Problem
-from crossfade.config.quantity import parse_share
+from crossfade.config.load import ConfigError, Problem, read_document, read_text
+from crossfade.config.quantity import parse_duration_s, parse_share
 
 Marks = Mapping[str, tuple[int, int]]
+
+LONGEST_S = 366 * 86_400.0  # of any duration: what is meant to end must end
+MOST_COUNT = 1_000_000_000
+_MIGRATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # it names a folder, a flag and an address
 
 
 class SpecError(ValueError):
@@ -22,6 +26,14 @@ class SpecError(ValueError):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
+def read_file(path: Path) -> str:
+    """A migration file's text. Raises SpecError if it cannot be read."""
+    try:
+        return read_text(path, "give the path of a migration file")
+    except ConfigError as error:
+        raise SpecError(tuple(error.problems)) from error
+
+
 def load_document(text: str, file: str) -> tuple[dict[str, Any], Marks]:
     """The YAML document and the place of every key path.
 
@@ -29,29 +41,12 @@ def load_document(text: str, file: str) -> tuple[dict[str, Any], Marks]:
         SpecError: if it is not YAML or not a mapping.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-        raise SpecError((Problem(file, line, column, "", f"not YAML: {error.problem}"),)) from error
-    if not isinstance(document, dict) or node is None:
+        document, marks = read_document(text, file)
+    except ConfigError as error:
+        raise SpecError(tuple(error.problems)) from error
+    if not isinstance(document, dict):
         raise SpecError((Problem(file, 1, 1, "", "not a migration", "start with `migration: NAME`"),))
-    marks: dict[str, tuple[int, int]] = {}
-    _mark(node, "", marks)
-    return document, marks
-
-
-def _mark(node: yaml.Node, path: str, marks: dict[str, tuple[int, int]]) -> None:
-    marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = f"{path}.{key.value}" if path else str(key.value)
-            marks[inner] = (key.start_mark.line + 1, key.start_mark.column + 1)
-            _mark(value, inner, marks)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _mark(value, f"{path}[{index}]", marks)
+    return document, {".".join(path): place for path, place in marks.items()}
 
 
 class Reader:
@@ -61,6 +56,11 @@ class Reader:
         self.file = file
         self.marks = marks
         self.problems: list[Problem] = []
+
+    @property
+    def blamed(self) -> frozenset[str]:
+        """The paths that have a problem."""
+        return frozenset(problem.path for problem in self.problems)
 
     def blame(self, path: str, what: str, hint: str = "") -> None:
         """Note a problem at the nearest known place of `path`."""
@@ -88,6 +88,15 @@ class Reader:
         if isinstance(value, str) and value and all(c.isalnum() or c in "-_." for c in value):
             return value
         self.blame(key, "must be a name", "letters, digits, dash, dot, underscore")
+        return ""
+
+    def migration(self, section: Mapping[str, Any]) -> str:
+        """The migration's own name."""
+        value = section.get("migration")
+        if isinstance(value, str) and _MIGRATION.fullmatch(value):
+            return value
+        hint = "at most 100 letters a-z, digits, dash, dot, underscore; a letter or digit first"
+        self.blame("migration", "must be a name", hint)
         return ""
 
     def names(
@@ -121,18 +130,38 @@ class Reader:
             return {}
         return {str(key): self.quantity(value, f"{path}.{key}", None, parse) for key in value}
 
+    def above_zero(
+        self, section: Mapping[str, Any], path: str, default: Any, parse: Callable[[Any], float]
+    ) -> float:
+        """A number with its unit that is not nothing."""
+        value = self.quantity(section, path, default, parse)
+        if value <= 0 and path not in self.blamed:
+            self.blame(path, "must be above 0", f"{path.rpartition('.')[2]}: {default}" if default else "")
+        return value
+
     def count(self, section: Mapping[str, Any], path: str, default: int) -> int:
         """A whole number above zero."""
         value = section.get(path.rpartition(".")[2], default)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-        self.blame(path, f"must be a whole number above 0, is {value!r}")
-        return 1
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            self.blame(path, f"must be a whole number above 0, is {value!r}")
+            return 1
+        if value > MOST_COUNT:
+            self.blame(path, f"must be at most {MOST_COUNT:,}")
+            return 1
+        return value
 
 
 def join(path: str, key: str) -> str:
     """The path of a key within a section."""
     return f"{path}.{key}" if path else key
+
+
+def parse_limited_s(value: Any) -> float:
+    """A duration in seconds. ValueError without a unit, or for more than a year."""
+    seconds = parse_duration_s(value)
+    if seconds > LONGEST_S:
+        raise ValueError(f"{value!r} is more than {LONGEST_S / 86_400:.0f}d")
+    return seconds
 
 
 def parse_margin(value: Any) -> float:

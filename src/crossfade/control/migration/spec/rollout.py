@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from crossfade.config.quantity import parse_duration_s, parse_share
+from crossfade.config.quantity import parse_share
 from crossfade.control.migration.guard.plans import KNOWN
-from crossfade.control.migration.spec.reader import Reader
+from crossfade.control.migration.spec.reader import Reader, parse_limited_s
 from crossfade.domain.migration_spec import FreezeWindow, MetricSpec, RolloutSpec
 
 DEFAULT_GUARDS = ("errors", "failovers", "rejected")
@@ -49,18 +49,18 @@ def read_rollout(reader: Reader, value: Any) -> RolloutSpec:
         reader.blame("rollout.guards", "must contain `errors`", "guards: [errors]")
     return RolloutSpec(
         stages=_stages(reader, section),
-        bake_s=reader.quantity(section, "rollout.bake", "10m", parse_duration_s),
+        bake_s=reader.quantity(section, "rollout.bake", "10m", parse_limited_s),
         guards=guards,
-        soak_s=reader.quantity(section, "rollout.soak", "60m", parse_duration_s),
+        soak_s=reader.quantity(section, "rollout.soak", "60m", parse_limited_s),
         at_least=reader.count(section, "rollout.at_least", 50),
         weak_up_to=reader.quantity(section, "rollout.weak_up_to", "25%", parse_share),
         requests_per_unit=float(reader.count(section, "rollout.requests_per_unit", 1)),
-        keep_incumbent_s=reader.quantity(section, "rollout.keep_incumbent", "7d", parse_duration_s),
+        keep_incumbent_s=reader.quantity(section, "rollout.keep_incumbent", "7d", parse_limited_s),
         alpha=_alpha(reader, section),
         needs_peak=_peak(reader, section),
         freeze=_freeze(reader, section),
         errors_at_most=reader.quantity(section, "rollout.errors_at_most", "2%", parse_share),
-        calm_s=reader.quantity(section, "rollout.calm", "60m", parse_duration_s),
+        calm_s=reader.quantity(section, "rollout.calm", "60m", parse_limited_s),
         metrics=_metrics(reader, section),
     )
 
@@ -120,6 +120,9 @@ def _freeze(reader: Reader, section: Mapping[str, Any]) -> tuple[FreezeWindow, .
         day_a, hour_a, minute_a, day_b, hour_b, minute_b = found.groups()
         begin = (_DAYS.index(day_a) * 24 + int(hour_a)) * 60 + int(minute_a)
         end = (_DAYS.index(day_b) * 24 + int(hour_b)) * 60 + int(minute_b)
+        if begin == end:
+            reader.blame("rollout.freeze", f"{text!r} has no length", 'freeze: ["Fri 15:00 - Mon 08:00"]')
+            continue
         windows.append(FreezeWindow(begin, end, str(zone), text))
     return tuple(windows)
 
