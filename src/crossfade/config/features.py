@@ -20,17 +20,20 @@ from crossfade.config.schema import (
 )
 from crossfade.config.shape.control import ControlSection
 from crossfade.config.shape.section import Section
-from crossfade.domain.route import JsonScalar
+from crossfade.domain.route import JsonScalar, refuse_scalar
 
 
-def _prompt_is_text(overrides: dict[str, JsonScalar]) -> dict[str, JsonScalar]:
+def _can_be_sent(overrides: dict[str, JsonScalar]) -> dict[str, JsonScalar]:
     prompt = overrides.get("system", "-")
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError('system must be the prompt\'s text (hint: set: {system: "Be brief."})')
+    for name, value in overrides.items():
+        if why := refuse_scalar(value):
+            raise ValueError(f"{name} {why} (hint: set: {{temperature: 0.2}})")
     return overrides
 
 
-Overrides = Annotated[dict[str, JsonScalar], AfterValidator(_prompt_is_text)]
+Overrides = Annotated[dict[str, JsonScalar], AfterValidator(_can_be_sent)]
 SET = "Overrides, by top-level names of OpenAI Chat; `system` stands in place of the caller's system prompt."
 
 

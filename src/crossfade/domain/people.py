@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from enum import StrEnum
 
 
@@ -13,3 +14,8 @@ class Role(StrEnum):
     RELEASER = "releaser"  # starts, resumes, advances, promotes, closes
     COMPLIANCE = "compliance"  # signs and waives
     ADMIN = "admin"
+
+
+def person_key(name: str) -> str:
+    """What two spellings of one person's name have in common: four eyes are not "Bo" and "bo "."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

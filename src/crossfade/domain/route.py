@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 JsonScalar: TypeAlias = str | int | float | bool | None
+LARGEST_INT = 2**53 - 1  # whole numbers that every JSON reader takes for what they are
+
+
+def refuse_scalar(value: JsonScalar) -> str:
+    """Why a value cannot be sent to a provider as a parameter; empty if it can."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"is no number: {value}"
+    if isinstance(value, int) and abs(value) > LARGEST_INT:
+        return f"must be a number between -{LARGEST_INT} and {LARGEST_INT}"
+    if isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
+        return "holds half of a character"
+    return ""
 
 
 class Choose(StrEnum):

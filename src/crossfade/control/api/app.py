@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as NotServedError
 
 from crossfade.control.api.access import Known, require_reader
 from crossfade.control.api.feedback import create_feedback_router
@@ -25,6 +28,7 @@ from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.store.eventlog import StoreError
 from crossfade.version import __version__
 
+SHOWN_PROBLEMS = 20
 _READING, _WRITING = ["GET"], ["PUT", "POST", "PATCH", "DELETE"]
 _MEANWHILE = (
     "the gateways serve on as before; a candidate's traffic is taken away at each of them by "
@@ -51,7 +55,7 @@ def create_api(parts: ControlParts) -> FastAPI:
         migrations = create_migrations_router(parts.migrations, parts.person_of)
         app.include_router(migrations, prefix="/api/v1", dependencies=reader)
     app.include_router(create_metrics_router(parts), dependencies=reader)
-    app.add_exception_handler(HTTPException, _error)
+    add_errors(app)
     app.add_exception_handler(StoreError, _no_store)
 
     @app.get("/health/readiness", include_in_schema=False)
@@ -68,7 +72,7 @@ def create_waiting_api(
     """The application of a control that cannot read its log yet: credentials, and why nothing else."""
     app = FastAPI(title="Crossfade control", version=__version__, openapi_url=None)
     app.include_router(create_credentials_router(broker, gateway_token), prefix="/internal/v1")
-    app.add_exception_handler(HTTPException, _error)
+    add_errors(app)
 
     async def waits() -> JSONResponse:
         said = f"control has started and waits: {why() or 'it has not asked for its log yet'}"
@@ -95,6 +99,34 @@ def _mount_console(app: FastAPI) -> None:
         app.get("/", include_in_schema=False)(_no_console)
 
 
+def add_errors(app: FastAPI) -> None:
+    """Every refusal has one form, the framework's own too: `{"error": {"message", "hint"}}`."""
+    app.add_exception_handler(NotServedError, _error)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(UnicodeEncodeError, _no_text)
+
+
+async def _not_valid(request: Request, error: Any) -> JSONResponse:
+    """A body that does not check: which field and why, never what it held."""
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors()
+    ]
+    said = "; ".join(problems[:SHOWN_PROBLEMS])
+    return _refused(request, said)
+
+
+async def _no_text(request: Request, _: Exception) -> JSONResponse:
+    r"""JSON may say `\ud800`, half of a character, which nothing that is kept or signed can hold."""
+    return _refused(request, "the body holds half of a character (a lone surrogate)")
+
+
+def _refused(request: Request, said: str) -> JSONResponse:
+    if request.url.path.startswith("/ofrep/"):
+        return JSONResponse({"errorCode": "PARSE_ERROR", "errorDetails": said}, status_code=400)
+    return JSONResponse({"error": {"message": said, "hint": "see /api/openapi.json"}}, status_code=422)
+
+
 async def _no_store(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": {"message": str(error), "hint": ""}}, status_code=503)
 
@@ -103,6 +135,7 @@ async def _no_console() -> HTMLResponse:
     return HTMLResponse(_NO_CONSOLE)
 
 
-async def _error(_: Request, error: Any) -> JSONResponse:
+async def _error(_: Request, error: Any) -> Response:
     detail = error.detail if isinstance(error.detail, dict) else {"message": str(error.detail), "hint": ""}
-    return JSONResponse({"error": detail}, status_code=error.status_code)
+    text = json.dumps({"error": detail})  # in ASCII: what it quotes may be no text
+    return Response(text, error.status_code, error.headers, "application/json")

@@ -34,6 +34,16 @@ class EventBody(BaseModel):
     id: str | None = Field(None, min_length=1, max_length=200, description="The same id counts once.")
 
 
+def _refuse_nobodys(body: EventBody, parts: ControlParts) -> None:
+    if body.request_id is not None:
+        return
+    if body.feature is None or body.unit is None:
+        hint = "give request_id, or feature and unit"
+        raise HTTPException(422, {"message": "whose event it is was not said", "hint": hint})
+    if body.feature not in parts.publisher.snapshot.features:
+        raise HTTPException(404, {"message": f"there is no feature {body.feature!r}"})
+
+
 def create_feedback_router(parts: ControlParts) -> APIRouter:
     """Routes that are open to the gateways' own callers."""
 
@@ -47,9 +57,7 @@ def create_feedback_router(parts: ControlParts) -> APIRouter:
     @router.post("/v1/events", status_code=202)
     async def event(body: EventBody) -> dict[str, str]:
         """Counted for the arm of the request, or of the unit as the engine splits it now."""
-        if body.request_id is None and (body.feature is None or body.unit is None):
-            hint = "give request_id, or feature and unit"
-            raise HTTPException(422, {"message": "whose event it is was not said", "hint": hint})
+        _refuse_nobodys(body, parts)
         about = Event(body.metric, body.request_id, body.feature or "", body.unit or "", body.id)
         try:
             return {"status": parts.pushed.take(about)}

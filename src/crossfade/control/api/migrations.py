@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from crossfade.control.api.access import Known, Person, require_role
 from crossfade.control.migration.history import Verb
@@ -22,6 +22,24 @@ from crossfade.domain.people import Role
 T = TypeVar("T")
 
 
+def _said(text: str) -> str:
+    """Text that can be kept: JSON may hold halves of characters, which no log and no signature can."""
+    if any("\ud800" <= each <= "\udfff" for each in text):
+        raise ValueError("half of a character is no text")
+    return text
+
+
+def _named(text: str) -> str:
+    """A name as it will be signed and logged: something to read, without spaces around it."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be a name that can be read")
+    return text.strip()
+
+
+Text = Annotated[str, AfterValidator(_said)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_named)]
+
+
 class Strict(BaseModel):
     """A body without unknown fields."""
 
@@ -31,8 +49,8 @@ class Strict(BaseModel):
 class Command(Strict):
     """Who wants it and why."""
 
-    actor: str = Field(min_length=1, max_length=200)
-    reason: str = Field(default="", max_length=2000)
+    actor: Name
+    reason: Text = Field(default="", max_length=2000)
 
 
 class RollbackCommand(Command):
@@ -44,36 +62,36 @@ class RollbackCommand(Command):
 class Start(Strict):
     """`spec`: the migration file's document."""
 
-    actor: str = Field(min_length=1, max_length=200)
+    actor: Name
     spec: dict[str, Any]
 
 
 class SignOff(Strict):
     """A statement signed for a role."""
 
-    role: str = Field(min_length=1, max_length=100)
-    name: str = Field(min_length=1, max_length=200)
-    statement: str = Field(min_length=1, max_length=200_000)
+    role: Text = Field(min_length=1, max_length=100)
+    name: Name
+    statement: Text = Field(min_length=1, max_length=200_000)
 
 
 class Attestation(SignOff):
     """A statement about facts of the posture that no API shows; none named: all that are open."""
 
-    facts: list[str] = Field(default_factory=list, max_length=100)
+    facts: list[Text] = Field(default_factory=list, max_length=100)
 
 
 class Waiver(Strict):
     """One person's answer for going on without a gate."""
 
-    gate: str = Field(min_length=1, max_length=100)
-    name: str = Field(min_length=1, max_length=200)
-    reason: str = Field(min_length=1, max_length=20_000)
+    gate: Text = Field(min_length=1, max_length=100)
+    name: Name
+    reason: Text = Field(min_length=1, max_length=20_000)
 
 
 class Labels(Strict):
     """Labels by one rater; each {id, score_x, score_y}."""
 
-    rater: str = Field(min_length=1, max_length=200)
+    rater: Name
     labels: list[dict[str, Any]] = Field(max_length=10_000)
 
 

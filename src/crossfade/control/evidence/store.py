@@ -1,8 +1,8 @@
 """Evidence at rest: in-toto statements in signed DSSE envelopes, appended to the event log.
 
 A record is verified when it is read: a valid signature by the named signer over exactly the statement
-that is shown, about this migration and fingerprint, once. People sign approvals and nothing else;
-measurements are signed by control and nobody else.
+that is shown, about this migration and fingerprint, once, with its artefact as it was. People sign
+approvals and nothing else; measurements are signed by control and nobody else.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class EvidenceStore:
                 continue
             self._known[event.seq] = (event.payload, signed)
             seen.add(signed.evidence.evidence_id)
-            found.append(signed)
+            spoilt = await asyncio.to_thread(self._spoilt, signed.evidence) if signed.valid else ""
+            found.append(replace(signed, valid=False, problem=spoilt) if spoilt else signed)
         return tuple(found)
 
     def _verified(self, event: Event, migration: str, seen: set[str]) -> SignedEvidence | None:
@@ -100,6 +101,17 @@ class EvidenceStore:
         if not self._keys.is_signed_by(record.signer, envelope):
             return "its signature does not verify"
         return ""
+
+    def _spoilt(self, record: Evidence) -> str:
+        """What happened to the record's raw material since; empty if it is what was signed for."""
+        if record.artefact_sha256 is None:
+            return ""
+        try:
+            kept = (self._artefacts / record.artefact_sha256).read_bytes()
+        except OSError as error:
+            return f"its artefact cannot be read: {error.strerror}"
+        is_whole = hashlib.sha256(kept).hexdigest() == record.artefact_sha256
+        return "" if is_whole else "its artefact was changed"
 
     def _keep(self, artefact: bytes) -> str:
         digest = hashlib.sha256(artefact).hexdigest()

@@ -15,6 +15,7 @@ from operator import attrgetter
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import GateVerdict
 from crossfade.domain.migration_spec import MigrationSpec
+from crossfade.domain.people import person_key
 
 WIDE_MARGIN = 0.10  # a loss of more than ten points is no parity that one person may decide
 WIDE_MARGINS = "wide_margins"
@@ -207,10 +208,10 @@ def missing_roles(seen: GateInput) -> list[tuple[str, str]]:
             missing.append((role, found.why_not))
         elif found.record.verdict is not Verdict.PASS:
             missing.append((role, "refused"))
-        elif found.record.signer in signed:
+        elif person_key(found.record.signer) in signed:
             missing.append((role, f"{found.record.signer} signed for another role, another person must"))
         else:
-            signed.add(found.record.signer)
+            signed.add(person_key(found.record.signer))
     return missing
 
 
@@ -254,7 +255,7 @@ def waived_by(seen: GateInput, gate: str) -> tuple[Evidence, Evidence] | None:
         record = signed.evidence
         is_about = _is_about(record, seen.spec.name, EvidenceKind.WAIVER, gate, None)
         if is_about and record.verdict is Verdict.PASS and not why_not(signed, seen):
-            by_person[record.signer] = record
+            by_person[person_key(record.signer)] = record
     both = sorted(by_person.values(), key=lambda record: -record.expires_unix_s)[:2]
     return (both[0], both[1]) if len(both) == 2 else None
 

@@ -191,10 +191,15 @@ class Migrations:
 
         Raises:
             LookupError: unknown migration, or its candidate is not in the config.
-            CollectError: the statement may not be signed.
+            CollectError: the statement may not be signed, or nobody asks for one of this role.
+            RefusedError: the migration is closed.
         """
-        _, state = await self._one(name)
+        state = await self._open(name)
         candidate = await self._ports.candidate.look(state.spec)
+        wanted = tuple(dict.fromkeys((*candidate.required_roles, *state.spec.compliance.signoffs)))
+        if role not in wanted:
+            roles = ", ".join(wanted) or "nobody"
+            raise CollectError(f"{role} signs nothing here (hint: compliance needs {roles})")
         return await self._ports.people.sign(
             SignRequest(state.spec, role, person, statement, candidate.fingerprint)
         )
@@ -205,8 +210,9 @@ class Migrations:
         Raises:
             LookupError: unknown migration, or its candidate is not in the config.
             CollectError: the gate may not be waived, or not by this person.
+            RefusedError: the migration is closed.
         """
-        _, state = await self._one(name)
+        state = await self._open(name)
         candidate = await self._ports.candidate.look(state.spec)
         return await self._ports.people.waive(
             SignRequest(state.spec, gate, person, reason, candidate.fingerprint)
@@ -220,8 +226,9 @@ class Migrations:
         Raises:
             LookupError: unknown migration, or its candidate is not in the config.
             CollectError: a fact needs no attestation, or not of this role.
+            RefusedError: the migration is closed.
         """
-        _, state = await self._one(name)
+        state = await self._open(name)
         candidate = await self._ports.candidate.look(state.spec)
         if role not in candidate.attesting_roles:
             roles = ", ".join(candidate.attesting_roles) or "nobody"
@@ -274,8 +281,8 @@ class Migrations:
         return await self._ports.people.label_queue(state.spec)
 
     async def label(self, name: str, labels: list[dict[str, Any]], *, rater: str) -> int:
-        """Take labels in."""
-        _, state = await self._one(name)
+        """Take labels in. Raises RefusedError where the migration is closed."""
+        state = await self._open(name)
         return await self._ports.people.label(state.spec, labels, rater)
 
     async def report(self, name: str) -> dict[str, Any]:
@@ -311,6 +318,13 @@ class Migrations:
             known = ", ".join(self._controllers) or "none yet"
             raise LookupError(f"no migration {name!r} (hint: there is {known})")
         return controller, await controller.read()
+
+    async def _open(self, name: str) -> MigrationState:
+        """A migration that people may still say something about. Raises RefusedError if it is closed."""
+        _, state = await self._one(name)
+        if state.closed_unix_s is not None:
+            raise RefusedError(f"migration {name!r} is closed (hint: start another)")
+        return state
 
     async def _one_as_known(self, name: str) -> tuple[Controller, MigrationState]:
         """Also where the log cannot be read: then as it was last known."""

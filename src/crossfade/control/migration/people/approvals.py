@@ -13,6 +13,7 @@ from crossfade.control.migration.ports import CollectError, SignRequest
 from crossfade.control.store.signing import CONTROL, SigningError
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration_spec import MigrationSpec
+from crossfade.domain.people import person_key
 
 FOUR_EYES = (EvidenceKind.SIGNOFF, EvidenceKind.WAIVER)
 METHODS = {
@@ -26,7 +27,7 @@ def refuse_empty(request: SignRequest) -> None:
     """Somebody says something. Raises `CollectError`."""
     if not request.statement.strip():
         raise CollectError("the statement is empty (hint: say what you approve)")
-    if request.person == CONTROL:
+    if person_key(request.person) == CONTROL:
         raise CollectError(f"{CONTROL!r} is no person (hint: sign with your own name)")
 
 
@@ -106,8 +107,9 @@ class RealPeople:
         now = self._parts.clock()
         for signed in await self._parts.store.of(request.spec.name):
             record = signed.evidence
-            is_theirs = signed.valid and record.signer == request.person and record.kind in FOUR_EYES
+            is_theirs = record.kind in FOUR_EYES and signed.valid
             is_fresh = record.fingerprint == request.fingerprint and record.expires_unix_s > now
+            is_theirs = is_theirs and person_key(record.signer) == person_key(request.person)
             if not (is_theirs and is_fresh):
                 continue
             before = str(record.observed.get("role") or record.observed.get("gate"))
@@ -156,7 +158,7 @@ class RealPeople:
         rows = []
         for label in labels:
             pair_id, scores = label.get("id"), (label.get("score_x"), label.get("score_y"))
-            if pair_id not in sampled:
+            if not isinstance(pair_id, str) or pair_id not in sampled:
                 raise CollectError(f"pair {pair_id} is not in the sample (hint: label what the queue shows)")
             if not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores):
                 raise CollectError(f"pair {pair_id}: both scores are needed, each between 0 and 1")
