@@ -242,7 +242,7 @@ class Clouds:
         return 3
 
     # evidence and collectors
-    async def of(self, migration):
+    async def of(self, migration, *, anew=False):
         return tuple(self.records)
 
     async def look(self, spec):

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from crossfade.control.migration.history import Verb
+from crossfade.control.migration.ports import CollectError
 from crossfade.control.migration.service import RefusedError
 from crossfade.domain.evidence import EvidenceKind, Verdict
 
@@ -66,6 +67,38 @@ async def test_harm_rolls_back_and_resume_starts_a_new_epoch_at_the_first_stage(
     facts = (await world.service.report("move"))["facts"]
     assert [back["from_share"] for back in facts["rollbacks"]] == [0.25]
     assert facts["candidate_requests_harmed"] > 0
+
+
+async def test_a_second_rollback_does_not_hide_why_the_first_was(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.clouds.bad_share = 0.3
+    first = (await world.until("rolled_back", most=20))["rolled_back"]
+    assert ", control 0.0%" in first, "what was seen of the control, without a floor"
+    await world.service.roll_back("move", actor="ann", reason="", hard=True)
+    await world.turns(3)
+    assert (await world.service.status("move"))["rolled_back"] == first
+    world.clouds.bad_share = 0.0
+    await world.service.command("move", Verb.RESUME, actor="ann", reason="mended")
+    await world.until_share(0.01)
+    await world.service.roll_back("move", actor="ann", reason="")
+    assert (await world.service.status("move"))["rolled_back"] == "asked by ann"
+
+
+async def test_nobody_signs_for_a_role_that_is_not_asked_for_nor_once_it_is_closed(world):
+    await world.started()
+    with pytest.raises(CollectError, match=r"leagl signs nothing here .hint: compliance needs security"):
+        await world.service.sign("move", role="leagl", person="Ann", statement="approved")
+    await world.service.roll_back("move", actor="ann", reason="")
+    await world.service.command("move", Verb.CLOSE, actor="ann", reason="")
+    await world.until("closed")
+    for act in (
+        world.service.sign("move", role="legal", person="Ann", statement="approved"),
+        world.service.waive("move", gate="quality_parity", person="Ann", reason="so"),
+        world.service.label("move", [], rater="Ann"),
+    ):
+        with pytest.raises(RefusedError, match="is closed"):
+            await act
 
 
 async def test_a_gateways_own_rollback_is_followed_in_the_next_turn(world):

@@ -141,6 +141,24 @@ async def test_one_person_signs_once_for_a_candidate_as_it_is(people):
     await people.sign(request("legal", "Ann", fingerprint="0" * 64))  # it drifted: signed for anew
 
 
+@pytest.mark.parametrize("spelling", ["ann", "ANN", " Ann ", "Ann\u00a0", "\uff21nn"])
+async def test_another_spelling_of_a_name_is_not_another_person(people, spelling):
+    await people.sign(request("legal", "Ann"))
+    with pytest.raises(CollectError, match="signed already, for legal"):
+        await people.sign(request("security", spelling))
+
+
+async def test_evidence_stands_with_its_artefact_as_it_was(place, tmp_path):
+    added = await place.store.add(drill(), b"what was measured")
+    artefact = next(path for path in tmp_path.rglob(added.evidence.artefact_sha256))
+    for spoil, said in ((lambda: artefact.write_bytes(b"else"), "was changed"), (artefact.unlink, "be read")):
+        spoil()
+        (found,) = await place.store.of("move")
+        assert (found.valid, said in found.problem) == (False, True)
+    artefact.write_bytes(b"what was measured")
+    assert (await place.store.of("move"))[0].valid
+
+
 async def test_a_waiver_needs_two_people_and_some_gates_have_none(people):
     await people.waive(request("quality_parity", "Ann"))
     with pytest.raises(CollectError, match="Ann signed already"):

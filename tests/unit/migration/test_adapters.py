@@ -76,6 +76,22 @@ def test_the_incumbents_own_pool_is_a_candidate_only_with_other_parameters(
     assert asyncio.run(candidate.look(spec)).serves_already == served
 
 
+def test_the_incumbents_endpoints_are_no_candidate_by_another_name(world, candidate):
+    config = candidate.publisher.config
+    alias = config.pools["old"].model_copy(update={"choose": "fastest"})
+    candidate.publisher.config = config.model_copy(update={"pools": {**config.pools, "alias": alias}})
+    spec = replace(world.SPEC, candidate="alias")
+    assert asyncio.run(candidate.look(spec)).serves_already == ("recap", "search")
+    other = replace(spec, parameters={"temperature": 0.2})
+    assert asyncio.run(candidate.look(other)).serves_already == ()
+
+
+def test_a_judge_that_moves_itself_is_told_before_the_start(world, candidate):
+    quality = replace(world.SPEC.quality, judges=("recap",))
+    (said,) = asyncio.run(candidate.look(replace(world.SPEC, quality=quality))).lacks
+    assert said.startswith("the judge recap is one of the features that move")
+
+
 def test_what_shall_guard_and_could_not_is_told_before_the_start(world, candidate):
     rollout = replace(
         world.SPEC.rollout, guards=("errors", "judge"), metrics=(MetricSpec("orders", True, 0.1),)
@@ -155,4 +171,6 @@ async def test_evidence_is_verified_anew_after_a_new_line_and_every_minute_but_n
     now[0] += VERIFIED_EVERY_S
     await looked.of("move")
     assert len(asked) == 3
+    await looked.of("move", anew=True)
+    assert len(asked) == 4, "who asks for it has it verified now"
     await log.close()

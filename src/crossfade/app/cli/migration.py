@@ -254,6 +254,8 @@ def describe(found: dict[str, Any]) -> str:
 
 def path_of(name: str, what: str = "") -> str:
     """The address of a migration, or of what belongs to it, below `/api/v1`."""
+    if not name.strip("."):
+        fail(f"{name!r} is no migration's name (hint: `crossfade feature list`)")
     return f"/migrations/{quote(name, safe='')}{f'/{what}' if what else ''}"
 
 

@@ -214,11 +214,11 @@ class LookedUp:
         finally:
             self.journal.forget_freshness()
 
-    async def of(self, migration: str) -> tuple[SignedEvidence, ...]:
+    async def of(self, migration: str, *, anew: bool = False) -> tuple[SignedEvidence, ...]:
         """See `EvidencePort`."""
         count, now = len(await self.journal.read(f"evidence/{migration}")), self.steady()
         known = self.found.get(migration)
-        if known is None or known[0] != count or now >= known[1] + VERIFIED_EVERY_S:
+        if anew or known is None or known[0] != count or now >= known[1] + VERIFIED_EVERY_S:
             known = (count, now, await self.store.of(migration))
             self.found[migration] = known
         return known[2]

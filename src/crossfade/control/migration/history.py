@@ -283,7 +283,8 @@ def _going_back(before: MigrationState, after: MigrationState, action: RollBack)
     """A rollback counts from the moment it is logged."""
     was_live = before.stage > 0 or isinstance(before.pending, Advance)
     is_end = action.share == 0.0 and (was_live or not action.withdraw)
-    is_again = before.rolled_back is not None and not was_live  # says nothing new of why
+    known = None if was_live else before.rolled_back  # back already: only the same with more of it is news
+    is_again = known is not None and not action.reason.startswith(known)
     is_exposed = before.exposure is not Exposure.NONE and not action.withdraw
     return replace(
         after,

@@ -139,8 +139,8 @@ class CountersPort(Protocol):
 class EvidencePort(Protocol):
     """Stored evidence, signatures verified on reading."""
 
-    async def of(self, migration: str) -> tuple[SignedEvidence, ...]:
-        """All records of a migration."""
+    async def of(self, migration: str, *, anew: bool = False) -> tuple[SignedEvidence, ...]:
+        """All records of a migration. `anew`: verified now, whatever was found lately."""
         ...
 
 

@@ -296,9 +296,9 @@ class Migrations:
         return render_report(await self.report(name))
 
     async def evidence(self, name: str | None = None) -> tuple[SignedEvidence, ...]:
-        """Records of one migration, or of all."""
+        """Records of one migration, or of all, verified now."""
         names = [name] if name is not None else [c.name for c in await self._all()]
-        return tuple([record for each in names for record in await self._ports.evidence.of(each)])
+        return tuple([record for each in names for record in await self._ports.evidence.of(each, anew=True)])
 
     async def _all(self) -> list[Controller]:
         prefix = history.stream_of("")

@@ -70,7 +70,7 @@ class RehearsedEvidence:
     shadows: Shadows = field(default_factory=Shadows)
     records: list[SignedEvidence] = field(default_factory=list)
 
-    async def of(self, migration: str) -> tuple[SignedEvidence, ...]:
+    async def of(self, migration: str, *, anew: bool = False) -> tuple[SignedEvidence, ...]:  # noqa: ARG002 - always
         """See `EvidencePort`."""
         return tuple(signed for signed in self.records if signed.evidence.migration == migration)
 
