@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
 
@@ -174,3 +175,52 @@ def test_a_reader_keeps_movers_out_and_other_readers_in():
         assert not entered.is_set()
     reader.join(10)
     assert entered.is_set()
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """Opens one more store on the same folder, as another process would: locks are of the open file."""
+    made: list[RecordStore] = []
+
+    def start() -> RecordStore:
+        made.append(RecordStore(tmp_path))
+        return made[-1]
+
+    yield start
+    for store in made:
+        store.close()
+
+
+def test_a_second_process_on_the_same_folder_takes_nothing_away(beside, tmp_path):
+    first = beside()
+    first.ingest([line(1), line(2)])
+    second = beside()  # starts while the first still writes
+    assert first.ingest([line(3)]).accepted == 1
+    second.ingest([line(4)])
+    first.flush()
+    first.ingest([line(5)])
+    second.flush()
+    first.flush()
+    assert (count(first), count(second)) == (5, 5)
+    assert list((tmp_path / "pending").glob("*.ndjson")) == []
+
+
+def test_what_a_dead_process_left_is_taken_over_but_not_what_a_living_one_writes(beside, tmp_path):
+    (tmp_path / "pending").mkdir(parents=True)
+    (tmp_path / "pending" / "dead.ndjson").write_text(line(1) + "\n" + line(2)[:40])
+    first = beside()
+    first.ingest([line(3)])
+    beside()
+    assert count(first) == 2
+    assert [path.name for path in (tmp_path / "pending").glob("dead*")] == []
+
+
+def test_conversion_waits_for_the_next_call_while_another_process_moves_files(beside, tmp_path):
+    store = beside()
+    store.ingest([line(1)])
+    with (tmp_path / "moving.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        store.flush()
+        assert len(list((tmp_path / "pending").glob("*.ndjson"))) == 1
+    store.flush()
+    assert (count(store), list((tmp_path / "pending").glob("*.ndjson"))) == (1, [])

@@ -4,11 +4,15 @@ A batch is appended to a pending file and synced before it counts as taken, whic
 millisecond; every few seconds the pending lines become one Parquet file an hour partition, and
 where an hour has gathered many small files they are merged into one. Only Parquet is kept: any
 engine reads it. Each step leaves, at a crash, either the old files or the new ones (`recover`).
+
+Two processes may share the folder (a second control, or the next one while the last still stops): each
+locks the pending files that are its own, and one at a time turns lines into Parquet and merges.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
 import os
 import uuid
@@ -40,7 +44,7 @@ class RecordFiles:
         self._pending.mkdir(parents=True, exist_ok=True)
         self._database = duckdb.connect()
         self._open: IO[bytes] | None = None
-        self._closed: list[Path] = []
+        self._closed: list[IO[bytes]] = []  # open still: closing one gives its lock away
         self._layout = Layout()
         self._recover()
 
@@ -53,6 +57,7 @@ class RecordFiles:
         if self._open is None:
             name = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex}.ndjson"
             self._open = (self._pending / name).open("ab", buffering=0)
+            fcntl.flock(self._open, fcntl.LOCK_EX)  # nobody else knows the name yet
         file, before = self._open, self._open.tell()
         try:
             file.write("".join(line + "\n" for line in lines).encode())
@@ -68,8 +73,7 @@ class RecordFiles:
     def rotate(self) -> None:
         """Later batches go to another file, so that this one can be converted."""
         if self._open is not None:
-            self._open.close()
-            self._closed.append(Path(self._open.name))
+            self._closed.append(self._open)
             self._open = None
 
     def is_waiting(self) -> bool:
@@ -79,28 +83,42 @@ class RecordFiles:
     def convert(self) -> None:
         """Turn closed pending files into Parquet, then merge what became many.
 
-        Waits a moment for readers and else leaves the work to the next call: a long query must not
-        hold up the intake.
+        Waits a moment for readers and else leaves the work to the next call, as it does while another
+        process converts: nothing must hold up the intake.
 
         Raises:
             OSError: the disk is full; the lines stay pending.
         """
-        with self._layout.moving(MOVE_WITHIN_S) as is_free:
+        with self._layout.moving(MOVE_WITHIN_S) as has_no_readers, self._alone() as is_alone:
+            is_free = has_no_readers and is_alone
             while is_free and self._closed:
-                self._to_parquet(self._closed[0], known="")
-                self._closed.pop(0)
+                self._to_parquet(Path(self._closed[0].name), known="")
+                self._closed.pop(0).close()
             for folder in self.root.glob("date=*/hour=*") if is_free else ():
                 self._merge(folder)
 
     def close(self) -> None:
         """Give files and memory back; what is pending stays pending."""
         self.rotate()
+        while self._closed:
+            self._closed.pop().close()
         self._database.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether no other process moves files meanwhile."""
+        with (self.root / "moving.lock").open("ab") as lock:
+            yield _is_locked(lock)
 
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection with the view `attempts` over all files, which stay as they are meanwhile."""
-        with self._layout.reading(), self._database.cursor() as cursor:
+        with (
+            self._layout.reading(),
+            (self.root / "moving.lock").open("ab") as lock,
+            self._database.cursor() as cursor,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_SH)
             cursor.execute(f"CREATE OR REPLACE TEMP VIEW attempts AS {self._everything()}")
             yield cursor
 
@@ -161,7 +179,15 @@ class RecordFiles:
                 raise OSError(f"records could not be written: {error}") from error
 
     def _recover(self) -> None:
-        """What a crash left: a half-written last line, lines already converted, a merge half done."""
+        """What a crash left: a half-written last line, lines already converted, a merge half done.
+
+        What another process is about stays as it is.
+        """
+        with self._alone() as is_alone:
+            if is_alone:
+                self._recover_alone()
+
+    def _recover_alone(self) -> None:
         for half in self.root.glob("date=*/hour=*/*.new"):
             half.unlink()
         for plan in self.root.glob("date=*/hour=*/*.merging"):
@@ -170,16 +196,31 @@ class RecordFiles:
                     (plan.parent / name).unlink(missing_ok=True)
             plan.unlink()
         for path in sorted(self._pending.glob("*.ndjson")):
-            whole = path.read_bytes().rfind(b"\n") + 1
-            os.truncate(path, whole)
-            if not whole:
-                path.unlink()
-                continue
-            known = ""
-            if any(self.root.glob("date=*/hour=*/*.parquet")):
-                ids = f"SELECT attempt_id FROM read_parquet('{self.root / 'date=*/hour=*/*.parquet'}')"  # noqa: S608
-                known = f" WHERE attempt_id NOT IN ({ids})"
-            self._to_parquet(path, known)
+            with path.open("rb+") as file:
+                if _is_locked(file):
+                    self._recover_lines(file)
+
+    def _recover_lines(self, file: IO[bytes]) -> None:
+        path = Path(file.name)
+        whole = file.read().rfind(b"\n") + 1
+        file.truncate(whole)
+        if not whole:
+            path.unlink()
+            return
+        known = ""
+        if any(self.root.glob("date=*/hour=*/*.parquet")):
+            ids = f"SELECT attempt_id FROM read_parquet('{self.root / 'date=*/hour=*/*.parquet'}')"  # noqa: S608
+            known = f" WHERE attempt_id NOT IN ({ids})"
+        self._to_parquet(path, known)
+
+
+def _is_locked(file: IO[bytes]) -> bool:
+    """Lock it until it is closed; false if another process has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read_lines(paths: list[str], more: str = "") -> str:
