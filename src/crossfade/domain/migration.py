@@ -301,7 +301,8 @@ class Observations:
     `incident`: why no share may be raised now although the candidate is not to blame. `beside`: the
     sides' attempts while the incumbent was in trouble, null if it was not. `set_back_s`: by how much the
     clock is behind the log. `flag`: null where no flag system is configured. `unread`: why a business
-    metric cannot be read.
+    metric cannot be read. `watched_s`: since when this process looks, null if always: what it never heard
+    may have spoken before.
     """
 
     fingerprint: str
@@ -315,3 +316,4 @@ class Observations:
     flag: FlagBound | None = None
     unread: str | None = None
     attesting_roles: tuple[str, ...] = ()
+    watched_s: float | None = None

@@ -228,6 +228,15 @@ def test_missing_telemetry_holds_then_goes_one_stage_back(world):
     assert (action.share, action.stage) == (0.05, 2)
 
 
+def test_a_control_that_has_just_started_waits_for_the_gateways_to_speak(world):
+    state = world.at_stage(3, counts=(fine(0.25),))
+    assert isinstance(decide(world, state, gateways=(), watched_s=0.0), Hold)
+    assert isinstance(decide(world, state, gateways=(), watched_s=59.0), Hold)
+    back = decide(world, state, gateways=(), watched_s=61.0)
+    assert isinstance(back, RollBack)
+    assert back.stage == 2
+
+
 def test_rolled_back_waits_for_resume(world):
     held = decide(world, world.state(rolled_back="guard"))
     assert isinstance(held, Hold)

@@ -104,6 +104,7 @@ def add_errors(app: FastAPI) -> None:
     app.add_exception_handler(NotServedError, _error)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(UnicodeEncodeError, _no_text)
+    app.add_exception_handler(Exception, _failed)
 
 
 async def _not_valid(request: Request, error: Any) -> JSONResponse:
@@ -119,6 +120,15 @@ async def _not_valid(request: Request, error: Any) -> JSONResponse:
 async def _no_text(request: Request, _: Exception) -> JSONResponse:
     r"""JSON may say `\ud800`, half of a character, which nothing that is kept or signed can hold."""
     return _refused(request, "the body holds half of a character (a lone surrogate)")
+
+
+async def _failed(_: Request, error: Exception) -> JSONResponse:
+    """A mistake of ours, or a log that somebody changed; what it was is in control's own log."""
+    message = f"control could not do this: {type(error).__name__}"
+    hint = (
+        "control's own log says more; `crossfade audit verify` tells whether somebody changed the event log"
+    )
+    return JSONResponse({"error": {"message": message, "hint": hint}}, status_code=500)
 
 
 def _refused(request: Request, said: str) -> JSONResponse:

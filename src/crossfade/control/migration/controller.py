@@ -23,7 +23,7 @@ from crossfade.control.migration.effects import (
     Running,
     Wanted,
     counted,
-    is_shown,
+    not_at_zero,
     outcome_of,
     pull_kill_switches,
     shows_all,
@@ -151,9 +151,7 @@ class Controller:
         )
         seconds = self.ports.clock() - began
         views = self.ports.counters.views(state.spec.features)
-        # One that cannot be heard may still serve the candidate: it has not rolled back until it says so.
-        unheard = (view.name for view in views if not is_shown(view, 0.0, state.epoch))
-        missing = tuple(dict.fromkeys((*published.missing, *unheard)))
+        missing = tuple(dict.fromkeys((*published.missing, *not_at_zero(state, views))))
         if published.verified and not missing:
             await self._log_effect(seq, {"seconds": seconds, "version": published.version})
         gateways = tuple(view.name for view in views)
@@ -226,6 +224,7 @@ class Controller:
             set_back_s=max(0.0, now - self.ports.clock()),
             flag=self.ports.flags.bound(self.name),
             unread=self.ports.metrics.unread(state.spec),
+            watched_s=self.watch.watched_s(self.ports.steady),
         )
 
     def count(self, state: MigrationState, now: float, *, is_paused: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -134,6 +134,16 @@ def is_shown(view: GatewayView, share: float, epoch: int) -> bool:
         if effect.rollout_epoch != epoch or (effect.candidate_share != share and not is_lowered):
             return False
     return True
+
+
+def not_at_zero(state: MigrationState, views: Sequence[GatewayView]) -> tuple[str, ...]:
+    """Who has not shown share 0: what cannot be heard may still serve the candidate until it says so.
+
+    Nobody in sight of a rollout that was live is no success, either.
+    """
+    if not views and state.rollout_began_unix_s is not None:
+        return ("a gateway (none is in sight)",)
+    return tuple(view.name for view in views if not is_shown(view, 0.0, state.epoch))
 
 
 def shows_all(state: MigrationState, views: Iterable[GatewayView]) -> bool:

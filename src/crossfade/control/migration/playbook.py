@@ -231,6 +231,8 @@ def _blind(state: MigrationState, seen: Observations, now_unix_s: float) -> Acti
         return _one_sided(state, seen.lull)
     began = state.action_unix_s if state.stage_began_unix_s is None else state.stage_began_unix_s
     since = min([now_unix_s - began, *(gateway.silent_s for gateway in seen.gateways)])
+    if seen.watched_s is not None:  # a control that has just started has heard nobody yet
+        since = min(since, seen.watched_s)
     if since >= BLIND_S and state.share:
         stage = max(0, state.stage - 1)
         reason = f"no telemetry for {BLIND_S:.0f} s, back to the stage before"

@@ -20,6 +20,12 @@ class Watch:
 
     latest_unix_s: float = 0.0
     at: tuple[float, float] | None = None
+    began_s: float | None = None  # by the steady clock
+
+    def watched_s(self, steady: Clock) -> float:
+        """Seconds since the first look of this process."""
+        self.began_s = steady() if self.began_s is None else self.began_s
+        return steady() - self.began_s
 
     def now(self, wall: Clock) -> float:
         """Unix seconds that never run backwards: a clock set back stops time, it does not undo it."""
