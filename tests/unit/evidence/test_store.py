@@ -148,6 +148,15 @@ async def test_another_spelling_of_a_name_is_not_another_person(people, spelling
         await people.sign(request("security", spelling))
 
 
+async def test_a_key_file_that_is_no_key_verifies_nothing_and_stops_nothing(place, people, tmp_path):
+    await people.sign(request("legal", "Ann"))
+    await place.store.add(drill())
+    next(tmp_path.rglob("ann-*.pem")).write_text("junk")
+    fresh = EvidenceStore(place.log, StateDir(tmp_path), place.keys)
+    found = {signed.evidence.signer: signed.problem for signed in await fresh.of("move")}
+    assert found == {"Ann": "its signature does not verify", CONTROL: ""}
+
+
 async def test_evidence_stands_with_its_artefact_as_it_was(place, tmp_path):
     added = await place.store.add(drill(), b"what was measured")
     artefact = next(path for path in tmp_path.rglob(added.evidence.artefact_sha256))

@@ -35,3 +35,14 @@ def test_a_torn_last_line_is_lost_alone(tmp_path, lost):
 def test_a_disk_that_takes_nothing_is_told(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         Aside(tmp_path / "nowhere" / "aside.ndjson").write({})
+
+
+def test_what_is_no_line_costs_nothing_but_itself(tmp_path):
+    aside = Aside(tmp_path / "aside.ndjson")
+    aside.write({"reason": "one"})
+    with aside.path.open("ab") as file:
+        file.write(b'\xff\x00\n[]\n5\n{"line": 5}\n{"line": {"reason": "unnumbered"}}\n')
+    again = Aside(aside.path)
+    assert [line["reason"] for _, line in again.unsettled()] == ["one", "unnumbered"]
+    again.write({"reason": "after"})
+    assert [line["reason"] for _, line in Aside(aside.path).unsettled()] == ["one", "unnumbered", "after"]

@@ -53,13 +53,13 @@ class Aside:
     def _read(self) -> list[dict[str, Any]]:
         """Whole lines; a torn one, of a machine that stopped while it was written, says nothing."""
         rows = []
-        for text in self.path.read_text().splitlines() if self.path.exists() else ():
+        for text in self.path.read_bytes().splitlines() if self.path.exists() else ():
             try:
                 row = json.loads(text)
             except ValueError:
                 continue
-            if isinstance(row, dict) and ("line" in row or "settled" in row):
-                rows.append(row)
+            if isinstance(row, dict) and (isinstance(row.get("line"), dict) or "settled" in row):
+                rows.append({"number": 0, **row})
         return rows
 
     def _add(self, row: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ from securesystemslib.signer._signature import Signature
 from securesystemslib.signer._signer import Signer
 
 from crossfade.control.store.durable import replace_file
+
+log = logging.getLogger(__name__)
 
 CONTROL = "crossfade-control"  # signs what is measured and the log's checkpoints
 SERVICES = {signer.SCHEME: signer for signer in (AWSSigner, GCPSigner, AzureSigner)}
@@ -136,11 +139,21 @@ class SigningKeys:
 
     def verifier(self, name: str) -> Callable[[Envelope], bool]:
         """`is_signed_by` for many envelopes: the keys are read once."""
-        keys = [self._file_signer(name).public_key] if self._file(name).exists() else []
+        keys = self._file_keys(name)
         for path in self._folder.glob(f"{_file_name(name)}-*.json"):
             known = self._known(name, json.loads(path.read_text())["uri"])
             keys += [known] if known is not None else []
         return lambda envelope: any(_is_signed_with(key, envelope) for key in keys)
+
+    def _file_keys(self, name: str) -> list[SSlibKey]:
+        """The key of the signer's file, if there is one. A file that is no key verifies nothing."""
+        if not self._file(name).exists():
+            return []
+        try:
+            return [self._file_signer(name).public_key]
+        except (OSError, ValueError, TypeError) as error:
+            log.error("%s is no key, so nothing it signed holds: %s", self._file(name), error)  # noqa: TRY400
+            return []
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{_file_name(name)}.pem"
