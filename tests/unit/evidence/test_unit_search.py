@@ -15,7 +15,7 @@ from crossfade.control.migration.collecting.collectors import refuse_masked
 from crossfade.control.migration.ports import CollectError
 from crossfade.domain.evidence import Verdict
 
-RECORDED = Profile("recap", tuple(Arrival(i / 20, 100, 100) for i in range(400)), 20.0, (100.0, 60.0))
+RECORDED = Profile(tuple(Arrival(i / 20, 100, 100, "recap") for i in range(400)), 20.0, (100.0, 60.0))
 
 
 class Limiter:
@@ -38,14 +38,14 @@ class Limiter:
 
 def plan(bought=(12, "MU"), headroom=0.15, worth=None):
     slo = slo_of({"ttft_p95": 2000.0}, None, 0.01)
-    return search.LoadPlan("recap", "pt", RECORDED, 1.3, slo, 1.0, 6.0, headroom, bought, worth)
+    return search.LoadPlan("pt", RECORDED, 1.3, slo, 1.0, 6.0, headroom, bought, worth)
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Arrivals are due now: the search is tested, not the generator's clock."""
 
-    async def run(client, feature, endpoint, arrivals, parameters):
+    async def run(client, endpoint, arrivals, parameters):
         answers = [await client.measure({}, endpoint, 0.0) for _ in arrivals]
         client.lags = max(0, client.lags - 1)
         return answers

@@ -8,6 +8,8 @@ import threading
 
 import pytest
 
+from crossfade.control.evidence.capacity.loadtest import body_of
+from crossfade.control.evidence.capacity.profile import record_profile, replay
 from crossfade.control.records import files
 from crossfade.control.records.layout import Layout
 from crossfade.control.records.store import RecordStore
@@ -224,3 +226,21 @@ def test_conversion_waits_for_the_next_call_while_another_process_moves_files(be
         assert len(list((tmp_path / "pending").glob("*.ndjson"))) == 1
     store.flush()
     assert (count(store), list((tmp_path / "pending").glob("*.ndjson"))) == (1, [])
+
+
+def test_the_profile_of_features_that_move_together_is_all_of_their_requests(opened):
+    store = opened()
+    of_two = [
+        json.loads(line(50 * number)) | {"feature": ("recap", "search")[number % 2]} for number in range(40)
+    ]
+    other = json.loads(line(7, at_ms=1_795_000_000_100)) | {"feature": "digest", "attempt_id": "other"}
+    store.ingest([json.dumps(record) for record in [*of_two, other]])
+
+    both = record_profile(store, ("recap", "search"), 3600.0, 1_795_000_100.0)
+    alone = record_profile(store, ("recap",), 3600.0, 1_795_000_100.0)
+
+    assert [arrival.feature for arrival in both.arrivals] == ["recap", "search"] * 20
+    assert both.rate == pytest.approx(2 * alone.rate, rel=0.06)
+    assert {body_of(arrival)["model"] for arrival in replay(both, 1.3, 1.0, seed=1)} == {"recap", "search"}
+    with pytest.raises(LookupError, match="only 1 recorded requests of digest, none "):
+        record_profile(store, ("digest", "none"), 3600.0, 1_795_000_100.0)

@@ -83,7 +83,6 @@ class ProbeResult:
 
 async def run_probe(
     client: GatewayClient,
-    feature: str,
     endpoint: str,
     arrivals: tuple[Arrival, ...],
     parameters: Mapping[str, JsonScalar],
@@ -96,8 +95,7 @@ async def run_probe(
         LookupError: the generator ended without answers.
     """
     requests = [
-        {"due_s": arrival.at_s, "body": with_parameters(body_of(feature, arrival), parameters)}
-        for arrival in arrivals
+        {"due_s": arrival.at_s, "body": with_parameters(body_of(arrival), parameters)} for arrival in arrivals
     ]
     plan = {**asdict(client.address), "key": client.key, "endpoint": endpoint, "requests": requests}
     process = await asyncio.create_subprocess_exec(
@@ -120,7 +118,7 @@ async def run_probe(
     return [Measured(**answer) for answer in json.loads(answers)]
 
 
-def body_of(feature: str, arrival: Arrival) -> dict[str, Any]:
+def body_of(arrival: Arrival) -> dict[str, Any]:
     """A request of about the recorded size, made of short sentences as real sources are."""
     text = "Summarise."
     for number in itertools.count(round(1000 * arrival.at_s)):  # no two alike: caches must not help
@@ -130,7 +128,7 @@ def body_of(feature: str, arrival: Arrival) -> dict[str, Any]:
             f" {PEOPLE[number % len(PEOPLE)]} agreed on point {number} of the plan for the coming quarter."
         )
     return {
-        "model": feature,
+        "model": arrival.feature,
         "max_tokens": arrival.max_output_tokens,
         "messages": [{"role": "user", "content": text}],
     }

@@ -1,10 +1,10 @@
-"""The traffic shape of a feature: arrivals and sizes, recorded or scaled."""
+"""The traffic shape of features that move together: arrivals and sizes, recorded or scaled."""
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from crossfade.control.records.store import RecordStore
@@ -12,21 +12,21 @@ from crossfade.control.records.store import RecordStore
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request of a profile: seconds from its start, tokens in, most tokens out."""
+    """One request of a profile: seconds from its start, tokens in, most tokens out, whose."""
 
     at_s: float
     input_tokens: int
     max_output_tokens: int
+    feature: str
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Recorded arrivals of a feature, in order. `span_s`: from the first to the last.
+    """Recorded arrivals, in order. `span_s`: from the first to the last.
 
     `mean_tokens`: mean (input, output) tokens of a request.
     """
 
-    feature: str
     arrivals: tuple[Arrival, ...]
     span_s: float
     mean_tokens: tuple[float, float]
@@ -40,18 +40,24 @@ class Profile:
 DEFAULT_OUTPUT_TOKENS = 256  # for recorded requests that named no limit
 
 
-def record_profile(records: RecordStore, feature: str, over_s: float, until_unix_s: float) -> Profile:
-    """The feature's own requests of the last `over_s`. Raises LookupError with too few to replay."""
+def record_profile(
+    records: RecordStore, features: tuple[str, ...], over_s: float, until_unix_s: float
+) -> Profile:
+    """The features' own requests of the last `over_s`: what moves together must be carried together.
+
+    Raises:
+        LookupError: there are too few to replay.
+    """
     rows = records.query(
-        "SELECT started_unix_ms, max_output_tokens AS o, coalesce(usage.output, 0) AS out, "
+        "SELECT feature, started_unix_ms, max_output_tokens AS o, coalesce(usage.output, 0) AS out, "
         "coalesce(usage.input_uncached + usage.cache_read + usage.cache_write, 0) AS i "
-        "FROM attempts WHERE feature = ? AND index = 0 AND arm NOT IN ('shadow', 'pin') "
+        "FROM attempts WHERE list_contains(?, feature) AND index = 0 AND arm NOT IN ('shadow', 'pin') "
         "AND started_unix_ms BETWEEN ? AND ? ORDER BY started_unix_ms",
-        [feature, int((until_unix_s - over_s) * 1000), int(until_unix_s * 1000)],
+        [list(features), int((until_unix_s - over_s) * 1000), int(until_unix_s * 1000)],
     )
     if len(rows) < 20:
         raise LookupError(
-            f"only {len(rows)} recorded requests of {feature} (hint: let traffic run for a while)"
+            f"only {len(rows)} recorded requests of {', '.join(features)} (hint: let traffic run for a while)"
         )
     first = rows[0]["started_unix_ms"]
     typical = sorted(row["i"] for row in rows if row["i"]) or [100]
@@ -60,12 +66,13 @@ def record_profile(records: RecordStore, feature: str, over_s: float, until_unix
             at_s=(row["started_unix_ms"] - first) / 1000,
             input_tokens=row["i"] or typical[len(typical) // 2],
             max_output_tokens=row["o"] or DEFAULT_OUTPUT_TOKENS,
+            feature=row["feature"],
         )
         for row in rows
     )
     outputs = [row["out"] for row in rows if row["out"]] or [DEFAULT_OUTPUT_TOKENS]
     mean_tokens = (fmean(arrival.input_tokens for arrival in arrivals), fmean(outputs))
-    return Profile(feature, arrivals, max(arrivals[-1].at_s, 1.0), mean_tokens)
+    return Profile(arrivals, max(arrivals[-1].at_s, 1.0), mean_tokens)
 
 
 def replay(profile: Profile, factor: float, span_s: float, seed: int) -> tuple[Arrival, ...]:
@@ -79,9 +86,7 @@ def replay(profile: Profile, factor: float, span_s: float, seed: int) -> tuple[A
     rounds = math.ceil(span_s / period) + 1
     offset = profile.arrivals[start].at_s / factor
     replayed = [
-        Arrival(
-            arrival.at_s / factor + turn * period - offset, arrival.input_tokens, arrival.max_output_tokens
-        )
+        replace(arrival, at_s=arrival.at_s / factor + turn * period - offset)
         for turn in range(rounds)
         for arrival in profile.arrivals
     ]

@@ -34,7 +34,6 @@ class LoadPlan:
     `parameters`: request fields that the candidate overrides.
     """
 
-    feature: str
     endpoint: str
     recorded: profile.Profile
     factor: float
@@ -117,7 +116,7 @@ async def probe_what_is_there(client: GatewayClient, plan: LoadPlan, report: Rep
 
 async def _probe(client: GatewayClient, plan: LoadPlan, factor: float, units: int) -> ProbeResult:
     arrivals = profile.replay(plan.recorded, factor, plan.warmup_s + plan.probe_s, seed=units)
-    answers = await run_probe(client, plan.feature, plan.endpoint, arrivals, plan.parameters)
+    answers = await run_probe(client, plan.endpoint, arrivals, plan.parameters)
     judged = [
         answer for arrival, answer in zip(arrivals, answers, strict=True) if arrival.at_s >= plan.warmup_s
     ]

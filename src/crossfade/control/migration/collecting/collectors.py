@@ -130,14 +130,13 @@ class RealCollectors:
         return self._record(task, Verdict.FAIL if failed else Verdict.PASS, method, observed)
 
     async def _mapping(self, task: Task) -> Evidence:
-        wanted, feature, endpoint = task.spec.capacity, task.spec.features[0], self._metered(task)
+        wanted, features, endpoint = task.spec.capacity, task.spec.features, self._metered(task)
         capacity = self._parts.config().endpoints[endpoint].capacity
         refuse_masked(self._parts.config(), task.spec, endpoint)
         recorded = await asyncio.to_thread(
-            profile.record_profile, self._parts.records, feature, PROFILE_LOOKBACK_S, self._parts.clock()
+            profile.record_profile, self._parts.records, features, PROFILE_LOOKBACK_S, self._parts.clock()
         )
         plan = search.LoadPlan(
-            feature=feature,
             endpoint=endpoint,
             recorded=recorded,
             factor=max(map(parse_profile, wanted.profiles)),
@@ -156,7 +155,9 @@ class RealCollectors:
 
         async def move(units: int) -> None:
             await self._parts.lever.move(lever, units)
-            await self._parts.units.note({endpoint: units}, actor=CONTROL, reason=f"load test of {feature}")
+            await self._parts.units.note(
+                {endpoint: units}, actor=CONTROL, reason=f"load test of {', '.join(features)}"
+            )
 
         found = await search.search_units(self._parts.client, plan, move, task.report)
         return self._record(
@@ -281,16 +282,15 @@ def refuse_masked(config: Config, spec: MigrationSpec, endpoint: str) -> None:
     Raises:
         CollectError: a parameter that decides the load would be measured with the incumbent's value.
     """
-    for target in config.features[spec.features[0]].hierarchy:
-        if endpoint not in config.pools[target.pool].endpoints:
-            continue
-        masked = [name for name in LOADING if name in target.set and name in spec.parameters]
+    for feature in spec.features:
+        served = (t for t in config.features[feature].hierarchy if endpoint in config.pools[t.pool].endpoints)
+        target = next(served, None)
+        masked = [name for name in LOADING if target and name in target.set and name in spec.parameters]
         if masked:
             raise CollectError(
-                f"{', '.join(masked)} is set by {spec.features[0]}'s own target of {endpoint}, too, so a "
-                "load test would measure that (hint: waive capacity_mapping, by two people)"
+                f"{', '.join(masked)} is set by {feature}'s own target of {endpoint}, too, so a load test "
+                "would measure that (hint: waive capacity_mapping, by two people)"
             )
-        return
 
 
 def _worth(capacity: CapacitySection) -> tuple[float, float] | None:
