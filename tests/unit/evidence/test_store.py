@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from securesystemslib.dsse import Envelope
 
 from crossfade.control.evidence.store import EvidenceStore, sign
 from crossfade.control.migration.people.approvals import RealPeople
@@ -63,6 +64,36 @@ async def test_a_signed_record_is_valid_with_its_artefact_by_hash(place):
     assert found.valid
     assert found.evidence == signed.evidence
     assert len(found.evidence.artefact_sha256) == 64
+
+
+async def test_what_is_shown_is_the_envelope_as_signed_for_others_to_verify(place):
+    signed = await place.store.add(drill())
+    for _ in range(2):
+        (found,) = await place.store.of("move")
+        assert found.envelope == signed.envelope
+        shown = Envelope.from_dict(json.loads(json.dumps(found.envelope)))
+        assert place.keys.is_signed_by(CONTROL, shown)
+
+
+async def test_a_row_is_verified_once_and_again_when_the_keys_have_changed(place, tmp_path, monkeypatch):
+    asked = []
+    verify = SigningKeys.is_signed_by
+    monkeypatch.setattr(
+        SigningKeys,
+        "is_signed_by",
+        lambda keys, name, sealed: asked.append(name) or verify(keys, name, sealed),
+    )
+    await place.store.add(drill())
+    for _ in range(3):
+        assert (await place.store.of("move"))[0].valid
+    assert asked == [CONTROL]
+    (key,) = StateDir(tmp_path).signing.glob("*.pem")
+    key.rename(tmp_path / "taken-away.pem")
+    for _ in range(3):
+        assert not (await place.store.of("move"))[0].valid
+    assert asked == [CONTROL, CONTROL]
+    (tmp_path / "taken-away.pem").rename(key)
+    assert (await place.store.of("move"))[0].valid
 
 
 async def test_a_changed_payload_does_not_verify(place):

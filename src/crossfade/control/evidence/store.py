@@ -8,11 +8,13 @@ approvals and nothing else; measurements are signed by control and nobody else.
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import json
 import logging
 import uuid
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -39,8 +41,8 @@ class EvidenceStore:
         self._log = log
         self._keys = keys
         self._artefacts = folder.artefacts
-        # Rows as they were verified: a row that reads the same need not be verified twice a second.
-        self._known: dict[int, tuple[dict[str, Any], SignedEvidence]] = {}
+        # Rows as they were verified, and with which keys: one that reads the same is not verified again.
+        self._known: dict[int, tuple[dict[str, Any], tuple[str, ...], SignedEvidence]] = {}
 
     async def add(self, evidence: Evidence, artefact: bytes | None = None) -> SignedEvidence:
         """Sign and store a record; its raw material is stored first, by its hash. Raises SigningError."""
@@ -60,14 +62,15 @@ class EvidenceStore:
         """All records of a migration, verified now, oldest first."""
         found: list[SignedEvidence] = []
         seen: set[str] = set()
+        keys_of = cache(self._keys.key_ids)  # read once a look
         for event in await self._log.read(f"evidence/{migration}"):
-            known = self._known.get(event.seq)
-            signed = known[1] if known and known[0] == event.payload else None
-            signed = signed or self._verified(event, migration, seen)
+            payload, held, signed = self._known.get(event.seq, ({}, (), None))
+            if signed is None or payload != event.payload or held != keys_of(signed.evidence.signer):
+                signed = self._verified(event, migration, seen)
             if signed is None:
                 log.error("evidence in row %d cannot be read (hint: `crossfade audit verify`)", event.seq)
                 continue
-            self._known[event.seq] = (event.payload, signed)
+            self._known[event.seq] = (event.payload, keys_of(signed.evidence.signer), signed)
             seen.add(signed.evidence.evidence_id)
             spoilt = await asyncio.to_thread(self._spoilt, signed.evidence) if signed.valid else ""
             found.append(replace(signed, valid=False, problem=spoilt) if spoilt else signed)
@@ -76,7 +79,8 @@ class EvidenceStore:
     def _verified(self, event: Event, migration: str, seen: set[str]) -> SignedEvidence | None:
         """The record with what is wrong with it; null if it is no record at all."""
         try:
-            parsed = Envelope.from_dict(event.payload)
+            # A copy: reading an envelope takes its signatures out of what it is read from.
+            parsed = Envelope.from_dict(copy.deepcopy(event.payload))
             statement = json.loads(parsed.payload)
             record = _EVIDENCE.validate_python(statement["predicate"])
         except (ValueError, KeyError, TypeError):

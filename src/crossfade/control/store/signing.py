@@ -139,11 +139,19 @@ class SigningKeys:
 
     def verifier(self, name: str) -> Callable[[Envelope], bool]:
         """`is_signed_by` for many envelopes: the keys are read once."""
+        keys = self._public_keys(name)
+        return lambda envelope: any(_is_signed_with(key, envelope) for key in keys)
+
+    def key_ids(self, name: str) -> tuple[str, ...]:
+        """Of every key that this signer's signatures verify with now."""
+        return tuple(key.keyid for key in self._public_keys(name))
+
+    def _public_keys(self, name: str) -> list[SSlibKey]:
         keys = self._file_keys(name)
-        for path in self._folder.glob(f"{_file_name(name)}-*.json"):
+        for path in sorted(self._folder.glob(f"{_file_name(name)}-*.json")):
             known = self._known(name, json.loads(path.read_text())["uri"])
             keys += [known] if known is not None else []
-        return lambda envelope: any(_is_signed_with(key, envelope) for key in keys)
+        return keys
 
     def _file_keys(self, name: str) -> list[SSlibKey]:
         """The key of the signer's file, if there is one. A file that is no key verifies nothing."""
