@@ -400,7 +400,7 @@ def spread(rows: list[dict[str, float]], name: str) -> dict[str, float]:
 
 async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
     """Everything, on loopback."""
-    from crossfade.app.serve import collect_less  # noqa: PLC0415
+    from crossfade.app.garbage import collect_less  # noqa: PLC0415
     from crossfade.app.wiring import control_parts  # noqa: PLC0415
     from crossfade.control.credentials.broker import CredentialBroker  # noqa: PLC0415
     from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import gc
 import json
 import os
 import signal
@@ -17,6 +15,7 @@ from typing import Any
 
 import uvicorn
 
+from crossfade.app.garbage import collect_less
 from crossfade.app.waiting import Door, Waiting
 from crossfade.app.wiring import control_parts, running, sessions_of, who
 from crossfade.config.compile import credential_plan
@@ -38,18 +37,6 @@ def serve_control(config: Path, state: Path, *, json_ready: bool) -> int:
         print(error, file=sys.stderr)  # noqa: T201 - the process's own output
         return 2
     return asyncio.run(_serve(loaded, config, StateDir(state), json_ready=json_ready))
-
-
-def collect_less() -> None:
-    """Set this process's collector for control: what it is made of stays, and is looked through once.
-
-    What a turn of a controller leaves behind goes by its reference counts; with the interpreter's own
-    settings the collector's share of a turn was 7 % (`make measure-rollback`).
-    """
-    gc.collect()
-    gc.freeze()
-    atexit.register(gc.unfreeze)  # at the end all of it goes, or native libraries report leaks
-    gc.set_threshold(20_000, 20, 50)
 
 
 async def _serve(config: Config, config_path: Path, folder: StateDir, *, json_ready: bool) -> int:

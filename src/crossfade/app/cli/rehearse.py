@@ -117,6 +117,7 @@ def _run(
     from dataclasses import replace  # noqa: PLC0415
 
     from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415
+    from crossfade.app.garbage import collect_less  # noqa: PLC0415
     from crossfade.control.migration.spec.parse import load_spec  # noqa: PLC0415 - heavy
     from crossfade.control.migration.spec.reader import SpecError, read_file  # noqa: PLC0415
     from crossfade.sim.rehearsal.outcome import document_of  # noqa: PLC0415
@@ -130,6 +131,7 @@ def _run(
         plan = plan_of(loaded.config, spec, replace(wanted, faults=faults))
     except (SpecError, RehearsalError) as error:
         fail(str(error))
+    collect_less()
     rehearsal = Rehearsal(plan, lambda at, text: say(f"{hours(at):>8}  {text}"))
     state = asyncio.run(rehearsal.run())
     return document_of(rehearsal, state, price_of(loaded.config))

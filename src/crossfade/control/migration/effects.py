@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from crossfade.control.evidence.gateway_admin import AdminError
 from crossfade.control.migration import rollout
@@ -24,6 +26,8 @@ from crossfade.domain.migration import (
     StageCounts,
 )
 from crossfade.domain.overlay import FeatureOverlay
+
+_STAGES = TypeAdapter(list[StageCounts])  # `asdict` costs ten times as much
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +80,7 @@ def counted(state: MigrationState, stages: tuple[StageCounts, ...]) -> dict[str,
         "guard": nearest.plan.name,
         "e_value": min(nearest.e_value, 1e300),  # JSON has no infinity
         "limit": 1.0 / nearest.plan.alpha,
-        "stages": [asdict(counts) for counts in stages],
+        "stages": _STAGES.dump_python(list(stages)),
     }
 
 

@@ -272,14 +272,15 @@ class Rehearsal:
         totals.caller_errors += int(rows["caller_error"].sum())
         totals.candidate_errors += int(ours["caller_error"].sum())
         totals.failovers += int((rows["role"] == FAILOVER).sum())
-        for hour in np.unique(rows["began"] // 3600.0):
-            at, mine = rows["began"] // 3600.0 == hour, ours["began"] // 3600.0 == hour
+        began, ours_began = rows["began"] // 3600.0, ours["began"] // 3600.0
+        for hour in sorted(set(began.tolist())):
+            at, mine = began == hour, ours_began == hour
             row = totals.by_hour.setdefault(int(hour), [0, 0, 0, 0])
             counts = at.sum(), mine.sum(), (bad & mine).sum(), rows["caller_error"][at].sum()
             row[:] = [a + int(b) for a, b in zip(row, counts, strict=True)]
-        for place in np.unique(rows["served"]):
+        for place in sorted(set(rows["served"].tolist())):
             served = rows[rows["served"] == place]
-            row = totals.tokens.setdefault(int(place), [0, 0, 0])
+            row = totals.tokens.setdefault(place, [0, 0, 0])
             sums = served.size, served["input"].sum(dtype=np.int64), served["output"].sum(dtype=np.int64)
             row[:] = [a + int(b) for a, b in zip(row, sums, strict=True)]
         if self.struck and not self.struck[-1].outcome:

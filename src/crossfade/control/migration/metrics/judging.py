@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from crossfade.control.evidence import judge, pairs
 from crossfade.control.evidence.gateway_client import GatewayClient
@@ -96,7 +96,7 @@ class LiveJudge:
                 self.problem = str(error)
                 continue
             self.problem = None
-            self.board.add(replace(answer.sample, values={JUDGE: 1.0 - score}))
+            self.board.add(answer.sample._replace(values={JUDGE: 1.0 - score}))
 
 
 def grader(client: GatewayClient) -> Grade:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from crossfade.config.shape.control import MetricSection
@@ -62,7 +62,7 @@ class Pushed:
                     f"no record of request {event.request_id!r} (hint: it is too old, or came less than a "
                     "second ago; feature and unit need no record)"
                 )
-            return replace(asked, values={event.metric: 1.0})
+            return asked._replace(values={event.metric: 1.0})
         arm = self.arm_of(event.feature, event.unit)
         kind = ArmKind(arm["kind"])
         return Sample(

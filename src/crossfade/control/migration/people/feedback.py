@@ -10,7 +10,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crossfade.control.migration.guard.plans import KNOWN
@@ -101,4 +101,4 @@ class Feedback:
 
 
 def _with(about: Sample, name: str, value: float) -> Sample:
-    return replace(about, values={name: value})
+    return about._replace(values={name: value})

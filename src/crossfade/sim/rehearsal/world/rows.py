@@ -56,20 +56,12 @@ class Reading:
             return []
         ours, chances = rows[is_ours], draw[is_ours]
         is_own = self._is_own(ours)
-        columns = {name: ours[name].tolist() for name in ("feature", "arm", "share", "unit", "began")}
+        columns = (ours[name].tolist() for name in ("feature", "arm", "share", "unit", "began"))
         values = self._values(ours, chances, watched, is_own)
-        names, numbers = [name for name, _ in values], zip(*(column for _, column in values), strict=True)
+        features, migration, epoch_unix_s = self.features, self.migration, self.epoch_unix_s
         return [
-            Sample(
-                feature=self.features[feature],
-                arm=ARMS[arm],
-                arm_name=self.migration,
-                share=share,
-                unit=f"u{unit}",
-                unix_s=self.epoch_unix_s + began,
-                values={name: number for name, number in zip(names, row, strict=True) if number is not None},
-            )
-            for row, feature, arm, share, unit, began in zip(numbers, *columns.values(), strict=True)
+            Sample(features[feature], ARMS[arm], migration, share, f"u{unit}", epoch_unix_s + began, numbers)
+            for numbers, feature, arm, share, unit, began in zip(values, *columns, strict=True)
         ]
 
     def healths(self, rows: Rows, draw: NDArray[np.float64]) -> tuple[ArmHealth, ArmHealth]:
@@ -89,7 +81,7 @@ class Reading:
             failed=int(is_failed.sum()),
             answers=int(looked_at.sum()),
             bad=int(is_bad.sum()),
-            voices=int(np.unique(rows["unit"][is_failed | is_bad]).size),
+            voices=len(set(rows["unit"][is_failed | is_bad].tolist())),
         )
 
     def _is_own(self, rows: Rows) -> NDArray[np.bool_]:
@@ -111,8 +103,8 @@ class Reading:
         chances: NDArray[np.float64],
         watched: set[str],
         is_own: NDArray[np.bool_],
-    ) -> list[tuple[str, list[float | None]]]:
-        """By guard, each row's number or null, as `guard.samples` reads an attempt record."""
+    ) -> list[dict[str, float]]:
+        """Each row's numbers by guard, as `guard.samples` reads an attempt record."""
         is_ok, output = is_own & (rows["first_class"] == OK), rows["output"].astype(np.float64)
         first_ms, total_ms, bad = (
             rows[name].astype(np.float64) for name in ("first_ms", "total_ms", "is_bad")
@@ -143,12 +135,18 @@ class Reading:
             ]
             priced = np.array([one is not None for one in usd], dtype=bool)
             numbers["cost"] = (np.array([one or 0.0 for one in usd]), is_ok & priced)
-        null = np.array(None)
-        return [
-            (name, np.where(there, given, null).tolist())
-            for name, (given, there) in numbers.items()
-            if name in watched
-        ]
+        wanted = {name: column for name, column in numbers.items() if name in watched}
+        whole = {name: given.tolist() for name, (given, there) in wanted.items() if there.all()}
+        found = (
+            [dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)]
+            if whole
+            else [{} for _ in range(rows.size)]
+        )
+        for name in wanted.keys() - whole.keys():
+            given, there = wanted[name]
+            for place, number in zip(np.flatnonzero(there).tolist(), given[there].tolist(), strict=True):
+                found[place][name] = number
+        return found
 
 
 def is_watched(rows: Rows) -> NDArray[np.bool_]:
@@ -179,12 +177,11 @@ def counts_of(rows: Rows, reading: Reading, seen: set[tuple[int, int, int, int]]
     """The gateway's counters over these rows. `seen`: units that were bad in the present minute."""
     found = []
     watched = rows[is_watched(rows)]
-    keys = np.unique(watched[["feature", "arm", "share"]]) if watched.size else ()
-    for key in keys:
-        feature, arm, share = int(key["feature"]), int(key["arm"]), float(key["share"])
-        mine = watched[
-            (watched["feature"] == feature) & (watched["arm"] == arm) & (watched["share"] == share)
-        ]
+    # Few rows at a time: a set is made sooner than an array is sorted.
+    keys = sorted(set(zip(*(watched[name].tolist() for name in ("feature", "arm", "share")), strict=True)))
+    for feature, arm, share in keys:
+        is_mine = (watched["feature"] == feature) & (watched["arm"] == arm) & (watched["share"] == share)
+        mine = watched[is_mine] if len(keys) > 1 else watched
         bad = mine[bad_first(mine)]
         units = {(feature, arm, int(row["unit"]), int(row["ended"] // MINUTE_S)) for row in bad}
         found.append(
