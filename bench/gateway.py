@@ -248,6 +248,7 @@ def main() -> int:
         if not shutil.which(tool):
             print(f"missing: {tool} (install: apt-get install nginx-light wrk util-linux)", file=sys.stderr)
             return 1
+    os.sched_setaffinity(0, {0})  # this process is a caller too
     up, relay, streams = (free_port() for _ in range(3))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

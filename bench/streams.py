@@ -42,10 +42,15 @@ def streams_per_s(folder: Path, base: str, mode: str, seconds: float) -> float:
     return float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1])
 
 
-def open_stream(port: int, path: str, mode: str) -> socket.socket:
-    """A connection on which the request for a stream was sent."""
+def connected(port: int) -> socket.socket:
+    """A connection that sends what it is given at once."""
     caller = socket.create_connection(("127.0.0.1", port), 10)
     caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return caller
+
+
+def ask_for_stream(caller: socket.socket, path: str, mode: str) -> None:
+    """Send the request for a stream."""
     text = body(mode).encode()
     fields = {
         "host": "x",
@@ -56,48 +61,52 @@ def open_stream(port: int, path: str, mode: str) -> socket.socket:
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     head = f"POST {path} HTTP/1.1\r\n{lines}\r\n"
     caller.sendall(head.encode() + text)
-    return caller
 
 
-def paced(port: int, path: str) -> tuple[float, list[float]]:
-    """Microseconds to the first token, and between tokens, of one stream of an event each 5 ms."""
-    began = time.perf_counter()
-    caller = open_stream(port, path, "paced")
+def paced(caller: socket.socket, path: str, began: float) -> tuple[float, list[float]]:
+    """Microseconds since `began` to the first token, and between tokens, of a stream of an event each 5 ms."""
+    ask_for_stream(caller, path, "paced")
     seen: list[float] = []
-    with caller:
-        whole = b""
-        while b"[DONE]" not in whole[-80:]:
-            part = caller.recv(65536)
-            if not part:
-                raise SystemExit("a paced stream was cut")
-            whole += part
-            if b"content" in part.split(b"\r\n\r\n")[-1] or seen:
-                seen.append(time.perf_counter())
+    whole = b""
+    while not whole.endswith(b"0\r\n\r\n"):
+        part = caller.recv(65536)
+        if not part:
+            raise SystemExit("a paced stream was cut")
+        whole += part
+        if b"content" in part.split(b"\r\n\r\n")[-1] or (seen and b"data:" in part):
+            seen.append(time.perf_counter())
     gaps = [(late - early) * 1e6 for early, late in itertools.pairwise(seen)]
     return (seen[0] - began) * 1e6, gaps
 
 
 def added(upstream: int, relay: int, gateway: int, rounds: int) -> dict[str, float]:
-    """What the gateway, and nginx in its place, add at the median: to the first token, and to a gap; us."""
+    """What the gateway, and nginx in its place, add at the median, in microseconds.
+
+    To the first token of a new connection and of one that is kept, as clients do, and to a gap.
+    """
     path = "/v1/chat/completions"
     places = {
         "direct": (upstream, f"/paced{path}"),
         "nginx": (relay, f"/paced{path}"),
         "gateway": (gateway, path),
     }
-    firsts: dict[str, list[float]] = {name: [] for name in places}
-    gaps: dict[str, list[float]] = {name: [] for name in places}
+    found: dict[str, dict[str, list[float]]] = {
+        name: {"first_token": [], "kept_first_token": [], "gap": []} for name in places
+    }
     for _ in range(rounds):
-        for name, place in places.items():
-            first, between = paced(*place)
-            firsts[name].append(first)
-            gaps[name] += between
-    of = {name: (statistics.median(firsts[name]), statistics.median(gaps[name])) for name in places}
+        for name, (port, where) in places.items():
+            began = time.perf_counter()
+            with connected(port) as caller:
+                for kind in ("first_token", "kept_first_token"):
+                    first, gaps = paced(caller, where, began)
+                    found[name][kind].append(first)
+                    found[name]["gap"] += gaps
+                    began = time.perf_counter()
+    of = {name: {kind: statistics.median(us) for kind, us in seen.items()} for name, seen in found.items()}
     return {
-        "added_first_token_p50_us": of["gateway"][0] - of["direct"][0],
-        "added_gap_p50_us": of["gateway"][1] - of["direct"][1],
-        "nginx_adds_first_token_p50_us": of["nginx"][0] - of["direct"][0],
-        "nginx_adds_gap_p50_us": of["nginx"][1] - of["direct"][1],
+        f"{who}_{kind}_p50_us": of[name][kind] - of["direct"][kind]
+        for name, who in (("gateway", "added"), ("nginx", "nginx_adds"))
+        for kind in of[name]
     }
 
 
@@ -113,7 +122,9 @@ def idle_streams(
     count = min(wanted, (hard - DESCRIPTORS_BESIDE) // 2)
     callers = []
     try:
-        callers.extend(open_stream(gateway, "/v1/chat/completions", "hold") for _ in range(count))
+        for _ in range(count):
+            callers.append(connected(gateway))
+            ask_for_stream(callers[-1], "/v1/chat/completions", "hold")
         for caller in callers:
             if b"content" not in caller.recv(4096):
                 caller.recv(4096)

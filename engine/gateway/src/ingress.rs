@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossfade_core::decide::split::split_point;
 use crossfade_core::domain::decision::{ArmKind, Refusal};
@@ -17,14 +17,15 @@ use crossfade_core::wire::shape::Limits;
 use crossfade_core::wire::translate::{
     Said, dialect_of_route, encode_error, error_status, opt_in_header, opt_ins,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
+use crate::edge::arrival::{self, NotTaken};
 use crate::edge::body::AnswerBody;
 use crate::edge::facts::facts;
 use crate::edge::head::CallerHead;
+use crate::edge::room::Held;
 use crate::edge::truth::tell_allowances;
 use crate::identify::{Caller, Stranger, identify};
 use crate::relay::relay;
@@ -116,7 +117,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let (head, body) = request.into_parts();
     let said = CallerHead::read(&head.headers, opt_in_header(dialect));
     let caller = identify(&snapshot, &said, &shared.pepper).map_err(|stranger| turn_away(&stranger))?;
-    let bytes = receive(&snapshot, (head.version, &said), body).await?;
+    let (bytes, held) = receive(shared, &snapshot, (head.version, &said), body).await?;
     let mut decoded =
         read_apart(bytes.len(), || openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)))
             .map_err(|error| unreadable(&error, "see the reference of the API you call"))?;
@@ -154,6 +155,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
         accepts_restart: said.accepts_restart(),
         began,
         request_text,
+        held,
         snapshot: Arc::clone(&snapshot),
     };
     Ok(relay(Arc::new(job)).await)
@@ -165,7 +167,7 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     let (head, body) = request.into_parts();
     let said = CallerHead::read(&head.headers, None);
     identify(&snapshot, &said, &shared.pepper).map_err(|stranger| turn_away(&stranger))?;
-    let bytes = receive(&snapshot, (head.version, &said), body).await?;
+    let (bytes, _held) = receive(shared, &snapshot, (head.version, &said), body).await?;
     let decoded = openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot))
         .map_err(|error| unreadable(&error, "send the body of the request to count"))?;
     let said = openai_chat::facts(&decoded);
@@ -195,45 +197,39 @@ fn limits_of(snapshot: &Snapshot) -> Limits {
 
 /// The body, once the head allows one; within its bounds of size and time.
 async fn receive(
+    shared: &Shared,
     snapshot: &Snapshot,
     (version, head): (Version, &CallerHead<'_>),
     body: Incoming,
-) -> Result<Bytes, Refused> {
+) -> Result<(Bytes, Held), Refused> {
     let refuse = |status, kind, problem: &str, hint| Err(refuse(status, kind, problem, hint).unread());
     if let Err((status, problem, hint)) = head.admissible(version) {
         return refuse(status, ErrorKind::InvalidRequest, problem, hint);
     }
     let edge = &snapshot.edge;
-    let too_large = || {
-        let text = format!("the body is larger than {} bytes", edge.body_bytes);
-        refuse(413, ErrorKind::InvalidRequest, &text, "send less, or raise gateway.body_limit")
-    };
-    // A declared length is believed: to wait for such a body would only hold the connection.
-    if body.size_hint().lower() > edge.body_bytes as u64 {
-        return too_large();
-    }
-    let collect = Limited::new(body, edge.body_bytes).collect();
-    match tokio::time::timeout(Duration::from_millis(edge.receive_ms), collect).await {
-        Ok(Ok(collected)) => Ok(let_go_of_buffer(collected.to_bytes())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(),
-        Ok(Err(error)) => {
+    match arrival::take(edge, &shared.bodies, body).await {
+        Ok(taken) => Ok(taken),
+        Err(NotTaken::TooLarge) => {
+            let text = format!("the body is larger than {} bytes", edge.body_bytes);
+            refuse(413, ErrorKind::InvalidRequest, &text, "send less, or raise gateway.body_limit")
+        }
+        Err(NotTaken::Broken(error)) => {
             let text = format!("the body could not be read: {error}");
             refuse(400, ErrorKind::InvalidRequest, &text, "send the whole body")
         }
-        Err(_) => {
+        Err(NotTaken::Late) => {
             let text = format!("the request did not arrive within {} ms", edge.receive_ms);
             refuse(408, ErrorKind::Timeout, &text, "send the body at once")
         }
+        Err(NotTaken::NoRoom) => {
+            shared.reports.refused();
+            let text = "the gateway holds as many large bodies as it may";
+            let hint = "try again after retry-after-ms; its operator may raise gateway.bodies_held";
+            let refused = self::refuse(503, ErrorKind::Capacity, text, hint).unread();
+            Err(Refused { retry_after_ms: Some(1000), ..refused })
+        }
     }
 }
-
-/// A small body is copied: as a part of the server's read buffer it would keep all of that alive for as
-/// long as its answer streams.
-fn let_go_of_buffer(body: Bytes) -> Bytes {
-    if body.len() > COPIED_BYTES { body } else { Bytes::copy_from_slice(&body) }
-}
-
-const COPIED_BYTES: usize = 2048;
 
 /// Lets the request in under its key's own allowances.
 fn admit_key(shared: &Shared, caller: &Caller<'_>, facts: &RequestFacts) -> Result<Option<Left>, Refused> {

@@ -153,6 +153,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         include_usage: true,
         accepts_restart: false,
         began: Instant::now(),
+        held: shared.bodies.hold(),
         request_text: None,
     };
     Some(Attempt::new(Arc::new(job), ticket))

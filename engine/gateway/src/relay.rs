@@ -22,9 +22,6 @@ use crate::stream::{self, Flow, Voice};
 use crate::upstream::attempt::{Attempt, Ending, Ticket, failure};
 use crate::upstream::job::Job;
 
-/// Room for every header of an answer.
-const HEADERS: usize = 16;
-
 /// What an attempt has for its caller when it may be shown.
 type Begun = (Vec<u8>, Voice);
 
@@ -65,7 +62,7 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
                 if attempt.is_over() && !attempt.passthrough {
                     attempt.warnings.extend(untold_citations(job.request.dialect, &attempt.answer));
                 }
-                let mut headers = HeaderMap::with_capacity(HEADERS);
+                let mut headers = HeaderMap::with_capacity(truth::room(&job, &attempt));
                 truth::tell(&job, &attempt, overhead, &mut headers);
                 return commit(&job, Flow::new(attempt, voice, tried, candidate), held, headers);
             }

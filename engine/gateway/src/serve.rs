@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 
 use crate::edge::body::AnswerBody;
 use crate::edge::polite::Polite;
-use crate::edge::tls::{Tls, Wire};
+use crate::edge::tls::{CallersWire, Tls};
+use crate::edge::wire::Wire;
 use crate::options::{GatewayOptions, Ready, RunError, Stop};
 use crate::report::Reports;
 use crate::shared::Shared;
@@ -171,7 +172,7 @@ fn receive_within(shared: &Shared) -> Duration {
 }
 
 fn connection<F, A>(
-    wire: Wire,
+    wire: CallersWire,
     shared: Arc<Shared>,
     answer: F,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send

@@ -12,6 +12,7 @@ use ring::hmac;
 use tokio::sync::Semaphore;
 
 use crate::edge::cuts::Cuts;
+use crate::edge::room::Room;
 use crate::options::GatewayOptions;
 use crate::report::Reports;
 use crate::upstream::connect::Clients;
@@ -28,6 +29,9 @@ pub struct Shared {
     pub reports: Reports,
     pub draining: AtomicBool,
     pub cuts: Cuts,
+    /// What large bodies of callers hold, and large answers of upstreams.
+    pub bodies: Room,
+    pub answers: Room,
     pub shadows: Mutex<HashMap<String, Arc<Semaphore>>>,
     engine: Mutex<Option<Engine>>,
     began: Instant,
@@ -49,6 +53,8 @@ impl Shared {
             reports,
             draining: AtomicBool::new(false),
             cuts: Cuts::default(),
+            bodies: Room::default(),
+            answers: Room::default(),
             shadows: Mutex::new(HashMap::new()),
             engine: Mutex::new(None),
             began,

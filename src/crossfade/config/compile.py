@@ -97,6 +97,8 @@ def compile_snapshot(
             json_depth=config.gateway.json_depth,
             json_values=config.gateway.json_values,
             answer_bytes=config.gateway.answer_limit,
+            bodies_bytes=config.gateway.bodies_held,
+            answers_bytes=config.gateway.answers_held,
             drain_ms=_ms(config.gateway.drain),
         ),
         keys=(*(_key(section) for section in config.keys.values()), *keys),

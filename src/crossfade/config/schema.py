@@ -53,7 +53,23 @@ class GatewaySection(Section):
         200_000, ge=1000, description="Most JSON values of a request body; objects count ten times."
     )
     answer_limit: Bytes = Field(64 << 20, description="Largest answer of an upstream, streams included.")
+    bodies_held: Bytes = Field(
+        128 << 20, description="What request bodies of over 1 MiB may hold together; one more gets a 503."
+    )
+    answers_held: Bytes = Field(
+        128 << 20, description="What answers of over 1 MiB may hold together; one more fails as if full."
+    )
     drain: DurationS = Field(30.0, description="How long requests in flight may finish on stop.")
+
+    @model_validator(mode="after")
+    def _one_fits_into_all(self) -> Self:
+        for all_of_them, one in (("bodies_held", "body_limit"), ("answers_held", "answer_limit")):
+            if getattr(self, all_of_them) < getattr(self, one):
+                hint = f"raise {all_of_them}, or lower {one}"
+                raise ValueError(
+                    f"{all_of_them} is smaller than {one}: the largest would never fit (hint: {hint})"
+                )
+        return self
 
 
 class SharedSection(Section):

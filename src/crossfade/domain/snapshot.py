@@ -322,6 +322,8 @@ class Edge:
     json_depth: int
     json_values: int  # objects count ten times
     answer_bytes: int  # of one upstream answer, plain or streamed
+    bodies_bytes: int  # what large bodies may hold together
+    answers_bytes: int  # what large answers may hold together
     drain_ms: int
 
 

@@ -207,6 +207,7 @@ WRONG: list[tuple[str, Any]] = [
     *(("tool_choice", value) for value in (1, [], "sometimes", {})),
     *(("parallel_tool_calls", value) for value in ("x", 1)),
     *(("response_format", value) for value in ("json", 1, [], {}, {"type": 1}, {"type": "yaml"})),
+    *(("response_format", {"type": "json_schema", "json_schema": value}) for value in ("x", 1, [])),
     *(("reasoning_effort", value) for value in (1, [])),
     *(("metadata", value) for value in ("x", 1, [])),
     *(("modalities", value) for value in ("text", 1, {}, [1])),

@@ -70,7 +70,7 @@ struct LastResort {
 impl<'a> Ranking<'a> {
     /// Ranks the endpoints of the targets; `why` says what each target is.
     pub fn rank(&mut self) -> Ranked {
-        let mut ranked = Ranked::default();
+        let mut ranked = Ranked { candidates: Vec::with_capacity(ENOUGH), ..Ranked::default() };
         let ways = self.ways;
         for (index, (target, why)) in ways.targets.iter().enumerate() {
             let Some(pool) = self.snapshot.pools.get(&target.pool) else {

@@ -49,6 +49,9 @@ impl Answer {
 
     /// Takes in one event.
     pub fn add(&mut self, event: &StreamEvent) {
+        if self.blocks.capacity() == 0 {
+            self.blocks.reserve_exact(1); // most answers are of one part, and many are open at once
+        }
         match event {
             StreamEvent::Start { id, model } => {
                 self.id = self.id.take().or_else(|| id.clone());

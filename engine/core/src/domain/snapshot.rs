@@ -246,6 +246,9 @@ pub struct Edge {
     pub json_depth: u32,
     pub json_values: u32,
     pub answer_bytes: usize,
+    /// What large bodies may hold together, and large answers.
+    pub bodies_bytes: usize,
+    pub answers_bytes: usize,
     pub drain_ms: u64,
 }
 

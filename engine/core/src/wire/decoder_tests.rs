@@ -320,3 +320,15 @@ fn an_answer_that_counts_nothing_used_what_was_expected() {
     assert_eq!(said(Dialect::BedrockInvoke, told, counted), Some(Usage::inclusive(3, 0, 0, 1, 0)));
     assert_eq!(said(Dialect::BedrockInvoke, told, "{}"), None, "a broken answer");
 }
+
+#[test]
+fn messages_of_a_server_that_knows_no_blocks_are_passed_on_in_blocks() {
+    let body = br#"{"type":"message","role":"assistant","content":"Hi","stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let whole = DecodeAs { dialect: Dialect::AnthropicMessages, framing: Framing::Whole };
+
+    let (events, raw) = decode(whole, &[body]);
+
+    assert!(events.contains(&StreamEvent::Text("Hi".to_owned())));
+    let passed: serde_json::Value = serde_json::from_slice(&raw).unwrap();
+    assert_eq!(passed["content"], serde_json::json!([{"type": "text", "text": "Hi"}]));
+}

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use memchr::{memchr, memmem};
 use tokio::time::Sleep;
 
-use super::tls::Wire;
+use super::wire::Wire;
 
 /// A connection that can say a last word without waiting.
 pub trait LastWord {
@@ -24,7 +24,7 @@ pub trait LastWord {
     fn last_word(&mut self, bytes: &[u8]);
 }
 
-impl LastWord for TokioIo<Wire> {
+impl<T> LastWord for TokioIo<Wire<T>> {
     fn last_word(&mut self, bytes: &[u8]) {
         self.inner().try_write(bytes);
     }

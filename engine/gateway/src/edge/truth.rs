@@ -24,6 +24,20 @@ const CAPACITY: HeaderName = HeaderName::from_static("x-crossfade-capacity");
 const REGION: HeaderName = HeaderName::from_static("x-crossfade-region");
 const WARNINGS: HeaderName = HeaderName::from_static("x-crossfade-warnings");
 
+/// Of an answer that says nothing special.
+const HEADERS: usize = 12;
+const MORE_HEADERS: usize = 24;
+
+/// Room for every header of an answer. A map of the next size weighs another kilobyte, for as long as
+/// a stream is open.
+pub fn room(job: &Job, attempt: &Attempt) -> usize {
+    let endpoint = job.snapshot.endpoints.get(&attempt.ticket().candidate.endpoint);
+    let more = job.allowances.is_some()
+        || !attempt.warnings.is_empty()
+        || endpoint.is_some_and(|endpoint| endpoint.region.is_some());
+    if more { MORE_HEADERS } else { HEADERS }
+}
+
 /// Says what the caller's key has left.
 pub fn tell_allowances(dialect: Dialect, left: &Limits, headers: &mut HeaderMap) {
     for (name, value) in allowance_fields(dialect, left, unix_ms()) {

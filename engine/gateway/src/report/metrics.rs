@@ -53,6 +53,11 @@ struct FeatureLabels {
     feature: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HeldLabels {
+    by: &'static str,
+}
+
 type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// The series of one feature at one endpoint, found once.
@@ -103,6 +108,7 @@ pub struct Metrics {
     capacity_used: Family<EndpointLabels, FloatGauge>,
     candidate_share: Family<FeatureLabels, FloatGauge>,
     money_used: Family<KeyLabels, FloatGauge>,
+    held: Family<HeldLabels, Gauge>,
     records_dropped: Gauge,
     shadows_dropped: Gauge,
     in_flight: Gauge,
@@ -135,6 +141,7 @@ impl Metrics {
             capacity_used: Family::default(),
             candidate_share: Family::default(),
             money_used: Family::default(),
+            held: Family::default(),
             records_dropped: Gauge::default(),
             shadows_dropped: Gauge::default(),
             in_flight: Gauge::default(),
@@ -184,6 +191,7 @@ impl Metrics {
             "Shadow copies dropped since the start",
             made.shadows_dropped.clone(),
         );
+        r.register("crossfade_held_bytes", "What bodies and answers over 1 MiB hold", made.held.clone());
         r.register("crossfade_in_flight", "Requests between accept and answer", made.in_flight.clone());
         r.register(
             "crossfade_snapshot_version",
@@ -267,6 +275,9 @@ impl Metrics {
         self.records_dropped.set(whole(shared.reports.spool.dropped()));
         self.shadows_dropped.set(whole(shared.reports.shadows_dropped.load(Ordering::Relaxed)));
         self.in_flight.set(whole(shared.reports.in_flight.load(Ordering::Relaxed)));
+        for (by, room) in [("bodies", &shared.bodies), ("answers", &shared.answers)] {
+            self.held.get_or_create(&HeldLabels { by }).set(whole(room.taken() as u64));
+        }
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
             tracing::error!("the metrics could not be written");

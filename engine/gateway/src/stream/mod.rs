@@ -95,7 +95,7 @@ async fn pump(job: Arc<Job>, mut flow: Flow, mut out: Vec<u8>, mouth: Mouth) {
         };
         drop(cut); // it is under way no more, which its caller may find out first
         if let Err(error) = Box::pin(flow.go_on(&job, error, &mut out)).await {
-            return break_off(&job, flow, error, (out, mouth)).await;
+            return Box::pin(break_off(&job, flow, error, (out, mouth))).await; // rare, and large
         }
         cut = Cut::of(&job, flow.attempt.ticket());
     }

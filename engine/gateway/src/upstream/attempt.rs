@@ -26,6 +26,7 @@ use super::connect::{
     Answer as Answered, Body, Outgoing, connection_failure, headers_of, limits_of, request_id_of,
 };
 use super::job::Job;
+use super::size::Size;
 use super::timers::Timers;
 
 /// The largest error body that is read to classify a refusal.
@@ -67,7 +68,7 @@ pub struct Attempt {
     malformed_run: u32,
     /// What the answer's head said of the provider's limits, and when.
     told: Option<(Limits, Instant)>,
-    received: usize,
+    size: Size,
     /// Of content, and how much of that is booked.
     pub(super) written_bytes: u64,
     pub(super) told_bytes: u64,
@@ -115,7 +116,7 @@ impl Attempt {
             provider_request_id: None,
             malformed_run: 0,
             told: None,
-            received: 0,
+            size: Size::default(),
             written_bytes: 0,
             told_bytes: 0,
             terminal: false,
@@ -233,12 +234,12 @@ impl Attempt {
         match piece {
             Ok(Some(bytes)) => {
                 self.timers.byte(now);
-                self.received += bytes.len();
-                if self.received > self.job.snapshot.edge.answer_bytes {
-                    let detail = "the answer is larger than gateway.answer_limit".to_owned();
-                    return Err(failure(ErrorKind::MalformedOutput, detail));
-                }
+                let written = self.committed.then_some(self.written_bytes);
+                self.size.grow(bytes.len(), written, (&job.snapshot.edge, &job.shared.answers))?;
                 decoder.feed(bytes, events);
+                if !events.is_empty() {
+                    self.size.passed_on();
+                }
             }
             Ok(None) => {
                 decoder.finish(events);

@@ -12,13 +12,16 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tower_service::Service;
+
+use crate::edge::wire::Wire;
 
 use super::attempt::failure;
 use super::http1::{Connection, Head, write_head};
 use super::pool::Pool;
 
-pub(super) type Stream = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
+pub(super) type Stream = Wire<TlsStream<TokioIo<TokioIo<TcpStream>>>>;
 
 /// How long and how far the end of an answer is waited for that nobody reads any more, so that its
 /// connection can serve again.
@@ -149,7 +152,11 @@ impl Clients {
         let stream = connected
             .map_err(|_| SendError::ConnectTimeout(connect_ms))?
             .map_err(|error| SendError::Connect(with_causes(error.as_ref())))?;
-        Ok(Box::new(Connection::new(TokioIo::new(stream))))
+        let stream = match stream {
+            MaybeHttpsStream::Http(plain) => Wire::Plain(plain.into_inner()),
+            MaybeHttpsStream::Https(tls) => Wire::Tls(Box::new(tls.into_inner())),
+        };
+        Ok(Box::new(Connection::new(stream)))
     }
 }
 

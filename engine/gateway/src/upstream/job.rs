@@ -8,6 +8,7 @@ use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::domain::snapshot::Snapshot;
 
+use crate::edge::room::Held;
 use crate::shared::Shared;
 
 /// What all attempts of one request have in common.
@@ -25,6 +26,8 @@ pub struct Job {
     pub accepts_restart: bool,
     pub began: Instant,
     pub request_text: Option<Arc<str>>,
+    /// The request's own part of the room for bodies.
+    pub held: Held,
 }
 
 impl Job {

@@ -8,5 +8,6 @@ pub mod job;
 mod pool;
 mod record;
 pub mod sign;
+mod size;
 mod timers;
 pub mod warm;

@@ -3,7 +3,7 @@
 //! Usage is cumulative: what a later event says replaces what an earlier one said, field by field.
 //! Tools the provider runs itself are told apart by their block type and never become calls.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::request::{Usage, UsageSource};
 use crate::domain::stream::{Citation, StreamEvent};
@@ -89,6 +89,13 @@ impl Reader for MessagesReader {
     }
 }
 
+/// An answer whose content is a string, with that in a block.
+fn in_blocks(mut answer: Value) -> Value {
+    let text = answer["content"].take();
+    answer["content"] = json!([{"type": "text", "text": text}]);
+    answer
+}
+
 impl MessagesReader {
     /// A plain answer; `body` are its bytes.
     pub(crate) fn document(&mut self, answer: &Value, body: &[u8], sink: &mut Sink<'_>) {
@@ -96,7 +103,11 @@ impl MessagesReader {
             return sink.error(error_in(200, body));
         }
         start(answer, sink);
-        sink.say(StreamEvent::Text(text(answer, "content"))); // of servers that know no blocks
+        if answer.get("content").is_some_and(Value::is_string) {
+            // Of servers that know no blocks; clients know nothing else.
+            sink.say(StreamEvent::Text(text(answer, "content")));
+            self.rewritten = Some(in_blocks(answer.clone()).to_string().into_bytes());
+        }
         for (index, block) in (0u32..).zip(items(answer, "content")) {
             match text_in(block, "type").unwrap_or("") {
                 "text" => {

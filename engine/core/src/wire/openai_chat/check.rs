@@ -162,5 +162,11 @@ fn response_format(value: &Value) -> Option<&'static str> {
         value.get("type").and_then(Value::as_str),
         Some("text" | "json_object" | "json_schema" | "grammar" | "structural_tag")
     );
-    (!known).then_some("must be an object whose type is text, json_object or json_schema")
+    if !known {
+        return Some("must be an object whose type is text, json_object or json_schema");
+    }
+    let schema = value.get("json_schema").filter(|schema| !schema.is_null());
+    schema
+        .is_some_and(|schema| !schema.is_object())
+        .then_some("must have an object as json_schema, with a name and a schema")
 }

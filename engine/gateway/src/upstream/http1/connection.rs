@@ -20,6 +20,8 @@ pub(in super::super) struct Connection<S> {
     io: S,
     /// What was read; all before `start` is used.
     held: Vec<u8>,
+    /// Room that reading needed lately. None is kept while nothing comes: streams are silent for long.
+    room: usize,
     start: usize,
     framing: Framing,
     keeps: bool,
@@ -37,7 +39,15 @@ struct Outgoing<'a> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(in super::super) fn new(io: S) -> Self {
-        Self { io, held: Vec::new(), start: 0, framing: Framing::Length(0), keeps: true, answering: false }
+        Self {
+            io,
+            held: Vec::new(),
+            room: READ_BYTES,
+            start: 0,
+            framing: Framing::Length(0),
+            keeps: true,
+            answering: false,
+        }
     }
 
     /// Sends a request and reads the head of its answer.
@@ -86,11 +96,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
-    /// Lets go of a large buffer before a rest.
+    /// Lets go of its buffer before a rest.
     pub(in super::super) fn rest(&mut self) {
-        self.held.clear();
-        self.start = 0;
-        self.held.shrink_to(READ_BYTES);
+        (self.held, self.start, self.room) = (Vec::new(), 0, READ_BYTES);
     }
 
     fn poll_ask(&mut self, out: &mut Outgoing<'_>, context: &mut Context<'_>) -> Poll<io::Result<Head>> {
@@ -201,11 +209,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.held.len() == self.held.capacity() {
             self.held.drain(..self.start);
             self.start = 0;
-            let more = (self.held.capacity() * 3).clamp(READ_BYTES, MOST_READ_BYTES);
+            let more = (self.held.capacity() * 3).clamp(self.room, MOST_READ_BYTES);
             self.held.reserve(more);
         }
         let room = self.held.capacity() - self.held.len();
-        let read = ready!(pin!(self.io.read_buf(&mut self.held)).poll(context))?;
+        let Poll::Ready(read) = pin!(self.io.read_buf(&mut self.held)).poll(context) else {
+            if self.held.is_empty() {
+                self.room = self.held.capacity().min(MOST_READ_BYTES);
+                self.held = Vec::new();
+            }
+            return Poll::Pending;
+        };
+        let read = read?;
         if read == room && room < MOST_READ_BYTES && self.held.capacity() < MOST_READ_BYTES {
             self.held.reserve(room * 3);
         }

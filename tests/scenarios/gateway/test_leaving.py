@@ -1,0 +1,85 @@
+"""Callers who leave, or send on, while an answer is under way; with TLS and without."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from certificate import write_certificate
+from process import PATIENCE_S, running_gateway
+
+CONFIG = """
+providers:
+  up: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/a/v1', auth: {{method: none}}}}
+endpoints: {{a: {{provider: up, model: m}}}}
+features:
+  f: {{hierarchy: [a], deadline: 60s, limits: {{header: 30s, ttft: 50s, liveness: 50s, progress: 50s}}}}
+"""
+
+
+@pytest.fixture(params=["plain", "tls"])
+def caller(request, cloud, tmp_path):
+    """Connects to a gateway."""
+    context, options = None, ()
+    if request.param == "tls":
+        write_certificate(tmp_path, 1)
+        options = ("--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"))
+        context = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
+    with running_gateway(CONFIG.format(port=cloud.port), options=options) as gateway:
+
+        def connect() -> socket.socket:
+            plain = socket.create_connection(("127.0.0.1", gateway.port), PATIENCE_S)
+            return plain if context is None else context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+        yield connect
+
+
+def request(text: str, *, stream: bool) -> bytes:
+    body = json.dumps({"model": "f", "messages": [{"role": "user", "content": text}], "stream": stream})
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\ncontent-length: {len(body)}\r\n\r\n"
+    return (head + body).encode()
+
+
+def read_until(sock: socket.socket, mark: bytes, seen: bytes = b"") -> bytes:
+    while mark not in seen:
+        part = sock.recv(65536)
+        assert part, f"ended before {mark!r}: {seen[-300:]!r}"
+        seen += part
+    return seen
+
+
+@pytest.mark.parametrize("under_way", ["a stream that says nothing", "a plain call"])
+def test_the_upstream_is_left_when_the_caller_leaves(cloud, caller, under_way):
+    stream = under_way != "a plain call"
+    cloud.script("a", [{"stream": [{"text": "Hello"}, "hang"]} if stream else "silent"])
+    with caller() as sock:
+        sock.sendall(request("Hi", stream=stream))
+        if stream:
+            read_until(sock, b"Hello")
+        for _ in range(1000):
+            if cloud.calls:
+                break
+            threading.Event().wait(0.01)
+    assert cloud.calls[0].left.wait(10)
+
+
+def test_a_request_behind_one_whose_answer_streams_is_answered_after_it(cloud, caller):
+    cloud.script("a", [{"stream": [{"text": "one"}, {"wait": 0.2}, {"finish": "stop"}, "done", "end"]}, "ok"])
+    with caller() as sock:
+        sock.sendall(request("first", stream=True))
+        seen = read_until(sock, b"one")
+        large = "second " * 2000
+        sock.sendall(request(large, stream=False) + request("third", stream=False))
+        seen = read_until(sock, b"[DONE]", seen)
+        seen = read_until(sock, b'chat.completion"', seen)
+        read_until(sock, b'chat.completion"', seen.partition(b'chat.completion"')[2])
+    asked = [json.loads(call.body)["messages"][0]["content"] for call in cloud.calls]
+    assert asked == ["first", large, "third"]
