@@ -28,6 +28,7 @@ use crate::{admin, follow, ingress, report};
 /// Before the first snapshot says otherwise.
 const FIRST_HEADER_BYTES: usize = 64 * 1024;
 const FIRST_RECEIVE: Duration = Duration::from_secs(30);
+const FIRST_SEND: Duration = Duration::from_secs(60);
 const FIRST_DRAIN: Duration = Duration::from_secs(30);
 
 /// Serves until `stop` is asked, then drains.
@@ -182,6 +183,7 @@ where
 {
     let snapshot = shared.snapshot.load();
     let header_bytes = snapshot.as_ref().map_or(FIRST_HEADER_BYTES, |snapshot| snapshot.edge.header_bytes);
+    let send = snapshot.as_ref().map_or(FIRST_SEND, |snapshot| Duration::from_millis(snapshot.edge.send_ms));
     let receive = receive_within(&shared);
     drop(snapshot);
     let service = service_fn(move |request| {
@@ -193,5 +195,5 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(receive)
         .max_buf_size(header_bytes.max(8192))
-        .serve_connection(Polite::new(TokioIo::new(wire)), service)
+        .serve_connection(Polite::new(TokioIo::new(wire), send), service)
 }

@@ -94,6 +94,7 @@ def compile_snapshot(
             body_bytes=config.gateway.body_limit,
             header_bytes=config.gateway.header_limit,
             receive_ms=_ms(config.gateway.receive),
+            send_ms=_ms(config.gateway.send),
             json_depth=config.gateway.json_depth,
             json_values=config.gateway.json_values,
             answer_bytes=config.gateway.answer_limit,

@@ -48,6 +48,9 @@ class GatewaySection(Section):
     body_limit: Bytes = Field(16 << 20, description="Largest request body.")
     header_limit: Bytes = Field(64 << 10, description="Largest request head.")
     receive: DurationS = Field(30.0, description="A request must have arrived within this time.")
+    send: DurationS = Field(
+        60.0, description="A caller that takes nothing of its answer for so long is let go."
+    )
     json_depth: int = Field(64, ge=1, le=1000, description="Deepest nesting of a request body.")
     json_values: int = Field(
         200_000, ge=1000, description="Most JSON values of a request body; objects count ten times."

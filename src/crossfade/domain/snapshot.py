@@ -319,6 +319,7 @@ class Edge:
     body_bytes: int
     header_bytes: int
     receive_ms: int
+    send_ms: int  # between two pieces that a caller takes
     json_depth: int
     json_values: int  # objects count ten times
     answer_bytes: int  # of one upstream answer, plain or streamed

@@ -1,4 +1,4 @@
-"""Callers who leave, or send on, while an answer is under way; with TLS and without."""
+"""Callers who leave, send on, or stop reading while an answer is under way; with TLS and without."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from certificate import write_certificate
 from process import PATIENCE_S, running_gateway
 
 CONFIG = """
+gateway: {{send: 300ms}}
 providers:
   up: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/a/v1', auth: {{method: none}}}}
 endpoints: {{a: {{provider: up, model: m}}}}
@@ -83,3 +84,12 @@ def test_a_request_behind_one_whose_answer_streams_is_answered_after_it(cloud, c
         read_until(sock, b'chat.completion"', seen.partition(b'chat.completion"')[2])
     asked = [json.loads(call.body)["messages"][0]["content"] for call in cloud.calls]
     assert asked == ["first", large, "third"]
+
+
+def test_a_caller_that_reads_nothing_does_not_keep_its_upstream(cloud, caller):
+    words = [{"text": "word " * 10000}] * 1000
+    cloud.script("a", [{"stream": [*words, "hang"]}])
+    with caller() as sock:
+        sock.sendall(request("Hi", stream=True))
+        read_until(sock, b"word")
+        assert cloud.calls[0].left.wait(30)

@@ -243,6 +243,8 @@ pub struct Edge {
     pub body_bytes: usize,
     pub header_bytes: usize,
     pub receive_ms: u64,
+    /// Between two pieces that a caller takes.
+    pub send_ms: u64,
     pub json_depth: u32,
     pub json_values: u32,
     pub answer_bytes: usize,

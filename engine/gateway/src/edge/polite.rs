@@ -1,7 +1,8 @@
 //! The connection between the socket and the HTTP server, for what the server does not do by itself:
 //! a refusal of a broken head carries an error object, a head that gives its length in two ways is
 //! refused, and a request that never got an answer (its head came too late or ended in the middle)
-//! gets one before the close.
+//! gets one before the close. A caller that takes nothing of its answer is let go: while it cannot be
+//! written to, nobody asks the answer's body, and no deadline of the request is looked at.
 
 use std::future::Future;
 use std::io;
@@ -43,11 +44,14 @@ pub struct Polite<S: LastWord> {
     two_lengths: bool,
     refused: bool,
     linger: Option<Pin<Box<Sleep>>>,
+    /// How long a write may wait, and since when one does.
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
     drained: usize,
 }
 
 impl<S: LastWord> Polite<S> {
-    pub fn new(inner: S) -> Self {
+    pub fn new(inner: S, patience: Duration) -> Self {
         Self {
             inner,
             instead: None,
@@ -58,6 +62,8 @@ impl<S: LastWord> Polite<S> {
             two_lengths: false,
             refused: false,
             linger: None,
+            patience,
+            stalled: None,
             drained: 0,
         }
     }
@@ -153,6 +159,22 @@ impl<S: Write + LastWord + Unpin> Polite<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// `written`, or the end of a connection that could not be written to for too long.
+    fn within_patience<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller takes nothing of its answer")))
+    }
+
     fn answered(&mut self, start: &[u8]) {
         if start.starts_with(b"HTTP/1.1 ") && !start.starts_with(b"HTTP/1.1 1") {
             self.answers += 1;
@@ -193,11 +215,13 @@ impl<S: Read + Write + LastWord + Unpin> Write for Polite<S> {
             ready!(self.poll_instead(context))?;
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.within_patience(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        self.within_patience(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -227,7 +251,8 @@ impl<S: Read + Write + LastWord + Unpin> Write for Polite<S> {
             ready!(self.poll_instead(context))?;
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
-        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.within_patience(written, context)
     }
 }
 
