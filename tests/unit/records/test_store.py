@@ -6,6 +6,7 @@ import fcntl
 import json
 import threading
 
+import duckdb
 import pytest
 
 from crossfade.control.evidence.capacity.loadtest import body_of
@@ -244,3 +245,29 @@ def test_the_profile_of_features_that_move_together_is_all_of_their_requests(ope
     assert {body_of(arrival)["model"] for arrival in replay(both, 1.3, 1.0, seed=1)} == {"recap", "search"}
     with pytest.raises(LookupError, match="only 1 recorded requests of digest, none "):
         record_profile(store, ("digest", "none"), 3600.0, 1_795_000_100.0)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('{outside}')",
+        "SELECT * FROM read_text('{inside}/../outside')",
+        "COPY (SELECT 1) TO '{outside}'",
+        "COPY (SELECT 1) TO '{inside}/x.parquet'",
+        "SET enable_external_access = true",
+        "ATTACH '{outside}.db'",
+        "SELECT 1; SELECT 2",
+        "",
+    ],
+)
+def test_a_query_reads_the_records_and_nothing_else(tmp_path, sql):
+    outside, inside = tmp_path / "outside", tmp_path / "it's records"
+    outside.write_text("a signing key")
+    store = RecordStore(inside)
+    store.ingest([line(1)])
+    store.flush()
+    assert store.query("WITH one AS (FROM attempts) SELECT request_id FROM one") == [{"request_id": "r1"}]
+    with pytest.raises(duckdb.Error):
+        store.query(sql.format(outside=outside, inside=str(inside).replace("'", "''")))
+    assert outside.read_text() == "a signing key"
+    store.close()

@@ -52,7 +52,7 @@ def create_records_router(parts: ControlParts) -> APIRouter:
 
     @router.post("/records/query", dependencies=[guard])
     async def query(body: Query) -> list[dict[str, Any]]:
-        """Rows of a query. For administrators: SQL can read whatever control can read."""
+        """Rows of a query over the records. For administrators: captured text is in them."""
         try:
             return await asyncio.to_thread(parts.records.query, body.sql)
         except duckdb.Error as error:

@@ -42,7 +42,7 @@ class RecordFiles:
         self.root = root
         self._pending = root / "pending"
         self._pending.mkdir(parents=True, exist_ok=True)
-        self._database = duckdb.connect()
+        self._database = _fenced(root)
         self._open: IO[bytes] | None = None
         self._closed: list[IO[bytes]] = []  # open still: closing one gives its lock away
         self._layout = Layout()
@@ -212,6 +212,15 @@ class RecordFiles:
             ids = f"SELECT attempt_id FROM read_parquet('{self.root / 'date=*/hour=*/*.parquet'}')"  # noqa: S608
             known = f" WHERE attempt_id NOT IN ({ids})"
         self._to_parquet(path, known)
+
+
+def _fenced(root: Path) -> duckdb.DuckDBPyConnection:
+    """A database that reads and writes below `root` only, whatever SQL it is given."""
+    folder = str(root.resolve()).replace("'", "''")
+    database = duckdb.connect()
+    database.execute(f"SET temp_directory = '{folder}/spill'; SET allowed_directories = ['{folder}']")
+    database.execute("SET enable_external_access = false; SET lock_configuration = true")
+    return database
 
 
 def _is_locked(file: IO[bytes]) -> bool:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from pydantic import TypeAdapter, ValidationError
 
 from crossfade.control.records.files import RecordFiles
 from crossfade.domain.attempt import AttemptRecord
 
 _RECORD: TypeAdapter[AttemptRecord] = TypeAdapter(AttemptRecord)
+_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 CONVERT_EVERY_S = 5.0
 KEPT_IDS = 200_000  # a gateway resends within seconds of a lost answer: minutes at 1,000 attempts/s
 CONVERT_AT_BYTES = 16 << 20
@@ -99,8 +101,15 @@ class RecordStore:
         self._convert_if_rotated()
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
-        """Rows of a query over the view `attempts`, as dictionaries."""
+        """Rows of a query over the view `attempts`, as dictionaries.
+
+        Raises:
+            duckdb.Error: it is no query, more than one, or asks for what is not in the records' folder.
+        """
         with self._files.reader() as connection:
+            kinds = [statement.type for statement in connection.extract_statements(sql)]
+            if len(kinds) != 1 or kinds[0] not in _READING:
+                raise duckdb.PermissionException("only one SELECT, DESCRIBE, SUMMARIZE or EXPLAIN is taken")
             result = connection.execute(sql, parameters or [])
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
