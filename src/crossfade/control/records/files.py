@@ -39,10 +39,10 @@ class RecordFiles:
     """The files below one folder. Appends and conversions may run in different threads."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self._pending = root / "pending"
+        self.root = root.resolve()
+        self._pending = self.root / "pending"
         self._pending.mkdir(parents=True, exist_ok=True)
-        self._database = _fenced(root)
+        self._database = _fenced(self.root)
         self._open: IO[bytes] | None = None
         self._closed: list[IO[bytes]] = []  # open still: closing one gives its lock away
         self._layout = Layout()
@@ -126,7 +126,7 @@ class RecordFiles:
         parts = []
         if any(self.root.glob("date=*/hour=*/*.parquet")):
             glob = self.root / "date=*/hour=*/*.parquet"
-            parts.append(f"SELECT {_NAMES} FROM read_parquet('{glob}', union_by_name=true)")  # noqa: S608 - ours
+            parts.append(f"SELECT {_NAMES} FROM read_parquet({_quoted(glob)}, union_by_name=true)")  # noqa: S608 - ours
         waiting = [str(path) for path in self._pending.glob("*.ndjson") if path.stat().st_size]
         if waiting:
             # the open file's last line may be half there; it is whole in a moment
@@ -161,7 +161,7 @@ class RecordFiles:
         merged = folder / f"merged-{uuid.uuid4().hex}.parquet"
         plan = folder / f"{merged.stem}.merging"
         replace_file(plan, json.dumps([path.name for path in small]).encode())
-        names = ", ".join(f"'{path}'" for path in small)
+        names = ", ".join(_quoted(path) for path in small)
         with self._database.cursor() as cursor:
             rows = f"SELECT {_NAMES} FROM read_parquet([{names}], union_by_name=true)"  # noqa: S608 - ours
             self._write(cursor, rows, merged)
@@ -174,7 +174,7 @@ class RecordFiles:
         # On the disk before the lines it was made of are removed.
         with replacing(path) as fresh:
             try:
-                cursor.execute(f"COPY ({rows}) TO '{fresh}' (FORMAT parquet)")
+                cursor.execute(f"COPY ({rows}) TO {_quoted(fresh)} (FORMAT parquet)")
             except duckdb.Error as error:
                 raise OSError(f"records could not be written: {error}") from error
 
@@ -209,16 +209,22 @@ class RecordFiles:
             return
         known = ""
         if any(self.root.glob("date=*/hour=*/*.parquet")):
-            ids = f"SELECT attempt_id FROM read_parquet('{self.root / 'date=*/hour=*/*.parquet'}')"  # noqa: S608
+            converted = _quoted(self.root / "date=*/hour=*/*.parquet")
+            ids = f"SELECT attempt_id FROM read_parquet({converted})"  # noqa: S608 - ours
             known = f" WHERE attempt_id NOT IN ({ids})"
         self._to_parquet(path, known)
 
 
+def _quoted(path: Path) -> str:
+    """The path as a text in SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
 def _fenced(root: Path) -> duckdb.DuckDBPyConnection:
     """A database that reads and writes below `root` only, whatever SQL it is given."""
-    folder = str(root.resolve()).replace("'", "''")
     database = duckdb.connect()
-    database.execute(f"SET temp_directory = '{folder}/spill'; SET allowed_directories = ['{folder}']")
+    database.execute(f"SET temp_directory = {_quoted(root / 'spill')}")
+    database.execute(f"SET allowed_directories = [{_quoted(root)}]")
     database.execute("SET enable_external_access = false; SET lock_configuration = true")
     return database
 
@@ -233,6 +239,6 @@ def _is_locked(file: IO[bytes]) -> bool:
 
 
 def _read_lines(paths: list[str], more: str = "") -> str:
-    names = ", ".join(f"'{path}'" for path in paths)
+    names = ", ".join(_quoted(Path(path)) for path in paths)
     form = f"format='newline_delimited', columns={_TYPES}, maximum_object_size={LONGEST_LINE_BYTES}"
     return f"read_json([{names}], {form}{more})"
