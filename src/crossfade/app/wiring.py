@@ -43,7 +43,7 @@ from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.own_turns import OwnTurns
 from crossfade.control.records.store import RecordStore
 from crossfade.control.store.checkpoints import Checkpoints
-from crossfade.control.store.eventlog import EventLog
+from crossfade.control.store.eventlog import EventLog, StoreError
 from crossfade.control.store.keys import is_caller, measure_key
 from crossfade.control.store.signing import SigningKeys
 from crossfade.control.store.state_dir import StateDir
@@ -128,12 +128,18 @@ async def control_parts(
     """Build control around a broker that runs already, run its loops, and take them down again.
 
     Raises:
-        StoreError: the log cannot be reached; nothing is left behind.
+        StoreError: the log cannot be reached, or a changed row of it not be read; nothing is left behind.
     """
     config = load_config(config_path).config
     broker.expect(credential_plan(config))
     async with log_of(config, folder) as events:
-        parts, looking = await _parts_on(events, config, folder, broker)
+        try:
+            parts, looking = await _parts_on(events, config, folder, broker)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if (broken := await events.verify()) is None:
+                raise  # the log holds: it is not at fault
+            hint = "see the on-call page log-broken"
+            raise StoreError(f"the event log does not hold: {broken} (hint: {hint})") from error
         try:
             async with running([*looking, *_loops_of(parts, config_path)]):
                 yield parts

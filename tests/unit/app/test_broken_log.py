@@ -1,0 +1,36 @@
+"""A control whose log was changed says so and waits; it neither ends nor believes the rows."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from crossfade.app.wiring import control_parts
+from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.control.store.eventlog import StoreError
+from crossfade.control.store.state_dir import StateDir
+
+CONFIG = """
+providers: {p: {kind: openai-compatible, base_url: 'http://127.0.0.1:9/v1', auth: {method: none}}}
+endpoints: {e: {provider: p, model: m}}
+features: {recap: [e]}
+"""
+
+
+@pytest.mark.parametrize("payload", ["{}", "[]", '{"version": "many", "change": 1}', "not JSON"])
+async def test_a_row_that_cannot_be_read_is_told_as_a_log_that_does_not_hold(tmp_path, payload):
+    config, folder = tmp_path / "crossfade.yaml", StateDir(tmp_path / "state")
+    config.write_text(CONFIG)
+    folder.root.mkdir()
+    async with control_parts(config, folder, CredentialBroker(())):
+        pass
+    with sqlite3.connect(folder.database) as database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        [first] = database.execute("SELECT min(seq) FROM events WHERE payload LIKE '%version%'").fetchone()
+        database.execute("UPDATE events SET payload = ? WHERE seq = ?", (payload, first))
+    database.close()
+    with pytest.raises(StoreError, match=f"does not hold: row {first} was changed"):
+        async with control_parts(config, folder, CredentialBroker(())):
+            pass
