@@ -101,6 +101,7 @@ def added(upstream: int, relay: int, gateway: int, rounds: int) -> dict[str, flo
                     first, gaps = paced(caller, where, began)
                     found[name][kind].append(first)
                     found[name]["gap"] += gaps
+                    time.sleep(0.02)  # the upstream pauses behind its last event, too
                     began = time.perf_counter()
     of = {name: {kind: statistics.median(us) for kind, us in seen.items()} for name, seen in found.items()}
     return {
