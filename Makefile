@@ -41,7 +41,7 @@ lint: setup ## Format, lints, types, import rules, licences
 wheel: setup ## Build the wheel, optimised for what a training run did (minutes)
 	tools/trained wheel
 
-bench: setup ## Measure speed and memory beside nginx in the same run, of the gateway as the wheel has it
+bench: setup ## Measure speed and memory beside nginx in the same run, of the gateway's binary, compiled as the wheel is
 	tools/trained gateway
 	$(PY) bench/gateway.py $(ARGS)
 
