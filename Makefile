@@ -65,7 +65,7 @@ measure-rollback: setup ## Three gateways under load: seconds to share zero, dec
 	$(PY) bench/rollback.py $(ARGS)
 
 flags: setup ## A hundred thousand units through the OpenFeature SDK: the engine's arm each (ARGS=UNITS; minutes)
-	CROSSFADE_UNITS=$(or $(ARGS),100000) pytest -q tests/scenarios/migration/test_flags.py -k sdk_sees
+	CROSSFADE_UNITS=$(or $(ARGS),100000) $(PY) -m pytest -q tests/scenarios/migration/test_flags.py -k sdk_sees
 
 simulate-guards: setup ## Reproduce the guards' sample-size tables (a minute)
 	$(PY) -m crossfade.sim.canary.report tables $(ARGS)

@@ -407,6 +407,19 @@ fn a_pin_is_served_once_whatever_its_health_and_leaves_no_trace() {
 }
 
 #[test]
+fn copies_that_fail_say_nothing_of_an_endpoints_health() {
+    let mut world = World::new(&simple(TWO));
+    for number in 0..50 {
+        let mut facts = world.facts("u");
+        facts.request_id = format!("copied-{number}");
+        let decision = world.engine.choose(&facts, world.now, 0.5).unwrap();
+        world.fail_copy(&facts, &decision);
+    }
+
+    assert_eq!(world.state("a"), "closed");
+}
+
+#[test]
 fn the_rollout_serves_its_share_with_an_equal_baseline_beside_it() {
     let mut world = World::new(&rollout(&[("own", &["a"]), ("new", &["n"])], 0.25));
     let mut counts = [0u32; 3];

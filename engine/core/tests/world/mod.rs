@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crossfade_core::decide::{Engine, Observation, Tried};
 use crossfade_core::domain::attempt::FeatureEffect;
-use crossfade_core::domain::decision::{Decision, Next, Refusal, Role};
+use crossfade_core::domain::decision::{ArmKind, AssignedArm, Decision, Next, Refusal, Role};
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 use crossfade_core::domain::request::{Needs, RequestFacts};
 use crossfade_core::domain::snapshot::Snapshot;
@@ -192,6 +192,14 @@ impl World {
         let candidate = decision.candidates.iter().position(|one| one.endpoint == endpoint).unwrap();
         let answer = Answer { took_ms, ..Answer::ok() };
         self.engine.observe(&seen(facts, decision, (candidate, Role::First, 0), &answer), self.now);
+    }
+
+    /// A copy of a request fails at its first candidate.
+    pub(crate) fn fail_copy(&mut self, facts: &RequestFacts, decision: &Decision) {
+        let answer = Answer::fails(ErrorKind::Timeout);
+        let mut seen = seen(facts, decision, (0, Role::Shadow, 0), &answer);
+        seen.arm = AssignedArm { kind: ArmKind::Shadow, name: Some("move".to_owned()), share: None };
+        self.engine.observe(&seen, self.now);
     }
 
     /// Sends `per_s` requests a second for `seconds`; how many callers saw an error.
