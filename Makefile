@@ -41,7 +41,7 @@ lint: setup ## Format, lints, types, import rules, licences
 wheel: setup ## Build the wheel, optimised for what a training run did (minutes)
 	tools/trained wheel
 
-bench: setup ## Measure speed and memory beside nginx in the same run, of the gateway's binary, compiled as the wheel is
+bench: setup ## Measure speed and memory beside nginx in the same run, of the gateway as the wheel has it
 	tools/trained gateway
 	$(PY) bench/gateway.py $(ARGS)
 
@@ -102,7 +102,7 @@ docs: setup ## Regenerate the reference pages and schemas
 	$(PY) -m crossfade.app.reference
 
 clean: ## Remove everything that was built
-	rm -rf .venv .cache target dist console/node_modules src/crossfade/console src/crossfade/_engine*.so
+	rm -rf .venv .cache target dist console/node_modules src/crossfade/console src/crossfade/_engine*.so src/crossfade/crossfade-gateway
 
 setup: check-tools $(STAMPS)/python.stamp $(STAMPS)/engine.stamp $(STAMPS)/console.stamp
 
@@ -119,8 +119,9 @@ $(STAMPS)/python.stamp: requirements.lock
 	@touch $@
 
 $(STAMPS)/engine.stamp: $(STAMPS)/python.stamp pyproject.toml $(RUST_SOURCES)
-	VIRTUAL_ENV=$(CURDIR)/.venv maturin develop --quiet --profile ci
+	VIRTUAL_ENV=$(CURDIR)/.venv maturin develop --quiet --profile ci >$(STAMPS)/engine.txt 2>&1 || { cat $(STAMPS)/engine.txt; exit 1; }
 	cargo build --quiet --profile ci -p crossfade-gateway
+	install -m 755 target/ci/crossfade-gateway src/crossfade/
 	@touch $@
 
 $(STAMPS)/console.stamp: $(CONSOLE_SOURCES)

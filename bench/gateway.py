@@ -32,7 +32,6 @@ EXAMPLES = BUILT / "examples"
 PATIENT = "{progress: 10m, liveness: 10m, ping_progress: 10m}"  # of streams that say nothing
 MODES = ("burst", "each", "paced", "hold")  # of the upstream that streams
 TOKEN = "bench"  # noqa: S105 - a loopback process of this run
-SECRETS = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "bench"}
 
 
 def free_port() -> int:
@@ -53,9 +52,14 @@ def wait_for(port: int) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], cores: int | str, port: int, **environment: str) -> Iterator[int]:
-    """A process pinned to `cores`, ready on `port`; yields its pid."""
-    process = subprocess.Popen(["taskset", "-c", str(cores), *command], env={**os.environ, **environment})
+def running(
+    command: list[str], cores: int | str, port: int, told: Path | None = None, **environment: str
+) -> Iterator[int]:
+    """A process pinned to `cores`, ready on `port`, `told` a file on standard input; yields its pid."""
+    with Path(told or os.devnull).open() as said:
+        process = subprocess.Popen(
+            ["taskset", "-c", str(cores), *command], stdin=said, env={**os.environ, **environment}
+        )
     try:
         wait_for(port)
         yield process.pid
@@ -212,8 +216,8 @@ def over_two_cores(folder: Path, rounds: int) -> dict[str, float]:
     spent: dict[str, list[float]] = {"1": [], "0,1": []}
     for _ in range(rounds):
         for cores, found in spent.items():
-            port, command = gateway_command(folder)
-            with running(command, cores, port, **SECRETS) as pid:
+            port, told = gateway_options(folder)
+            with running([str(BINARY)], cores, port, told) as pid:
                 load(folder, port, 32, 300, 1)
                 before = cpu_us(pid)
                 answered = load(folder, port, 32, 300, 4)
@@ -222,11 +226,13 @@ def over_two_cores(folder: Path, rounds: int) -> dict[str, float]:
     return {"cpu_us_on_one": one, "cpu_us_on_two": two, "times_one_core": 2 * one / two}
 
 
-def gateway_command(folder: Path) -> tuple[int, list[str]]:
-    """A port, and the command of a gateway that serves on it from the folder's snapshot."""
+def gateway_options(folder: Path) -> tuple[int, Path]:
+    """A port, and the file to tell a gateway that serves on it from the folder's snapshot."""
     port, admin = free_port(), free_port()
-    return port, [str(BINARY), "--name", "bench", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}",
-                  "--state-dir", str(folder)]  # fmt: skip
+    told = folder / f"options-{port}.json"
+    options = {"name": "bench", "listen": f"127.0.0.1:{port}", "admin": f"127.0.0.1:{admin}"}
+    told.write_text(json.dumps(options | {"state_dir": str(folder), "token": TOKEN, "pepper": "bench"}))
+    return port, told
 
 
 def choosing(snapshot: Path) -> dict[str, float]:
@@ -253,13 +259,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_snapshot(folder, up, streams)
-        gate, command = gateway_command(folder)
+        gate, told = gateway_options(folder)
         with (
             running(nginx(folder, "upstream.conf", upstream_port=up), 0, up),
             running([str(EXAMPLES / "stream_upstream"), str(streams)], 0, streams),
         ):
             relaying = nginx(folder, "relay.conf", upstream_port=up, relay_port=relay, stream_port=streams)
-            with running(relaying, 1, relay), running(command, 1, gate, **SECRETS) as pid:
+            with running(relaying, 1, relay), running([str(BINARY)], 1, gate, told) as pid:
                 idle = resident_mb(pid)
                 results = measure(folder, relay, (gate, pid), rounds)
                 results |= measure_streams(folder, relay, gate, rounds)

@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import (
+    BINARY,
     EXAMPLES,
     HERE,
     ROOT,
-    SECRETS,
     cpu_us,
     free_port,
-    gateway_command,
+    gateway_options,
     load,
     nginx,
     running,
@@ -130,10 +130,10 @@ def install(peers: list[str]) -> None:
 def started(name: str, folder: Path, base: str, model: str) -> Iterator[tuple[int, int]]:
     """One gateway over the upstream at `base`, its answers to `model` checked; yields port and pid."""
     if name == "crossfade":
-        port, command = gateway_command(folder)
-        environment = SECRETS
+        port, told = gateway_options(folder)
+        command, environment = [str(BINARY)], {}
     else:
-        port = free_port()
+        port, told = free_port(), None
         peer = PEERS[name]
         config = folder / f"{name}{peer.suffix}"
         filled = {"port": port, "base": base, "config": config, "key": KEY, "model": model}
@@ -143,7 +143,7 @@ def started(name: str, folder: Path, base: str, model: str) -> Iterator[tuple[in
         environment = {key: value.format(**filled) for key, value in peer.environment.items()}
     log = folder / f"{name}.log"
     command = ["sh", "-c", f'exec "$@" >{log} 2>&1', "sh", *command]
-    with running(command, 1, port, **environment) as pid:
+    with running(command, 1, port, told, **environment) as pid:
         yield port, pid
 
 

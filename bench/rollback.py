@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import http.client
 import json
-import os
 import random
 import statistics
 import subprocess
@@ -30,8 +29,9 @@ from typing import Any
 
 from gateway import free_port, wait_for
 
+from crossfade.app.gateway_process import PROGRAM
+
 ROOT = Path(__file__).parent.parent
-BINARY = ROOT / "target/ci/crossfade-gateway"
 GATEWAYS, FEATURES = 3, 20
 POLL_S = 0.004
 FAILING = 0.08  # of the candidate's answers in an automatic round: too few for the gateway's own fast path
@@ -419,20 +419,18 @@ async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
             control_parts(root / "crossfade.yaml", folder, no_credentials) as parts,
             serving(parts, control),
         ):
-            secrets = {"CROSSFADE_GATEWAY_TOKEN": folder.gateway_token(), "CROSSFADE_PEPPER": folder.pepper()}
+            secrets = {"token": folder.gateway_token(), "pepper": folder.pepper()}
             ports = [(free_port(), free_port()) for _ in range(GATEWAYS)]
             for number, (listen, admin) in enumerate(ports):
                 own = root / f"g{number}"
                 own.mkdir()
-                stack.enter_context(
-                    started(
-                        [
-                            str(BINARY), "--name", f"g{number}", "--listen", f"127.0.0.1:{listen}", "--admin",
-                            f"127.0.0.1:{admin}", "--state-dir", str(own), "--control-url", f"http://127.0.0.1:{control}",
-                        ],
-                        env={**os.environ, **secrets}, stdout=subprocess.DEVNULL,
-                    )
-                )  # fmt: skip
+                told = secrets | {
+                    "name": f"g{number}", "state_dir": str(own), "control_url": f"http://127.0.0.1:{control}",
+                    "listen": f"127.0.0.1:{listen}", "admin": f"127.0.0.1:{admin}",
+                }  # fmt: skip
+                gateway = started([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+                with stack.enter_context(gateway).stdin as said:
+                    json.dump(told, said)
             async with asyncio.timeout(WITHIN_S):
                 while len(parts.board.live()) < GATEWAYS:
                     await asyncio.sleep(0.1)

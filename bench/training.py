@@ -33,9 +33,10 @@ from crossfade.domain.snapshot import Dialect
 
 SECONDS = 20
 CALLERS = 12
+TOKEN = PEPPER = "training"  # noqa: S105 - loopback processes of this run
 SECRETS = {
-    "CROSSFADE_GATEWAY_TOKEN": "training",
-    "CROSSFADE_PEPPER": "training",
+    "CROSSFADE_GATEWAY_TOKEN": TOKEN,
+    "CROSSFADE_PEPPER": PEPPER,
     "SIM_KEY": "sk-sim",
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
@@ -74,7 +75,7 @@ def config(ports: tuple[int, int, int], first: int, streams: int) -> str:
         mode: f"{{kind: openai-compatible, base_url: '{local}:{streams}/{mode}/v1', auth: {{method: none}}}}"
         for mode in ("burst", "each")
     }
-    key = hmac.new(SECRETS["CROSSFADE_PEPPER"].encode(), KEY.encode(), hashlib.sha256).hexdigest()
+    key = hmac.new(PEPPER.encode(), KEY.encode(), hashlib.sha256).hexdigest()
     document = {
         "gateway": f"{{listen: '127.0.0.1:{ports[0]}', admin: '127.0.0.1:{ports[1]}'}}",
         "control": f"{{listen: '127.0.0.1:{ports[2]}'}}",
@@ -151,10 +152,19 @@ def wait_until_ready(port: int) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], folder: str, port: int) -> Iterator[None]:
-    """A process of this run; ended, and waited for, so that it can write its profile."""
-    process = subprocess.Popen(command, cwd=folder, env={**os.environ, **SECRETS}, stdout=subprocess.DEVNULL)
+def running(command: list[str], folder: str, port: int, told: dict[str, str] | None = None) -> Iterator[None]:
+    """A process of this run, `told` on standard input; ended, and waited for, so that it can write its profile."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **SECRETS},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
     try:
+        process.stdin.write(json.dumps(told))
+        process.stdin.close()
         wait_for(port)
         yield
     finally:
@@ -178,21 +188,15 @@ def main() -> int:
         Path(folder, "crossfade.yaml").write_text(text)
         binary = given.gateway.resolve()
         clouds = [*crossfade, "sim", "clouds", "--port", str(first), "--seed", "7", "--time-scale", "0.02"]
-        gateway = [
-            "--listen",
-            f"127.0.0.1:{ports[0]}",
-            "--admin",
-            f"127.0.0.1:{ports[1]}",
-            "--state-dir",
-            folder,
-        ]
+        listen, admin, control = (f"127.0.0.1:{port}" for port in ports)
+        told = {"name": "training", "listen": listen, "admin": admin, "control_url": f"http://{control}"}
+        told |= {"state_dir": folder, "token": TOKEN, "pepper": PEPPER}
         up.enter_context(running(clouds, folder, first + 9))
         up.enter_context(
             running([str(binary.parent / "examples/stream_upstream"), str(streams)], folder, streams)
         )
         up.enter_context(running([*crossfade, "control"], folder, ports[2]))
-        control = ["--control-url", f"http://127.0.0.1:{ports[2]}"]
-        up.enter_context(running([str(binary), *gateway, *control], folder, ports[0]))
+        up.enter_context(running([str(binary)], folder, ports[0], told))
         wait_until_ready(ports[0])
         deadline = time.monotonic() + given.seconds
         with ThreadPoolExecutor(CALLERS) as threads:

@@ -166,12 +166,16 @@ async def give_evidence(deployment, database) -> None:
 
 async def until(client, **wanted) -> dict:
     """The migration's status once it has these values."""
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            status = await asyncio.to_thread(client.get, "/migrations/move")
-            if all(status[name] == value for name, value in wanted.items()):
-                return status
-            await asyncio.sleep(0.2)
+    status: dict = {}
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while True:
+                status = await asyncio.to_thread(client.get, "/migrations/move")
+                if all(status[name] == value for name, value in wanted.items()):
+                    return status
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        pytest.fail(f"not {wanted} within {WITHIN_S} s, but {status}")
 
 
 def effect_of(deployment) -> dict:
@@ -199,6 +203,7 @@ async def until_served(tally: traffic.Tally, more: int) -> None:
 async def again(deployment, client, *, epoch: int) -> None:
     """A person releases the switch and resumes; the rollout climbs to its first stage again."""
     await asyncio.to_thread(call, f"{deployment.admin}/admin/kill/recap", "DELETE")
+    await until(client, next_action="hold")  # the rollback was seen on the gateway
     body = {"actor": "owner", "reason": "mended"}
     await asyncio.to_thread(client.post, "/migrations/move/resume", body)
     await until(client, share=0.5, epoch=epoch)
@@ -227,8 +232,9 @@ async def test_a_rollout_outlives_the_end_of_all_it_stands_on(deployment, client
     tally, stop = traffic.Tally(), asyncio.Event()
     calls = asyncio.create_task(traffic.run(deployment.url, STREAMS, 7, tally, stop))
     try:
-        await asyncio.to_thread(client.post, "/migrations", {"actor": "owner", "spec": SPEC})
+        # First: control would measure what it finds missing, and the newest record counts.
         await give_evidence(deployment, database)
+        await asyncio.to_thread(client.post, "/migrations", {"actor": "owner", "spec": SPEC})
         await until(client, share=0.5)
         await by_guards(deployment, client, database, faults, tally)
         await until_told(database, [CONTROL])

@@ -6,9 +6,13 @@ import json
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import openai
 import pytest
+
+from crossfade.app.gateway_process import PROGRAM
+from crossfade.control.store.state_dir import StateDir
 
 MESSAGES = [
     {"role": "user", "content": "Ana confirmed the budget. Bo postponed the review of the login page."}
@@ -139,6 +143,15 @@ def test_metrics_are_on_the_admin_port_only(deployment):
         assert b"crossfade_" in answer.read()
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"{deployment.url}/metrics", timeout=10)
+
+
+def test_what_answers_is_the_measured_program_and_its_secrets_are_not_on_display(deployment):
+    process = Path(f"/proc/{deployment.gateway_pid}")
+    assert (process / "exe").resolve() == PROGRAM.resolve()
+    folder = StateDir(deployment.state)
+    shown = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+    for secret in (folder.gateway_token(), folder.pepper()):
+        assert secret.encode() not in shown
 
 
 def test_the_overview_shows_features_endpoints_and_the_gateway(deployment):

@@ -1,44 +1,41 @@
-//! `crossfade-gateway`: the gateway without Python.
+//! `crossfade-gateway`: the gateway's process, which the wheel brings and `crossfade gateway` becomes.
+//!
+//! Its options (see `GatewayOptions`) are one JSON object on standard input: they hold secrets, which
+//! arguments and the environment would show.
 #![forbid(unsafe_code)]
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
-use crossfade_gateway::edge::tls::TlsFiles;
-use crossfade_gateway::{GatewayOptions, Stop, run};
+use crossfade_gateway::{GatewayOptions, Ready, Stop, run};
+use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: crossfade-gateway --listen ADDRESS --admin ADDRESS --state-dir DIR \
-[--name NAME] [--control-url URL] [--tls-cert PEM --tls-key PEM]
-Secrets come from CROSSFADE_GATEWAY_TOKEN and CROSSFADE_PEPPER.
+const USAGE: &str = "usage: crossfade-gateway [--json] < OPTIONS
+OPTIONS is a JSON object with name, listen, admin, state_dir, token and pepper, and may have control_url
+and tls (hint: `crossfade gateway` writes it from the config).
 ";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().json().with_writer(std::io::stderr).init();
     keep_small();
-    let options = match read_options(std::env::args().skip(1)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_json = match arguments.as_slice() {
+        [] => false,
+        [only] if only == "--json" => true,
+        _ => return fail(USAGE, 2),
+    };
+    let options = match read_options() {
         Ok(options) => options,
-        Err(problem) => return fail(&format!("{problem}\n{USAGE}"), 2),
+        Err(problem) => return fail(&format!("the options cannot be read: {problem}\n{USAGE}"), 2),
     };
     let stop = Stop::default();
     stop_on_signal(stop.clone());
-    let announce = |ready: crossfade_gateway::Ready| {
-        // Nobody may be reading; the gateway serves all the same.
-        let _ = writeln!(
-            std::io::stdout(),
-            "gateway ready on {}://{}, admin http://{} (pid {})",
-            ready.scheme,
-            ready.listen,
-            ready.admin,
-            std::process::id()
-        );
-    };
-    match run(options, &stop, announce) {
+    match run(options, &stop, move |ready| announce(ready, is_json)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("{error}\n"), 1),
+        Err(error) => fail(&format!("gateway: {error}\n"), 1),
     }
 }
 
@@ -55,40 +52,24 @@ fn fail(message: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn read_options(mut arguments: impl Iterator<Item = String>) -> Result<GatewayOptions, String> {
-    let mut options = GatewayOptions {
-        name: "gateway-1".to_owned(),
-        listen: String::new(),
-        admin: String::new(),
-        state_dir: PathBuf::new(),
-        control_url: None,
-        tls: None,
-        token: std::env::var("CROSSFADE_GATEWAY_TOKEN").map_err(|_| "CROSSFADE_GATEWAY_TOKEN is not set")?,
-        pepper: std::env::var("CROSSFADE_PEPPER").map_err(|_| "CROSSFADE_PEPPER is not set")?,
+fn read_options() -> Result<GatewayOptions, String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// The ready line, the one thing on standard output.
+fn announce(ready: Ready, is_json: bool) {
+    let Ready { scheme, listen, admin } = ready;
+    let pid = std::process::id();
+    let line = if is_json {
+        json!({"ready": "gateway", "scheme": scheme, "listen": listen, "admin": admin, "pid": pid})
+            .to_string()
+    } else {
+        format!("gateway ready on {scheme}://{listen}, admin http://{admin} (pid {pid})")
     };
-    let (mut cert, mut key) = (None, None);
-    while let Some(flag) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
-        match flag.as_str() {
-            "--name" => options.name = value,
-            "--listen" => options.listen = value,
-            "--admin" => options.admin = value,
-            "--state-dir" => options.state_dir = PathBuf::from(value),
-            "--tls-cert" => cert = Some(PathBuf::from(value)),
-            "--tls-key" => key = Some(PathBuf::from(value)),
-            "--control-url" => options.control_url = Some(value),
-            _ => return Err(format!("unknown option {flag}")),
-        }
-    }
-    options.tls = match (cert, key) {
-        (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-        (None, None) => None,
-        _ => return Err("--tls-cert and --tls-key go together".to_owned()),
-    };
-    if options.listen.is_empty() || options.admin.is_empty() || options.state_dir.as_os_str().is_empty() {
-        return Err("--listen, --admin and --state-dir are needed".to_owned());
-    }
-    Ok(options)
+    // Nobody may be reading; the gateway serves all the same.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// A thread of its own, so that signals work before and after the server's runtime.

@@ -13,8 +13,7 @@ use crossfade_core::decide::split::split_point as point;
 use crossfade_core::decide::{Engine, Observation, Tried};
 use crossfade_core::domain::request::RequestFacts;
 use crossfade_core::domain::snapshot::Snapshot;
-use crossfade_gateway::{GatewayOptions, Stop, run};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,44 +28,6 @@ fn write<T: Serialize>(value: &T) -> PyResult<String> {
 
 fn parse_snapshot(json: &[u8]) -> PyResult<Snapshot> {
     Snapshot::parse(json).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-/// The gateway's server. `run` blocks without holding the interpreter; signals stay Python's.
-#[pyclass(frozen)]
-struct Server {
-    options: GatewayOptions,
-    stop: Stop,
-}
-
-#[pymethods]
-impl Server {
-    #[new]
-    fn new(options: &str) -> PyResult<Self> {
-        Ok(Self { options: read(options)?, stop: Stop::default() })
-    }
-
-    fn stop(&self) {
-        self.stop.stop();
-    }
-
-    /// Serves until `stop`; `on_ready(listen, admin)` is called once.
-    fn run(&self, py: Python<'_>, on_ready: Option<Py<PyAny>>) -> PyResult<()> {
-        let (options, stop) = (self.options.clone(), self.stop.clone());
-        let served = py.detach(move || {
-            run(options, &stop, move |ready| {
-                if let Some(announce) = on_ready {
-                    Python::attach(|py| {
-                        if let Err(error) =
-                            announce.call1(py, (ready.listen.to_string(), ready.admin.to_string()))
-                        {
-                            error.write_unraisable(py, None);
-                        }
-                    });
-                }
-            })
-        });
-        served.map_err(|error| PyRuntimeError::new_err(error.to_string()))
-    }
 }
 
 /// The production decisions, for rehearsals and tests in virtual time.
@@ -160,7 +121,6 @@ fn split_point(salt: &str, unit: &str) -> f64 {
 
 #[pymodule(gil_used = false)]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Server>()?;
     module.add_class::<Decider>()?;
     module.add_class::<traffic::Traffic>()?;
     module.add_function(wrap_pyfunction!(codec::decode_answer, module)?)?;

@@ -7,22 +7,23 @@ import hashlib
 import hmac
 import http.client
 import json
-import os
 import re
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from crossfade.app.gateway_process import PROGRAM
 from crossfade.config.compile import compile_snapshot
 from crossfade.config.load import load_config
 from crossfade.config.snapshot_json import encode_snapshot
 
 ROOT = Path(__file__).parents[3]
-BINARY = ROOT / "target/ci/crossfade-gateway"
 TOKEN = "scenario"
 PATIENCE_S = 30
 
@@ -58,16 +59,25 @@ class Gateway:
         return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
+def options_of(folder: Path, **more: Any) -> str:
+    """What a gateway on free loopback ports is told on its standard input."""
+    told = {
+        "name": "g", "listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "state_dir": str(folder),
+        "token": TOKEN, "pepper": "pepper",
+    }  # fmt: skip
+    return json.dumps(told | more)
+
+
 @contextlib.contextmanager
 def running_gateway(
     config: str,
     edit: Edit | None = None,
     files: Mapping[str, str] = MappingProxyType({}),
-    options: tuple[str, ...] = (),
+    **options: Any,
 ) -> Iterator[Gateway]:
     """Serves `config` on free loopback ports; `edit` changes its snapshot first.
 
-    `files`: what the state folder holds already; `options`: more of the command's.
+    `files`: what the state folder holds already; `options`: more of the gateway's.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -76,16 +86,12 @@ def running_gateway(
             (folder / file).write_text(text)
         (folder / "snapshot.json").write_bytes(body)
         (folder / "snapshot.sig").write_text(hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest())
-        command = [str(BINARY), "--name", "g", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
-        secrets = {"CROSSFADE_GATEWAY_TOKEN": TOKEN, "CROSSFADE_PEPPER": "pepper"}
         with (folder / "stderr").open("w") as errors:
             process = subprocess.Popen(
-                [*command, "--state-dir", name, *options],
-                env={**os.environ, **secrets},
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
+                [PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
             )
+            process.stdin.write(options_of(folder, **options))
+            process.stdin.close()
             try:
                 ready = process.stdout.readline()
                 found = re.search(r"https?://127\.0\.0\.1:(\d+), admin http://127\.0\.0\.1:(\d+)", ready)
@@ -95,6 +101,14 @@ def running_gateway(
                 process.kill()
                 process.wait(10)
                 process.stdout.close()
+
+
+def looks() -> Iterator[None]:
+    """Turns of a loop that waits for what another process does: as many as patience has room for."""
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        yield
+        threading.Event().wait(0.01)
 
 
 def get(port: int, path: str) -> str:

@@ -6,7 +6,6 @@ import json
 import socket
 import ssl
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from certificate import write_certificate
-from process import PATIENCE_S, running_gateway
+from process import PATIENCE_S, looks, running_gateway
 
 CONFIG = """
 gateway: {{send: 300ms}}
@@ -29,12 +28,12 @@ features:
 @pytest.fixture(params=["plain", "tls"])
 def caller(request, cloud, tmp_path):
     """Connects to a gateway."""
-    context, options = None, ()
+    context, tls = None, None
     if request.param == "tls":
         write_certificate(tmp_path, 1)
-        options = ("--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"))
+        tls = {"cert": str(tmp_path / "tls.crt"), "key": str(tmp_path / "tls.key")}
         context = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
-    with running_gateway(CONFIG.format(port=cloud.port), options=options) as gateway:
+    with running_gateway(CONFIG.format(port=cloud.port), tls=tls) as gateway:
 
         def connect() -> socket.socket:
             plain = socket.create_connection(("127.0.0.1", gateway.port), PATIENCE_S)
@@ -65,10 +64,9 @@ def test_the_upstream_is_left_when_the_caller_leaves(cloud, caller, under_way):
         sock.sendall(request("Hi", stream=stream))
         if stream:
             read_until(sock, b"Hello")
-        for _ in range(1000):
+        for _ in looks():
             if cloud.calls:
                 break
-            threading.Event().wait(0.01)
     assert cloud.calls[0].left.wait(10)
 
 

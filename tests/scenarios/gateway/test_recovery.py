@@ -11,7 +11,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cloud import Cloud, whole_stream
-from process import ask, get, running_gateway
+from process import ask, get, looks, running_gateway
 
 CONFIG = """
 providers:
@@ -25,13 +25,12 @@ endpoints:
   b: {{provider: up-b, model: m}}
 features: {{f: {{hierarchy: [a, b], limits: {{same_endpoint_retries: 0}}}}}}
 """
-LOOKS = 20_000  # at the gateway's state, about a millisecond each
 BROKEN: Any = {"status": 500}
 
 
 def until(gateway: Any, endpoint: str, *states: str) -> str:
     """The first of `states` that the endpoint is seen in."""
-    for _ in range(LOOKS):
+    for _ in looks():
         state = gateway.health(endpoint)
         if state in states:
             return state
@@ -74,8 +73,7 @@ def test_without_a_request_to_probe_with_one_is_made_up(cloud):
         cloud.script("a", ["ok"])
         cloud.calls.clear()
         made_up: list[Any] = []
-        for _ in range(LOOKS):
-            gateway.health("a")  # time passes
+        for _ in looks():
             made_up = [call for call in cloud.calls if call.endpoint == "a" and call.done.is_set()]
             if len(made_up) == 3:
                 break

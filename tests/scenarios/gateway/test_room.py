@@ -8,14 +8,13 @@ import json
 import re
 import socket
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from process import PATIENCE_S, ask, get, running_gateway
+from process import PATIENCE_S, ask, get, looks, running_gateway
 
 CONFIG = """
 gateway: {{body_limit: 4MiB, bodies_held: 4MiB, answer_limit: 4MiB, answers_held: 4MiB, receive: 60s}}
@@ -43,10 +42,9 @@ def held(gateway, by: str) -> int:
 
 
 def until_held(gateway, by: str, size: int) -> None:
-    for _ in range(1000):
+    for _ in looks():
         if held(gateway, by) == size:
             return
-        threading.Event().wait(0.01)
     raise AssertionError(f"{by}: {held(gateway, by)}, not {size}")
 
 

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from certificate import write_certificate
 from cloud import TEXT, Cloud
-from process import BINARY, running_gateway
+from process import looks, options_of, running_gateway
 
+from crossfade.app.gateway_process import PROGRAM
 from crossfade.control.evidence.gateway_address import GatewayAddress
 
 httpx2 = pytest.importorskip("httpx2")
@@ -29,7 +30,10 @@ endpoints: {{a: {{provider: up, model: m}}}}
 features: {{f: {{hierarchy: [a]}}}}
 gateway: {{receive: 500ms}}
 """
-LOOKS = 5000  # at the certificate that is shown, some ms each, before its renewal counts as missed
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {"cert": str(folder / "tls.crt"), "key": str(folder / "tls.key")}
 
 
 @pytest.fixture
@@ -37,8 +41,7 @@ def place(tmp_path):
     write_certificate(tmp_path, 1)
     cloud = Cloud()
     cloud.script("a", ["ok"])
-    options = ("--tls-cert", str(tmp_path / "tls.crt"), "--tls-key", str(tmp_path / "tls.key"))
-    with running_gateway(CONFIG.format(port=cloud.port), options=options) as gateway:
+    with running_gateway(CONFIG.format(port=cloud.port), tls=files(tmp_path)) as gateway:
         yield gateway, tmp_path
     cloud.close()
 
@@ -82,20 +85,16 @@ def test_a_renewed_certificate_serves_and_a_broken_one_does_not_replace_it(place
     gateway, folder = place
     assert shown_serial(gateway.port) == 1
     write_certificate(folder, 2)
-    assert any(shown_serial(gateway.port) == 2 for _ in range(LOOKS))
+    assert any(shown_serial(gateway.port) == 2 for _ in looks())
     (folder / "tls.crt").write_text("no certificate")
-    assert all(shown_serial(gateway.port) == 2 for _ in range(LOOKS // 10))
+    assert all(shown_serial(gateway.port) == 2 for _ in range(500))
 
 
 def test_a_certificate_that_cannot_be_used_is_told_at_the_start(tmp_path):
     write_certificate(tmp_path, 1)
     (tmp_path / "tls.key").write_text("no key")
-    command = [
-        BINARY, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state-dir", tmp_path,
-        "--tls-cert", tmp_path / "tls.crt", "--tls-key", tmp_path / "tls.key",
-    ]  # fmt: skip
-    secrets = {"CROSSFADE_GATEWAY_TOKEN": "t", "CROSSFADE_PEPPER": "p"}
-    done = subprocess.run(command, env=secrets, capture_output=True, text=True, check=False, timeout=30)
+    said = options_of(tmp_path, tls=files(tmp_path))
+    done = subprocess.run([PROGRAM], input=said, capture_output=True, text=True, check=False, timeout=30)
 
     assert done.returncode == 1
     assert "gateway.tls" in done.stderr

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
 app = typer.Typer(add_completion=False)
@@ -43,4 +44,7 @@ def gateway(  # noqa: PLR0913 - options of a command line
         "token": folder.gateway_token(),
         "pepper": folder.pepper(),
     }
-    replace_with_gateway(options, json_ready=as_json)
+    try:
+        replace_with_gateway(options, json_ready=as_json)
+    except OSError as error:
+        fail(f"the gateway's program cannot be run: {error} (hint: reinstall crossfade, or `make setup`)", 1)
