@@ -85,7 +85,7 @@ simulate: ## Ten thousand seeds of random faults and config changes against the 
 	cargo test --quiet --profile ci -p crossfade-core --test scenarios ten_thousand_seeds -- --ignored --nocapture
 
 mutants: ## Break the decide core on purpose, one way at a time: its tests must notice (minutes)
-	$(PY) tools/mutants $(ARGS)
+	$(PY) tools/mutants.py $(ARGS)
 
 simulate-health: ## How fast the breaker sees an outage, and how often it errs, in virtual time
 	cargo test --quiet --profile ci -p crossfade-core --test scenarios health_tables -- --ignored --nocapture

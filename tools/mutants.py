@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Breaks the decide core on purpose, one way at a time, and asks whether its tests notice.
 
 Each mutant replaces one piece of the source in a copy, compiles it, and runs the core's tests: it
@@ -46,8 +45,8 @@ MUTANTS = {
     ),
     "breaker-never-closes": (
         "decide/health/breaker/moves.rs",
-        "self.become_state(State::Closed, format!(\"closed: {evidence}\"), now);",
-        "self.become_state(State::Open { until: now + 5.0 }, format!(\"closed: {evidence}\"), now);",
+        'self.become_state(State::Closed, format!("closed: {evidence}"), now);',
+        'self.become_state(State::Open { until: now + 5.0 }, format!("closed: {evidence}"), now);',
     ),
     "ramp-without-steps": (
         "decide/health/breaker/moves.rs",
@@ -87,8 +86,10 @@ MUTANTS = {
     "a-cut-stream-ends-well": (
         "wire/closing.rs",
         "        let (kind, detail) = if self.said || self.stop.is_some() {\n",
-        "        if self.said {\n            return self.terminal(out);\n        }\n"
-        "        let (kind, detail) = if self.said || self.stop.is_some() {\n",
+        (
+            "        if self.said {\n            return self.terminal(out);\n        }\n"
+            "        let (kind, detail) = if self.said || self.stop.is_some() {\n"
+        ),
     ),
     "the-slowest-is-the-fastest": (
         "decide/pick/pace.rs",
@@ -144,6 +145,7 @@ MUTANTS = {
 
 
 def cargo(*more: str) -> subprocess.CompletedProcess[str]:
+    """Run the core's tests."""
     environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET)}
     command = [*TEST, *more]
     return subprocess.run(command, cwd=COPY, env=environment, capture_output=True, text=True, check=False)
@@ -167,6 +169,7 @@ def verdict(name: str) -> str:
 
 
 def main(asked: list[str]) -> int:
+    """Break it each way, or in the ways asked for; 1 if a way was not noticed."""
     if unknown := [name for name in asked if name not in MUTANTS]:
         print(f"no such mutant: {', '.join(unknown)} (there are: {', '.join(MUTANTS)})", file=sys.stderr)
         return 2
