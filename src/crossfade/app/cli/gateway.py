@@ -27,7 +27,7 @@ def gateway(  # noqa: PLR0913 - options of a command line
 ) -> None:
     """Serve model traffic. Starts from the last snapshot if control is away."""
     from crossfade.app.cli.started import load_or_exit  # noqa: PLC0415 - heavy
-    from crossfade.app.gateway_process import replace_with_gateway  # noqa: PLC0415
+    from crossfade.app.gateway_process import PROGRAM, replace_with_gateway  # noqa: PLC0415
     from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
 
     settings = load_or_exit(config).config
@@ -47,4 +47,5 @@ def gateway(  # noqa: PLR0913 - options of a command line
     try:
         replace_with_gateway(options, json_ready=as_json)
     except OSError as error:
-        fail(f"the gateway's program cannot be run: {error} (hint: reinstall crossfade, or `make setup`)", 1)
+        hint = "reinstall crossfade; in a checkout: `make setup`"
+        fail(f"the gateway's program {PROGRAM} cannot be run: {error.strerror} (hint: {hint})", 1)
