@@ -20,7 +20,7 @@ from crossfade.config.schema import (
 )
 from crossfade.config.shape.control import ControlSection
 from crossfade.config.shape.section import Section
-from crossfade.domain.route import JsonScalar, refuse_scalar
+from crossfade.domain.route import JsonScalar, refuse_parameter
 
 
 def _can_be_sent(overrides: dict[str, JsonScalar]) -> dict[str, JsonScalar]:
@@ -28,7 +28,7 @@ def _can_be_sent(overrides: dict[str, JsonScalar]) -> dict[str, JsonScalar]:
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError('system must be the prompt\'s text (hint: set: {system: "Be brief."})')
     for name, value in overrides.items():
-        if why := refuse_scalar(value):
+        if why := refuse_parameter(name, value):
             raise ValueError(f"{name} {why} (hint: set: {{temperature: 0.2}})")
     return overrides
 

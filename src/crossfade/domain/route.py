@@ -22,6 +22,35 @@ def refuse_scalar(value: JsonScalar) -> str:
     return ""
 
 
+# Where a number means something at any provider; a narrower range is the provider's to refuse.
+RANGES = {
+    "temperature": (0.0, 2.0),
+    "top_p": (0.0, 1.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "max_tokens": (1, LARGEST_INT),
+    "max_completion_tokens": (1, LARGEST_INT),
+}
+
+
+def refuse_parameter(name: str, value: JsonScalar) -> str:
+    """Why a value cannot be meant for this parameter of a request; empty if it can."""
+    refusal = refuse_scalar(value)
+    if refusal or value is None or name not in RANGES:
+        return refusal
+    low, high = RANGES[name]
+    kinds, what = ((int,), "a whole number") if isinstance(low, int) else ((int, float), "a number")
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return f"must be {what}, is {value!r}"
+    if low <= value <= high:
+        return ""
+    return (
+        f"must be at least {low}"
+        if high == LARGEST_INT
+        else f"must be between {low:g} and {high:g}, is {value:g}"
+    )
+
+
 class Choose(StrEnum):
     """How a pool picks among its healthy endpoints (`in-order`: as listed).
 

@@ -121,7 +121,12 @@ async def test_a_migration_by_the_commands_alone(world, cli):
     text = await asyncio.to_thread(page.read_text)
     assert "<svg" in text
     assert "asked by" in text
-    assert "candidate requests" in (await cli(migration.app, "report", "move")).output
+    said = (await cli(migration.app, "report", "move")).output
+    assert re.search(r"\n  candidate requests: \d+\n", said)
+    assert re.search(
+        r"\n  rolled back from 25% to 0%: \S+ \S+ by \S+: asked by .+; took effect after \S+ s\n", said
+    )
+    assert not set(said) & set("{}[]")
 
 
 async def test_a_gateway_that_does_not_follow_makes_rollback_fail_loudly(world, cli):

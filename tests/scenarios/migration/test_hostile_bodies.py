@@ -10,14 +10,16 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from crossfade.control.api.access import ADMIN
-from crossfade.control.api.app import add_errors
+from crossfade.control.api.app import add_errors, create_api
 from crossfade.control.api.feedback import create_feedback_router
 from crossfade.control.api.flags import create_flags_router
 from crossfade.control.api.migrations import create_migrations_router
+from crossfade.control.api.parts import ControlParts
 from crossfade.control.migration.spec.parse import parse_spec
 
 FLAG = "/ofrep/v1/evaluate/flags/recap"
 HALF = rb"\ud800"
+HALF_SAID = "the body holds half of a character (a lone surrogate)"
 
 
 @pytest.fixture
@@ -88,6 +90,29 @@ def test_a_refusal_does_not_send_back_what_it_refuses(http):
     assert answer.status_code == 422
     assert "secret" not in answer.text
     assert "body.statement" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("half", [rb'{"a": "\ud800"}', b'{"a": "\xed\xa0\x80"}', rb'[{"\uDFFF": 1}]'])
+def test_half_of_a_character_is_refused_before_any_route_begins(half):
+    """Found out while a rollback is logged, it would pull the gateways' kill switches instead."""
+    parts = ControlParts(**{name: SimpleNamespace() for name in ControlParts.__dataclass_fields__})
+    app = create_api(parts)
+    client = TestClient(app, raise_server_exceptions=False)
+    paths = app.openapi()["paths"]
+    takes = [path for path, one in paths.items() for verb in one.values() if "requestBody" in verb]
+    assert {"/api/v1/migrations/{name}/rollback", "/v1/feedback", "/v1/events"} <= set(takes)
+    for path in (*takes, "/internal/v1/acks", "/internal/v1/counters"):
+        address = path.format(name="m", verb="hold", key="recap")
+        answer = client.post(address, content=half, headers={"content-type": "application/json"})
+        said = answer.json().get("error", {}).get("message") or answer.json().get("errorDetails")
+        assert (answer.status_code in {400, 422}, said) == (True, HALF_SAID), path
+
+
+def test_whole_characters_are_taken_however_they_are_written(http):
+    for text in (rb"\ud83d\ude00", "한 😀".encode(), rb"\\ud800"):
+        body = b'{"actor": "x", "reason": "' + text + b'"}'
+        answer = http.post("/migrations/m/hold", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 200, text
 
 
 @pytest.mark.parametrize(

@@ -105,3 +105,13 @@ def test_a_file_that_is_none_is_refused_with_its_place(control, tmp_path, text):
         assert found.exit_code == 2
         assert found.stderr.startswith("m.yaml:1:")
         assert "m.yaml:1:" in json.loads(found.stdout)["error"]["message"]
+
+
+def test_an_audit_that_cannot_be_made_is_said_in_json_too(control):
+    for arguments, said in (
+        (("audit", "verify"), "no migration"),
+        (("audit", "verify", "--offline"), "database"),
+    ):
+        found = run(*arguments, "--json")
+        assert found.exit_code == 1
+        assert said in json.loads(found.stdout)["error"]["message"]

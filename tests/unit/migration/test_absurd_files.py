@@ -73,6 +73,14 @@ def test_a_name_that_could_not_be_a_folder_or_an_address_is_refused(name):
         ("compliance: {expires: 0d}", "compliance.expires: must be above 0"),
         ("compliance: {expires: 99999d}", "compliance.expires: '99999d' is more than 366d"),
         ("rollout: {bake: 999999h}", "rollout.bake: '999999h' is more than 366d"),
+        ("rollout: {bake: 0s}", "rollout.bake: must be above 0 (hint: bake: 10m)"),
+        ("rollout: {errors_at_most: 51%}", "rollout.errors_at_most: must be at most 50%, is 51%"),
+        ("candidate: {pool: b, set: {temperature: 9}}", "temperature: must be between 0 and 2, is 9 (hint: "),
+        ("candidate: {pool: b, set: {top_p: -0.1}}", "candidate.set.top_p: must be between 0 and 1, is -0.1"),
+        ("candidate: {pool: b, set: {max_tokens: 0}}", "candidate.set.max_tokens: must be at least 1"),
+        ("candidate: {pool: b, set: {max_tokens: 1.5}}", "must be a whole number, is 1.5"),
+        ("candidate: {pool: b, set: {temperature: warm}}", "must be a number, is 'warm'"),
+        ("candidate: {pool: b, set: {temperature: true}}", "must be a number, is True"),
         ("rollout: {at_least: 10000000000}", "rollout.at_least: must be at most 1,000,000,000"),
         ("rollout: {freeze: ['Fri 15:00 - Fri 15:00']}", "'Fri 15:00 - Fri 15:00' has no length"),
         ("candidate: {pool: a, set: {temperature: .nan}}", "candidate.set.temperature: is no number: nan"),
@@ -81,6 +89,21 @@ def test_a_name_that_could_not_be_a_folder_or_an_address_is_refused(name):
 def test_a_value_that_would_open_a_gate_or_never_could_is_refused(section, said):
     text = SMALLEST.replace("candidate: b\n", "") if section.startswith("candidate") else SMALLEST
     assert said in refusal(text + section + "\n")
+
+
+def test_what_is_at_the_edge_is_taken():
+    text = SMALLEST.replace(
+        "candidate: b", "candidate: {pool: b, set: {temperature: 2, top_p: 1.0, seed: 7}}"
+    )
+    spec = load_spec(text + "rollout: {errors_at_most: 50%, bake: 1s, soak: 0s}\n", "m.yaml")
+    assert (spec.rollout.errors_at_most, spec.rollout.bake_s) == (0.5, 1.0)
+
+
+def test_a_feature_of_the_config_refuses_the_same():
+    endpoints = "endpoints: {a: openai/gpt-5-mini}\npools: {p: {endpoints: [a]}}\n"
+    text = endpoints + "features: {f: {hierarchy: [{pool: p, set: {temperature: 9}}]}}\n"
+    with pytest.raises(ConfigError, match="temperature must be between 0 and 2, is 9"):
+        load_text(text, "crossfade.yaml")
 
 
 def test_the_judged_metric_keeps_its_margin_where_only_others_are_named():

@@ -154,3 +154,20 @@ async def test_what_is_no_database_is_told_as_one_that_cannot_be_reached(url):
         await EventLog.open(url)
 
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("payload", ["not JSON", "[]", "[" * 100_000, b"\xff", 7])
+async def test_a_row_that_cannot_be_read_is_named_while_control_runs(tmp_path, payload):
+    log = await EventLog.open(f"sqlite:///{tmp_path}/c.db")
+    for n in range(3):
+        await log.append("s", "k", {"n": n}, actor="a", reason="r")
+    raw = sqlite3.connect(tmp_path / "c.db")
+    raw.execute("DROP TRIGGER events_no_update")
+    raw.execute("UPDATE events SET payload = ? WHERE seq = 2", (payload,))
+    raw.commit()
+    raw.close()
+
+    with pytest.raises(StoreError, match=r"row 2 was changed.*\(hint: see the on-call page log-broken\)"):
+        await log.read("s")
+    assert [line.seq for line in await log.read("s", after=2)] == [3]
+    await log.close()

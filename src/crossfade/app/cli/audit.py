@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crossfade.app.cli.fail import fail
 from crossfade.app.cli.options import DEFAULT_CONFIG, DEFAULT_STATE, ConfigPath, Json, StatePath
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -48,9 +49,9 @@ def _asked(config: Path, state: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = client_of(config, state).get("/audit")
     except ApiError as error:
-        typer.echo(str(error) if error.status else f"{error}; reading the log here", err=True)
         if error.status:
-            raise typer.Exit(1) from None
+            fail(str(error), 1)
+        typer.echo(f"{error}; reading the log here", err=True)
         return None
     return found
 
@@ -67,8 +68,7 @@ async def _read_here(config: Path, state: Path) -> dict[str, Any]:
         log = EventLog.attach(control.state or f"sqlite:///{folder.database}")
         found = await read(log, SigningKeys(folder.signing, control.signing), folder.checkpoints())
     except StoreError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+        fail(str(error), 1)
     return found.document()
 
 

@@ -204,7 +204,9 @@ def report(
             fail(f"{html}: {error.strerror} (hint: --html takes a path that can be written)")
         typer.echo(f"wrote {html}")
         return
-    facts = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in found["facts"].items())
+    from crossfade.control.migration.report.document import shown_facts  # noqa: PLC0415 - heavy
+
+    facts = "\n".join(f"  {fact}: {value}" for fact, value in shown_facts(found["facts"]))
     _print(found, f"{name}: {found['state']}\n{facts}", as_json=as_json)
 
 

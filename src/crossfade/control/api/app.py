@@ -44,6 +44,7 @@ def create_api(parts: ControlParts) -> FastAPI:
     app = FastAPI(
         title="Crossfade control", version=__version__, openapi_url="/api/openapi.json", docs_url="/api/docs"
     )
+    add_errors(app)
     app.include_router(create_credentials_router(parts.broker, parts.gateway_token), prefix="/internal/v1")
     app.include_router(create_internal_router(parts), prefix="/internal/v1")
     reader = [Depends(require_reader(parts.person_of))]
@@ -55,7 +56,6 @@ def create_api(parts: ControlParts) -> FastAPI:
         migrations = create_migrations_router(parts.migrations, parts.person_of)
         app.include_router(migrations, prefix="/api/v1", dependencies=reader)
     app.include_router(create_metrics_router(parts), dependencies=reader)
-    add_errors(app)
     app.add_exception_handler(StoreError, _no_store)
 
     @app.get("/health/readiness", include_in_schema=False)
@@ -100,7 +100,11 @@ def _mount_console(app: FastAPI) -> None:
 
 
 def add_errors(app: FastAPI) -> None:
-    """Every refusal has one form, the framework's own too: `{"error": {"message", "hint"}}`."""
+    """Every refusal has one form, the framework's own too: `{"error": {"message", "hint"}}`.
+
+    Before the routes: what no route may take is refused before any of them acts.
+    """
+    app.router.dependencies.append(Depends(_refuse_halves))
     app.add_exception_handler(NotServedError, _error)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(UnicodeEncodeError, _no_text)
@@ -117,8 +121,21 @@ async def _not_valid(request: Request, error: Any) -> JSONResponse:
     return _refused(request, said)
 
 
+async def _refuse_halves(request: Request) -> None:
+    r"""JSON may say `\ud800`, half of a character, which nothing that is kept or signed can hold.
+
+    Before the route begins: half of a rollback's reason must not be found out while it is logged. Raises
+    UnicodeEncodeError.
+    """
+    if getattr(request.scope["route"], "body_field", None) is None:
+        return  # it reads no JSON
+    body = await request.body()
+    if b"\\u" in body or b"\xed" in body:
+        json.dumps(await request.json(), ensure_ascii=False).encode()
+
+
 async def _no_text(request: Request, _: Exception) -> JSONResponse:
-    r"""JSON may say `\ud800`, half of a character, which nothing that is kept or signed can hold."""
+    """See `_refuse_halves`; also of what came in an address."""
     return _refused(request, "the body holds half of a character (a lone surrogate)")
 
 

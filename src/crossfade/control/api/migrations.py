@@ -22,13 +22,6 @@ from crossfade.domain.people import Role
 T = TypeVar("T")
 
 
-def _said(text: str) -> str:
-    """Text that can be kept: JSON may hold halves of characters, which no log and no signature can."""
-    if any("\ud800" <= each <= "\udfff" for each in text):
-        raise ValueError("half of a character is no text")
-    return text
-
-
 def _named(text: str) -> str:
     """A name as it will be signed and logged: something to read, without spaces around it."""
     if not text.strip() or not text.isprintable():
@@ -36,7 +29,6 @@ def _named(text: str) -> str:
     return text.strip()
 
 
-Text = Annotated[str, AfterValidator(_said)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_named)]
 
 
@@ -50,7 +42,7 @@ class Command(Strict):
     """Who wants it and why."""
 
     actor: Name
-    reason: Text = Field(default="", max_length=2000)
+    reason: str = Field(default="", max_length=2000)
 
 
 class RollbackCommand(Command):
@@ -69,23 +61,23 @@ class Start(Strict):
 class SignOff(Strict):
     """A statement signed for a role."""
 
-    role: Text = Field(min_length=1, max_length=100)
+    role: str = Field(min_length=1, max_length=100)
     name: Name
-    statement: Text = Field(min_length=1, max_length=200_000)
+    statement: str = Field(min_length=1, max_length=200_000)
 
 
 class Attestation(SignOff):
     """A statement about facts of the posture that no API shows; none named: all that are open."""
 
-    facts: list[Text] = Field(default_factory=list, max_length=100)
+    facts: list[str] = Field(default_factory=list, max_length=100)
 
 
 class Waiver(Strict):
     """One person's answer for going on without a gate."""
 
-    gate: Text = Field(min_length=1, max_length=100)
+    gate: str = Field(min_length=1, max_length=100)
     name: Name
-    reason: Text = Field(min_length=1, max_length=20_000)
+    reason: str = Field(min_length=1, max_length=20_000)
 
 
 class Labels(Strict):

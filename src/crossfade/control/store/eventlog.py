@@ -40,7 +40,10 @@ class ConflictError(Exception):
 
 
 class StoreError(Exception):
-    """The database cannot be reached or does not answer; the message says which, and not its password."""
+    """The database cannot be reached, does not answer or holds what cannot be read.
+
+    The message says which, and not its password.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +170,17 @@ class EventLog:
         return {**row, "hash": hash_event(row)}
 
     async def read(self, stream: str | None = None, after: int = 0) -> list[Event]:
-        """Lines in order, of one stream or of all, with `seq` > `after`. Raises StoreError."""
+        """Lines in order, of one stream or of all, with `seq` > `after`.
+
+        Raises:
+            StoreError: the database is away, or a row is none that was written by a log.
+        """
         query = sa.select(EVENTS).where(EVENTS.c.seq > after).order_by(EVENTS.c.seq)
         if stream is not None:
             query = query.where(EVENTS.c.stream == stream)
         async with self._reading() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        return [Event(**{**row, "payload": json.loads(row["payload"])}) for row in rows]
+        return [_event_of(row) for row in rows]
 
     async def head(self, known: int) -> tuple[Head | None, str | None]:
         """The newest line, and the hash of line `known`; null where there is none. Raises StoreError."""
@@ -273,6 +280,18 @@ class EventLog:
             raise StoreError(
                 f"the database {where} cannot be used: {why} (hint: control.state; what serves goes on)"
             ) from error
+
+
+def _event_of(row: RowMapping) -> Event:
+    """The line of a row. Raises StoreError where somebody changed it to what cannot be read."""
+    try:
+        payload = json.loads(row["payload"])
+    except (TypeError, ValueError, RecursionError):
+        payload = None
+    if not isinstance(payload, dict):
+        said = f"the event log does not hold: row {row['seq']} was changed, its payload is no JSON object"
+        raise StoreError(f"{said} (hint: see the on-call page log-broken)")
+    return Event(**{**row, "payload": payload})
 
 
 def _first_bad(rows: Sequence[RowMapping], before: list[str]) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from crossfade.control.migration import history
 from crossfade.control.migration.history import Kind, Line
+from crossfade.control.migration.report.page import moment
 from crossfade.control.migration.report.status import harm_of, timeline_of
 from crossfade.domain.evidence import EvidenceKind, SignedEvidence
 from crossfade.domain.migration import (
@@ -58,6 +59,30 @@ def facts_of(
         "weak_stages": weak_stages_of(lines),
         "epochs": state.epoch,
     }
+
+
+def shown_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The facts for people, by name; a line for each rollback."""
+    rows = [
+        (name.replace("_", " "), _shown(name, fact)) for name, fact in facts.items() if name != "rollbacks"
+    ]
+    for back in facts["rollbacks"]:
+        lasted = f"took effect after {_shown('seconds', back['seconds_to_effect'])} s"
+        why = f"{moment(back['unix_s'])} by {back['by']}: {back['reason']}; {lasted}"
+        rows.append((f"rolled back from {back['from_share']:.0%} to {back['to_share']:.0%}", why))
+    return rows
+
+
+def _shown(name: str, fact: Any) -> str:
+    if fact is None:
+        return "not measured"
+    if isinstance(fact, float):
+        return f"{fact:.4g}"
+    if name == "units_interval":
+        return " to ".join(f"{end:.4g}" for end in fact)
+    if name == "weak_stages":
+        return ", ".join(f"{share:.0%}" for share in fact) or "none"
+    return str(fact)
 
 
 def counts_of(lines: Sequence[Line]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from crossfade.control.migration.report.document import shown_facts
 from crossfade.control.migration.report.page import LEFT, WIDTH, moment, page, place, svg, table
 
 
@@ -20,7 +21,7 @@ def render_report(report: dict[str, Any]) -> str:
         f"<p>Features {escape(', '.join(spec['features']))}. State <b>{escape(report['state'])}</b>.</p>",
         f"<p>Started {moment(report['started_unix_s'])} by {escape(report['started_by'])}.</p>",
         "<h2>Measured</h2>",
-        _facts(report["facts"]),
+        table(("fact", "value"), shown_facts(report["facts"])),
         "<h2>Share of the candidate over time</h2>",
         _share_plot(report["timeline"], report["log"]),
         "<h2>Evidence of harm over time</h2>",
@@ -40,26 +41,6 @@ def render_report(report: dict[str, Any]) -> str:
         ),
     ]
     return page(title, parts)
-
-
-def _facts(facts: dict[str, Any]) -> str:
-    rows = [(name.replace("_", " "), _plain(value)) for name, value in facts.items() if name != "rollbacks"]
-    rows += [
-        (
-            f"rolled back from {back['from_share']:.0%}",
-            f"{back['reason']}; took effect after {_plain(back['seconds_to_effect'])} s",
-        )
-        for back in facts["rollbacks"]
-    ]
-    return table(("fact", "value"), rows)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "not measured"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _gates(steps: Sequence[dict[str, Any]]) -> str:

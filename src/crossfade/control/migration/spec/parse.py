@@ -13,7 +13,7 @@ from crossfade.control.migration.spec.measured import read_capacity, read_compli
 from crossfade.control.migration.spec.reader import Marks, Reader, SpecError, load_document
 from crossfade.control.migration.spec.rollout import read_rollout
 from crossfade.domain.migration_spec import MigrationSpec
-from crossfade.domain.route import JsonScalar, refuse_scalar
+from crossfade.domain.route import JsonScalar, refuse_parameter
 
 SECTIONS = ("compliance", "capacity", "quality", "rollout")
 # What a request is, not how it is answered; and what the gateway itself decides.
@@ -84,7 +84,7 @@ def _candidate(reader: Reader, top: Mapping[str, Any]) -> tuple[str, dict[str, J
             reader.blame("candidate.set.system", "must be the prompt's text", 'set: {system: "Be brief."}')
         elif not isinstance(value, str | int | float | bool | None):
             reader.blame(f"candidate.set.{name}", f"must be one value, is {type(value).__name__}")
-        elif why := refuse_scalar(value):
+        elif why := refuse_parameter(name, value):
             reader.blame(f"candidate.set.{name}", why, "set: {temperature: 0.2}")
     pool = section.get("pool")
     if not isinstance(pool, str):

@@ -16,6 +16,7 @@ DEFAULT_GUARDS = ("errors", "failovers", "rejected")
 MOST_MARGIN = 0.5  # a metric that may halve, or rise by half, guards nothing
 METRIC_HINT = "metrics: {orders: {direction: higher, margin: 10%}}"
 MOST_ALPHA = 0.1  # one equal candidate in ten rolled back: more is not a guard but noise
+MOST_ERRORS = 0.5  # an incumbent that fails more than every other caller is down, not ordinary
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MOMENT = rf"({'|'.join(_DAYS)}) ([01]\d|2[0-3]):([0-5]\d)"
 _WINDOW = re.compile(rf"{_MOMENT} - {_MOMENT}")
@@ -49,7 +50,7 @@ def read_rollout(reader: Reader, value: Any) -> RolloutSpec:
         reader.blame("rollout.guards", "must contain `errors`", "guards: [errors]")
     return RolloutSpec(
         stages=_stages(reader, section),
-        bake_s=reader.quantity(section, "rollout.bake", "10m", parse_limited_s),
+        bake_s=reader.above_zero(section, "rollout.bake", "10m", parse_limited_s),
         guards=guards,
         soak_s=reader.quantity(section, "rollout.soak", "60m", parse_limited_s),
         at_least=reader.count(section, "rollout.at_least", 50),
@@ -59,7 +60,7 @@ def read_rollout(reader: Reader, value: Any) -> RolloutSpec:
         alpha=_alpha(reader, section),
         needs_peak=_peak(reader, section),
         freeze=_freeze(reader, section),
-        errors_at_most=reader.quantity(section, "rollout.errors_at_most", "2%", parse_share),
+        errors_at_most=_errors_at_most(reader, section),
         calm_s=reader.quantity(section, "rollout.calm", "60m", parse_limited_s),
         metrics=_metrics(reader, section),
     )
@@ -95,6 +96,14 @@ def _alpha(reader: Reader, section: Mapping[str, Any]) -> float:
             "rollout.alpha", f"must be above 0 and at most {MOST_ALPHA:.0%}, is {alpha:.2%}", "alpha: 1%"
         )
     return alpha
+
+
+def _errors_at_most(reader: Reader, section: Mapping[str, Any]) -> float:
+    share = reader.quantity(section, "rollout.errors_at_most", "2%", parse_share)
+    if share > MOST_ERRORS:
+        said = f"must be at most {MOST_ERRORS:.0%}, is {share:.0%}"
+        reader.blame("rollout.errors_at_most", said, "errors_at_most: 2%")
+    return share
 
 
 def _peak(reader: Reader, section: Mapping[str, Any]) -> bool:
