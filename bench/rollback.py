@@ -30,6 +30,7 @@ from typing import Any
 from gateway import free_port, wait_for
 
 from crossfade.app.gateway_process import PROGRAM
+from crossfade.version import __version__
 
 ROOT = Path(__file__).parent.parent
 GATEWAYS, FEATURES = 3, 20
@@ -184,7 +185,7 @@ async def give_evidence(parts: Any, folder: Any, number: int) -> None:
         EvidenceKind.LATENCY_PARITY: feature,
     }  # fmt: skip
     record = Evidence(
-        "", EvidenceKind.POSTURE, name, "new", printed, CONTROL, "assumed by the bench", {"interval": None},
+        "", EvidenceKind.POSTURE, name, "new", printed, CONTROL, "assumed by the bench", {"interval": None, "software": __version__},
         Verdict.PASS, time.time(), time.time() + 86400.0, None, CONTROL,
     )  # fmt: skip
     for kind, subject in subjects.items():

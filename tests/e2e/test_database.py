@@ -30,6 +30,7 @@ from crossfade.control.store.signing import SigningKeys
 from crossfade.control.store.state_dir import StateDir
 from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict
 from crossfade.domain.snapshot import Target
+from crossfade.version import __version__
 
 STREAMS = (traffic.Stream("recap", rate=30.0, streamed=0.5, max_tokens=20),)
 SPEC = {
@@ -151,7 +152,8 @@ async def give_evidence(deployment, database) -> None:
     config = load_config(Path(deployment.config), secrets=False).config
     printed = fingerprint(config, Target("new", {}), ("recap",))
     record = Evidence(
-        "", EvidenceKind.POSTURE, "move", "new", printed, signing.CONTROL, "assumed", {"interval": None},
+        "", EvidenceKind.POSTURE, "move", "new", printed, signing.CONTROL, "assumed",
+        {"interval": None, "software": __version__},
         Verdict.PASS, time.time(), time.time() + 86400.0, None, signing.CONTROL,
     )  # fmt: skip
     subjects = {

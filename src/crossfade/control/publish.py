@@ -12,6 +12,7 @@ import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -106,8 +107,8 @@ class Publisher:
         return self._need()
 
     def overlays(self) -> Mapping[str, FeatureOverlay]:
-        """What is laid over each feature now."""
-        return dict(self._overlays)
+        """What is laid over each feature now. A publication makes others, it changes none of these."""
+        return MappingProxyType(self._overlays)
 
     @property
     def signals(self) -> Signals:

@@ -6,9 +6,10 @@ Shares are fractions in [0, 1], times Unix seconds, durations seconds. A state i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TypeAlias
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.evidence import EvidenceKind, Verdict
@@ -261,6 +262,16 @@ class MigrationState:
     latest_unix_s: float = 0.0
     ahead_s: float = 0.0
 
+    def with_counts(self, counts: tuple[StageCounts, ...]) -> MigrationState:
+        """The same with these: `replace` takes four times as long, and this is done every turn."""
+        values: tuple[Any, ...] = (*_before_counts(self), counts, *_after_counts(self))
+        return MigrationState(*values)
+
+
+_NAMES = tuple(one.name for one in fields(MigrationState))
+_before_counts = attrgetter(*_NAMES[: _NAMES.index("counts")])
+_after_counts = attrgetter(*_NAMES[_NAMES.index("counts") + 1 :])
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayView:
@@ -302,7 +313,7 @@ class Observations:
     sides' attempts while the incumbent was in trouble, null if it was not. `set_back_s`: by how much the
     clock is behind the log. `flag`: null where no flag system is configured. `unread`: why a business
     metric cannot be read. `watched_s`: since when this process looks, null if always: what it never heard
-    may have spoken before.
+    may have spoken before. `software`: the version that runs, empty if it does not matter.
     """
 
     fingerprint: str
@@ -317,3 +328,4 @@ class Observations:
     unread: str | None = None
     attesting_roles: tuple[str, ...] = ()
     watched_s: float | None = None
+    software: str = ""

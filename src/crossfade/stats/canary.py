@@ -164,7 +164,7 @@ Events = tuple[tuple[int, int, float], ...]  # bad of the candidate, of the cont
 
 
 def _events(stages: Iterable[ArmTotals]) -> Events:
-    return tuple((one.candidate_bad, one.control_bad, one.weight) for one in stages)
+    return tuple([(one.candidate_bad, one.control_bad, one.weight) for one in stages])
 
 
 @lru_cache(maxsize=4096)  # bad events are few beside the requests, and only they move these tests

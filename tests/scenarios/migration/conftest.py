@@ -14,7 +14,7 @@ from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.ports import Candidate, CollectError, Ports
 from crossfade.control.migration.service import Migrations
 from crossfade.control.store.aside import Aside
-from crossfade.control.store.eventlog import ConflictError, EventLog
+from crossfade.control.store.eventlog import ConflictError, EventLog, StoreError
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
@@ -23,6 +23,7 @@ from crossfade.domain.migration import (
     Frozen,
     GatewayView,
 )
+from crossfade.version import __version__
 
 DOCUMENT = {
     "migration": "move",
@@ -48,11 +49,14 @@ class DyingLog(EventLog):
         super().__init__(engine, clock)
         self.lines = []
         self.is_away = False
+        self.is_unreadable = False
         self.dies_after = None  # no append beyond this many lines
 
     async def read(self, stream=None, after=0):
         if self.is_away:
             raise ConnectionError("the database is away")
+        if self.is_unreadable:
+            raise StoreError("row 7 was changed")
         return await super().read(stream, after)
 
     async def acquire_lease(self, name, holder, ttl_s):
@@ -117,6 +121,7 @@ class Clouds:
     unreadable: str | None = None
     lasts_s: float = 1e6
     lasting_s: dict[EvidenceKind, float] = field(default_factory=dict)
+    software: str = __version__  # that walks the drills
     cut_off: bool = False  # control hears nothing of it, and waits for nobody
 
     def clock(self):
@@ -256,7 +261,11 @@ class Clouds:
         await asyncio.sleep(0)
         if task.kind in self.broken:
             raise CollectError("no route (hint: look)")
-        observed = {"interval": [4, 5]} if task.kind is EvidenceKind.CAPACITY_MAPPING else {}
+        said = {
+            EvidenceKind.CAPACITY_MAPPING: {"interval": [4, 5]},
+            EvidenceKind.DRILL: {"software": self.software},
+        }
+        observed = said.get(task.kind, {})
         return self.add(task.kind, task.subject, task.fingerprint, observed)
 
     def add(self, kind, subject, fingerprint, observed, signer="memory"):

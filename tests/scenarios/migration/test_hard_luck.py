@@ -248,6 +248,24 @@ async def test_a_rollback_without_the_database_pulls_the_kill_switches_and_is_lo
     assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
 
 
+async def test_a_rollback_that_is_logged_where_no_row_can_be_read_pulls_the_kill_switches(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_unreadable = True
+    result = await world.service.roll_back("move", actor="ann", reason="stop")
+    assert (result.is_zero, result.killed, result.missing) == (True, ("g1",), ())
+    assert "row 7 was changed" in result.unlogged
+    assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+
+    world.log.is_unreadable = False
+    await world.turns(30)
+    status = await world.service.status("move")
+    assert (status["state"], status["share"]) == ("rolled_back", 0.0)
+    world.clouds.killed.clear()
+    await world.turns(5)
+    assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+
+
 async def test_a_rollback_that_reaches_neither_database_nor_gateway_says_so(world):
     await world.signed()
     await world.until_share(0.25)

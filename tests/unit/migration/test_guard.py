@@ -8,7 +8,7 @@ import pytest
 from crossfade.control.migration.guard.plans import KNOWN, SPARSE, share_alpha
 from crossfade.control.migration.guard.samples import CONTROL_LEAST, Sample, SampleBoard, values_of
 from crossfade.control.migration.guard.tally import News, Tally
-from crossfade.control.migration.guard.verdict import decide_guards, totals_of, unfrozen
+from crossfade.control.migration.guard.verdict import decide_guards, unfrozen
 from crossfade.control.migration.people.feedback import Feedback
 from crossfade.control.migration.people.trends import Consequence, Trends
 from crossfade.domain.attempt import (
@@ -120,6 +120,10 @@ def test_a_guard_with_a_limit_waits_for_it(world):
     assert unfrozen(replace(state, frozen=Frozen(limits))) == ("cost",)
 
 
+def counts_of(stage: StageCounts, guard: str) -> GuardCount:
+    return next(count for count in stage.guards if count.guard == guard)
+
+
 def test_tally_counts_a_late_request_for_the_stage_that_sent_it(world):
     stages = (StageCounts(0.01, 0.01), StageCounts(0.05, 0.05))
     state = world.at_stage(2, counts=stages)
@@ -135,8 +139,8 @@ def test_tally_counts_a_late_request_for_the_stage_that_sent_it(world):
     tally.take(state, News(5, news, 0), world.NOW)
     first, second = tally.counts
     assert (first.candidate_requests, first.candidate_bad, second.control_requests) == (3, 2, 5)
-    assert totals_of(first, "errors").candidate_bad == 1
-    assert totals_of(second, "errors").control_bad == 2
+    assert counts_of(first, "errors").candidate_bad == 1
+    assert counts_of(second, "errors").control_bad == 2
 
 
 def test_tally_goes_on_from_the_log_after_a_restart_and_starts_anew_with_an_epoch(world):
@@ -157,7 +161,7 @@ def test_a_units_bad_events_count_once_a_minute_in_each_arm_and_guard(world):
     samples += [sample(arm=ArmKind.BASELINE, at=63, ttft=150.0)]
     tally = Tally()
     tally.take(state, News(0, [], 8, samples), world.NOW)
-    ttft, thumbs = totals_of(tally.counts[0], "ttft"), totals_of(tally.counts[0], "thumbs")
+    ttft, thumbs = counts_of(tally.counts[0], "ttft"), counts_of(tally.counts[0], "thumbs")
     assert (ttft.candidate_measured, ttft.candidate_bad) == (6, 3)
     assert (ttft.control_measured, ttft.control_bad) == (1, 1)
     assert (thumbs.candidate_measured, thumbs.candidate_bad) == (1, 1)
@@ -270,3 +274,17 @@ def test_a_request_that_left_its_arm_is_told_by_its_last_attempt():
     late = replace(kept_away, request_id="r4", reason="", started_unix_ms=10_000_000)
     board.observe(late)
     assert board.health(first.feature, 0.0)[1] == ArmHealth(1, answers=1), "five minutes are kept"
+
+
+def test_samples_are_measured_by_the_limits_of_now(world):
+    tally, state = Tally(), guarded(world, ("errors", "ttft"), (StageCounts(0.01, 0.01),), Frozen({}))
+    looks = [
+        (state, (0, 0)),
+        (replace(state, frozen=Frozen({"recap": {"ttft": 100.0}})), (1, 1)),
+        (replace(state, frozen=Frozen({"recap": {"ttft": 200.0}})), (2, 1)),
+        (guarded(world, ("errors",), state.counts, Frozen({"recap": {"ttft": 100.0}})), (2, 1)),
+    ]
+    for number, (now, counted) in enumerate(looks):
+        tally.take(now, News(0, [], number, [sample(f"unit-{number}", at=number, ttft=150.0)]), world.NOW)
+        found = {one.guard: one for one in tally.counts[0].guards}.get("ttft", GuardCount("ttft"))
+        assert (found.candidate_measured, found.candidate_bad) == counted, number

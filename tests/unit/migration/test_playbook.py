@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 
 import pytest
@@ -23,6 +23,7 @@ from crossfade.domain.migration import (
     Hold,
     Incident,
     Lull,
+    MigrationState,
     Promote,
     RollBack,
     StageCounts,
@@ -42,6 +43,12 @@ def counted(share, baseline, *numbers):
 
 def fine(share, baseline=None, requests=100):
     return counted(share, share if baseline is None else baseline, requests, 0, requests, 0)
+
+
+def test_a_state_with_other_counts_is_the_same_but_for_them(world):
+    values = {one.name: object() for one in fields(MigrationState)}
+    after = MigrationState(**values).with_counts((fine(0.5),))
+    assert {one.name: getattr(after, one.name) for one in fields(after)} == {**values, "counts": (fine(0.5),)}
 
 
 def test_nothing_collected_first_checks_the_posture_without_any_exposure(world):
@@ -263,6 +270,32 @@ def test_a_drill_ages_at_the_start_of_the_rollout_and_blocks_the_next_one(world)
     assert isinstance(decide(world, world.state(), records), Collect)
     state = world.at_stage(1, counts=(fine(0.01),), rollout_began_unix_s=world.NOW - 5 * 86400.0)
     assert isinstance(decide(world, state, records), Advance)
+
+
+def test_a_drill_of_before_an_upgrade_is_walked_again_before_the_first_stage_and_ends_no_rollout(world):
+    records = world.full()
+    old = replace(records["drill"].evidence, observed={"software": "1.0"})
+    records["drill"] = replace(records["drill"], evidence=old)
+    assert isinstance(decide(world, world.state(), records, software="1.0"), Advance)
+    action = decide(world, world.state(), records, software="1.1")
+    assert isinstance(action, Collect)
+    assert (action.kind, action.reason) == (
+        EvidenceKind.DRILL, "the drill was walked by version 1.0, this is 1.1"
+    )  # fmt: skip
+    assert isinstance(decide(world, world.state(), world.full(), software="1.1"), Collect)
+    state = world.at_stage(1, counts=(fine(0.01),))
+    assert isinstance(decide(world, state, records, software="1.1"), Advance)
+
+
+def test_a_drill_that_has_expired_is_walked_again_or_holds_the_share_where_it_is(world):
+    records = world.full()
+    gone = replace(records["drill"].evidence, expires_unix_s=world.NOW - 1.0)
+    records["drill"] = replace(records["drill"], evidence=gone)
+    action = decide(world, world.state(), records)
+    assert isinstance(action, Collect)
+    assert action.reason == "drill: it has expired"
+    action = decide(world, world.at_stage(1, counts=(fine(0.01),)), records)
+    assert action == Hold("drill: it has expired", "a drill needs share 0: `rollback`, then `resume`")
 
 
 def test_an_asked_drill_runs_before_the_first_stage(world):

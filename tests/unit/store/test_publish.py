@@ -134,3 +134,10 @@ async def test_signals_are_logged_before_they_are_told_and_survive_a_restart(pla
     again = Publisher(place.publisher.config, Extra((), lambda _: {}), place.log, place.board, "token")
     await again.restore()
     assert (again.signals, again.snapshot.version) == (told, version)
+
+
+async def test_what_was_laid_before_a_publication_is_not_what_is_laid_after_it(place):
+    before = place.publisher.overlays()
+    says(place, "g", 0.25, place.publisher.snapshot.version + 1)
+    await place.publisher.publish({"recap": UP}, actor="a", reason="r")
+    assert (dict(before), place.publisher.overlays()) == ({}, {"recap": UP})

@@ -46,7 +46,7 @@ class BoardCounters:
             GatewayView(
                 name=state.name,
                 silent_s=self.board.silent_s(state),
-                effects=tuple(state.effects[feature] for feature in features if feature in state.effects),
+                effects=tuple([state.effects[feature] for feature in features if feature in state.effects]),
             )
             for state in self.board.gateways()
         ]

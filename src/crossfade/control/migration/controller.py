@@ -27,12 +27,13 @@ from crossfade.control.migration.effects import (
     outcome_of,
     pull_kill_switches,
     shows_all,
+    task_of,
 )
 from crossfade.control.migration.guard.incident import BLOCK_S, Beside, Trouble, look_for_trouble
 from crossfade.control.migration.guard.tally import News, Tally
 from crossfade.control.migration.guard.watch import Watch
 from crossfade.control.migration.history import Kind
-from crossfade.control.migration.ports import Candidate, LoggedLine, Ports, Published, Task
+from crossfade.control.migration.ports import Candidate, LoggedLine, Ports, Published
 from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import (
     Action,
@@ -46,6 +47,7 @@ from crossfade.domain.migration import (
     RollBack,
 )
 from crossfade.domain.overlay import FeatureOverlay
+from crossfade.version import __version__
 
 ACTOR = "controller"
 LOGGED_WITHIN_S = 2.0  # a database that takes longer is not waited for by a rollback
@@ -93,7 +95,7 @@ class Controller:
         self.count(state, now, is_paused=trouble is not None and trouble.is_shielded)
         facts = await self._facts(state)
         if state.counts is not self.tally.counts:
-            state = replace(state, counts=self.tally.counts)
+            state = state.with_counts(self.tally.counts)
         evidence = await self.ports.evidence.of(self.name)
         seen = self._observe(state, facts, now)
         self.decided = decided = playbook.decide(state, evidence, seen, now, self.decided)
@@ -121,7 +123,7 @@ class Controller:
         """Set the share to 0 now, on the caller's own time, whatever step is under way.
 
         The action is logged without an expected sequence: nothing may win against a rollback. Where the
-        log cannot be written, the gateways' kill switches are pulled instead.
+        log cannot be written, or not be read afterwards, the gateways' kill switches are pulled instead.
         """
         began = self.ports.clock()
         action = RollBack(f"asked by {actor}: {reason}" if reason else f"asked by {actor}")
@@ -132,14 +134,20 @@ class Controller:
         await asyncio.wait({writing}, timeout=LOGGED_WITHIN_S)  # not cancelled: it may still get there
         if not writing.done() or writing.exception() is not None:
             why = repr(writing.exception()) if writing.done() else f"not within {LOGGED_WITHIN_S:.0f} s"
-            features = self.folded.spec.features if self.folded is not None else ()
-            result = await pull_kill_switches(self.ports.admin, features, why)
-            return replace(result, seconds=self.ports.clock() - began)
-        line = writing.result()
+            return await self._pull_switches(why, began)
         self.interrupt.set()
         async with self.lock:
             self.interrupt.clear()
-            return await self._publish_zero(line.stream_seq, action, actor, began)
+            try:
+                return await self._publish_zero(writing.result().stream_seq, action, actor, began)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the way back is another one
+                return await self._pull_switches(repr(error), began)
+
+    async def _pull_switches(self, why: str, began: float) -> RollBackResult:
+        """The way back without the log."""
+        features = self.folded.spec.features if self.folded is not None else ()
+        result = await pull_kill_switches(self.ports.admin, features, why)
+        return replace(result, seconds=self.ports.clock() - began)
 
     async def _publish_zero(self, seq: int, action: RollBack, actor: str, began: float) -> RollBackResult:
         await self.stop()
@@ -225,6 +233,7 @@ class Controller:
             flag=self.ports.flags.bound(self.name),
             unread=self.ports.metrics.unread(state.spec),
             watched_s=self.watch.watched_s(self.ports.steady),
+            software=__version__,
         )
 
     def count(self, state: MigrationState, now: float, *, is_paused: bool) -> None:
@@ -281,7 +290,7 @@ class Controller:
             "counts": [asdict(counts) for counts in state.counts],
         }
         line = await self._append(Kind.ACTION, payload, action.reason, state.last_seq)
-        return replace(history.apply_line(state, line), counts=state.counts)
+        return history.apply_line(state, line).with_counts(state.counts)
 
     async def _log_counts(self, state: MigrationState, now: float, *, is_due: bool) -> MigrationState:
         """Counts into the log where the share turns, and twenty times a bake for a restart to go on from."""
@@ -369,20 +378,8 @@ class Controller:
         if self.running is not None:
             return
         progress = Progress()
-        task = Task(
-            spec=state.spec,
-            kind=action.kind,
-            subject=action.subject,
-            fingerprint=facts.fingerprint,
-            endpoints=facts.endpoints,
-            since_unix_s=max(state.started_unix_s, state.resumed_unix_s),
-            salt=state.salt,
-            epoch=state.epoch,
-            report=progress.say,
-        )
-        work = asyncio.create_task(
-            self.ports.collectors.collect(task), name=f"{self.name}:{action.kind.value}"
-        )
+        collecting = self.ports.collectors.collect(task_of(state, action, facts, progress))
+        work = asyncio.create_task(collecting, name=f"{self.name}:{action.kind.value}")
         self.running = Running(state.pending_seq, work, progress)
 
     async def _log_effect(

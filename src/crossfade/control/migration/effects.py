@@ -14,11 +14,12 @@ from crossfade.control.evidence.gateway_admin import AdminError
 from crossfade.control.migration import rollout
 from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.guard.verdict import decide_guards
-from crossfade.control.migration.ports import CollectError, GatewayAdmin
+from crossfade.control.migration.ports import Candidate, CollectError, GatewayAdmin, Task
 from crossfade.domain.evidence import SignedEvidence
 from crossfade.domain.migration import (
     Action,
     Advance,
+    Collect,
     GateVerdict,
     GatewayView,
     MigrationState,
@@ -37,8 +38,8 @@ class RollBackResult:
     """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended.
 
     `cut`: by gateway, calls under way that a hard rollback cut; `uncut`: gateways it did not reach.
-    `unlogged`: why the log could not be written; then the kill switches of `killed` were pulled instead, and
-    the log gets it later if it `is_set_aside`.
+    `unlogged`: why the log could not be written or read; then the kill switches of `killed` were pulled
+    instead, and the log gets it later if it `is_set_aside`.
     """
 
     is_zero: bool
@@ -106,6 +107,21 @@ class Progress:
     def say(self, text: str) -> None:
         """Replace the line."""
         self.text = text
+
+
+def task_of(state: MigrationState, action: Collect, facts: Candidate, progress: Progress) -> Task:
+    """What a collection is given."""
+    return Task(
+        spec=state.spec,
+        kind=action.kind,
+        subject=action.subject,
+        fingerprint=facts.fingerprint,
+        endpoints=facts.endpoints,
+        since_unix_s=max(state.started_unix_s, state.resumed_unix_s),
+        salt=state.salt,
+        epoch=state.epoch,
+        report=progress.say,
+    )
 
 
 @dataclass(slots=True)

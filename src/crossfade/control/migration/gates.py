@@ -29,7 +29,11 @@ DRILL_FRESH_S = 7 * 86400.0  # a week: the longest a team goes without a change 
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """Everything a gate may look at. `resumed_unix_s`: failures older than it are forgiven."""
+    """Everything a gate may look at.
+
+    `resumed_unix_s`: failures older than it are forgiven. `software`: the version that runs, empty if it
+    does not matter.
+    """
 
     spec: MigrationSpec
     evidence: tuple[SignedEvidence, ...]
@@ -39,6 +43,7 @@ class GateInput:
     purchased_units: float | None
     resumed_unix_s: float
     now_unix_s: float
+    software: str = ""
 
 
 _all_but_time = attrgetter(*(one.name for one in fields(GateInput) if one.name != "now_unix_s"))
@@ -295,7 +300,7 @@ def decide_latency(seen: GateInput) -> GateVerdict:
 
 
 def decide_drill(seen: GateInput, rollout_began_unix_s: float | None) -> GateVerdict:
-    """The way back was walked within a week before the first request was moved.
+    """The way back was walked within a week before the first request was moved, and by this version.
 
     A drill needs share 0, so while a rollout is under way its age counts at the rollout's start.
     """
@@ -309,6 +314,10 @@ def decide_drill(seen: GateInput, rollout_began_unix_s: float | None) -> GateVer
         return GateVerdict(
             "drill", Verdict.INCONCLUSIVE, "the drill is older than 7 days", "a fresh drill", "stale"
         )
+    drilled = str(found.record.observed.get("software", ""))
+    if rollout_began_unix_s is None and drilled != seen.software:
+        reason = f"the drill was walked by version {drilled or 'unknown'}, this is {seen.software}"
+        return GateVerdict("drill", Verdict.INCONCLUSIVE, reason, "a fresh drill", "stale")
     return _from_record("drill", found.record)
 
 

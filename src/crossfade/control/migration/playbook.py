@@ -129,6 +129,7 @@ def gate_input(
         purchased_units=seen.purchased_units,
         resumed_unix_s=state.resumed_unix_s,
         now_unix_s=now_unix_s,
+        software=seen.software,
     )
 
 

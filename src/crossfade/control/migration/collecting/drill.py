@@ -26,6 +26,7 @@ from crossfade.control.migration.ports import (
 from crossfade.control.migration.rollout import live_rollout
 from crossfade.domain.evidence import Verdict
 from crossfade.domain.overlay import FeatureOverlay
+from crossfade.version import __version__
 
 DRILL_SHARE = 0.01
 ZERO_WITHIN_S = 5.0  # slower than this, a rollback is not a rollback
@@ -119,6 +120,7 @@ async def run_drill(parts: DrillParts, task: Task) -> DrillResult:
     seconds = float(last["seconds"])
     is_fast = seconds <= ZERO_WITHIN_S
     observed = {
+        "software": __version__,
         "seconds_to_zero": seconds,
         "gateways": list(gateways),
         "kill_switch_s": walk.kill_switch_s,

@@ -14,11 +14,13 @@ from crossfade.control.migration.guard.plans import LIMITED
 from crossfade.control.migration.guard.samples import Sample
 from crossfade.domain.attempt import ArmCount, ArmKind
 from crossfade.domain.migration import (
+    Frozen,
     GuardCount,
     Lull,
     MigrationState,
     StageCounts,
 )
+from crossfade.domain.migration_spec import MigrationSpec
 
 BAD_FROM = 0.5  # of guards whose number is 1 for bad and 0 for good
 ERRORS = "errors"
@@ -121,6 +123,7 @@ class Tally:
     bad_units: set[tuple[str, ArmKind, str]] = field(default_factory=set)
     minute: int = 0
     pace: Pace = field(default_factory=Pace)
+    limited: tuple[MigrationSpec, Frozen | None, tuple[str, ...], dict[str, dict[str, float]]] | None = None
 
     def take(self, state: MigrationState, news: News, now_unix_s: float) -> None:
         """Follow the log's stages, then add what came since."""
@@ -159,14 +162,17 @@ class Tally:
         if self.present is None:
             return None
         latest = self.counts[self.present]
-        shares = {ArmKind.CANDIDATE: latest.share, ArmKind.BASELINE: latest.baseline_share}
-        for arm, other in ((ArmKind.CANDIDATE, ArmKind.BASELINE), (ArmKind.BASELINE, ArmKind.CANDIDATE)):
-            if not shares[arm] or not shares[other] or arm not in self.heard:
-                continue
-            expected = self.unheard.get(arm, 0) * shares[arm] / shares[other]
-            silent_s = now_unix_s - self.heard[arm]
-            if expected and silent_s > 0.0:
-                return Lull(arm.value, expected, silent_s)
+        candidate, baseline = latest.share, latest.baseline_share
+        if not candidate or not baseline:
+            return None
+        for arm, own, other in (
+            (ArmKind.CANDIDATE, candidate, baseline),
+            (ArmKind.BASELINE, baseline, candidate),
+        ):
+            unheard = self.unheard.get(arm, 0)
+            silent_s = now_unix_s - self.heard.get(arm, now_unix_s)
+            if unheard and silent_s > 0.0:
+                return Lull(arm.value, unheard * own / other, silent_s)
         return None
 
     def _present(self, state: MigrationState) -> int | None:
@@ -211,8 +217,7 @@ class Tally:
         self, state: MigrationState, samples: Sequence[Sample], fresh: defaultdict[int, Fresh]
     ) -> None:
         """Add the samples' events to `fresh`, by stage."""
-        watched = state.spec.rollout.watched
-        limits = {feature: limits_of(state, feature, watched) for feature in state.spec.features}
+        watched, limits = self._limits_of(state)
         places: dict[tuple[str | None, str, ArmKind, float | None], int | None] = {}
         for sample in samples:
             about = sample.arm_name, sample.feature, sample.arm, sample.share
@@ -231,6 +236,14 @@ class Tally:
                     numbers[first] += 1
                     if values[guard] > limit and self._is_first(guard, sample):
                         numbers[first + 1] += 1
+
+    def _limits_of(self, state: MigrationState) -> tuple[tuple[str, ...], dict[str, dict[str, float]]]:
+        """What guards, and above which number: found anew where the file or what was frozen is another."""
+        if self.limited is None or self.limited[0] is not state.spec or self.limited[1] is not state.frozen:
+            watched = state.spec.rollout.watched
+            limits = {feature: limits_of(state, feature, watched) for feature in state.spec.features}
+            self.limited = state.spec, state.frozen, watched, limits
+        return self.limited[2:]
 
     def _is_first(self, guard: str, sample: Sample) -> bool:
         """Whether this is the unit's first bad event of the minute, so that one unit is one voice."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from crossfade.control.migration.guard.plans import LIMITED, SPARSE, plans_of
 from crossfade.domain.migration import GuardCount, MigrationState, StageCounts
 from crossfade.domain.migration_spec import RolloutSpec
-from crossfade.stats.canary import ArmTotals, GuardVerdict, judge_guard
+from crossfade.stats.canary import ArmTotals, GuardPlan, GuardVerdict, judge_guard
 
 NOTHING = GuardCount("")  # of a guard that has not counted yet
 
@@ -64,33 +64,27 @@ def decide_guards(state: MigrationState) -> GuardsVerdict:
 
 @lru_cache(maxsize=256)  # a turn asks four times, and the counts change once a second
 def _decided(rollout: RolloutSpec, stages: tuple[StageCounts, ...]) -> GuardsVerdict:
+    plans = plans_of(rollout)
+    by_stage = [_all_totals(rollout, counts) for counts in stages]
     return GuardsVerdict(
-        tuple(
-            judge_guard(plan, [totals_of(counts, plan.name, is_counted=plan.is_counted) for counts in stages])
-            for plan in plans_of(rollout)
-        )
+        tuple([judge_guard(plan, [totals[n] for totals in by_stage]) for n, plan in enumerate(plans)])
     )
 
 
-@lru_cache(maxsize=4096)  # the stages that are over stay as they are
-def totals_of(counts: StageCounts, guard: str, *, is_counted: bool = False) -> ArmTotals:
+@lru_cache(maxsize=1024)  # the stages that are over stay as they are
+def _all_totals(rollout: RolloutSpec, counts: StageCounts) -> tuple[ArmTotals, ...]:
+    """Every guard's totals in one stage, in the plans' order."""
+    weight, known = weight_of(counts), {count.guard: count for count in counts.guards}
+    return tuple([_totals(plan, counts, known.get(plan.name, NOTHING), weight) for plan in plans_of(rollout)])
+
+
+def _totals(plan: GuardPlan, counts: StageCounts, count: GuardCount, weight: float) -> ArmTotals:
     """One guard's totals in one stage; of a business metric, events among all requests."""
-    count = next((count for count in counts.guards if count.guard == guard), NOTHING)
-    if is_counted:
-        return ArmTotals(
-            weight=weight_of(counts),
-            candidate_measured=counts.candidate_requests,
-            candidate_bad=count.candidate_bad,
-            control_measured=counts.control_requests,
-            control_bad=count.control_bad,
-        )
-    return ArmTotals(
-        weight=weight_of(counts),
-        candidate_measured=count.candidate_measured,
-        candidate_bad=count.candidate_bad,
-        control_measured=count.control_measured,
-        control_bad=count.control_bad,
-    )
+    if plan.is_counted:
+        measured = counts.candidate_requests, counts.control_requests
+    else:
+        measured = count.candidate_measured, count.control_measured
+    return ArmTotals(weight, measured[0], count.candidate_bad, measured[1], count.control_bad)
 
 
 def weight_of(counts: StageCounts) -> float:
