@@ -140,6 +140,7 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         candidate,
         arm: AssignedArm { kind: ArmKind::Shadow, name: Some("canary".to_owned()), share: None },
         role: Role::Probe,
+        backup: false,
         joins: None,
     };
     let job = Job {

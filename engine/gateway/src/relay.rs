@@ -40,7 +40,7 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
         if wait_ms > 0 {
             tokio::time::sleep(Duration::from_millis(wait_ms).min(job.remaining())).await;
         }
-        let ticket = ticket(&job, candidate, role, reason, tried.len());
+        let ticket = ticket(&job, candidate, role, reason, &tried);
         let role = ticket.role;
         let (mut attempt, committed) = match try_once(&job, ticket, tried.is_empty()).await {
             Probed::Done(attempt, committed) => (attempt, committed),
@@ -105,15 +105,18 @@ pub fn next_step(job: &Job, tried: &[Tried]) -> Next {
         .unwrap_or(Next::GiveUp { reason: "the gateway has no snapshot".to_owned() })
 }
 
-pub fn ticket(job: &Job, candidate: usize, role: Role, reason: String, index: usize) -> Ticket {
+pub fn ticket(job: &Job, candidate: usize, role: Role, reason: String, tried: &[Tried]) -> Ticket {
     let chosen = job.decision.candidates[candidate].clone();
-    let first = index == 0;
+    let (index, first) = (tried.len(), tried.is_empty());
+    let untried = |one: usize| one != candidate && tried.iter().all(|before| before.candidate != one);
     Ticket {
         index: u32::try_from(index).unwrap_or(u32::MAX),
         role: if first && chosen.probe { Role::Probe } else { role },
         reason: if first { chosen.reason.clone() } else { reason },
         arm: job.decision.arm.clone(),
         candidate: chosen,
+        backup: index + 1 < job.decision.attempts.max_attempts as usize
+            && (0..job.decision.candidates.len()).any(untried),
         joins: None,
     }
 }

@@ -25,6 +25,7 @@ pub fn start(job: &Arc<Job>, plan: &ShadowPlan) {
         arm: AssignedArm { kind: ArmKind::Shadow, name: Some(plan.name.clone()), share: None },
         role: Role::Shadow,
         reason: plan.candidate.reason.clone(),
+        backup: false,
         joins: None,
     };
     let mut attempt = Attempt::new(Arc::clone(job), ticket);

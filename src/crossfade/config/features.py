@@ -49,7 +49,9 @@ class LimitsSection(Section):
 
     connect: DurationS = Field(2.0, description="Connect, TLS included.")
     header: DurationS = Field(8.0, description="Response header of a stream.")
-    ttft: DurationS = Field(30.0, description="First content of a stream.")
+    ttft: DurationS = Field(
+        30.0, description="First content of a stream; while a backup is left, at most half of what remains."
+    )
     ttft_floor: DurationS = Field(4.0, description="A learnt deadline is never shorter than this …")
     ttft_factor: float = Field(2.5, gt=1, description="… and is so many times the endpoint's normal p99.")
     baseline: int = Field(200, ge=20, description="Answers that show what an endpoint's normal is.")

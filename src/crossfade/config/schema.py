@@ -57,10 +57,13 @@ class GatewaySection(Section):
     )
     answer_limit: Bytes = Field(64 << 20, description="Largest answer of an upstream, streams included.")
     bodies_held: Bytes = Field(
-        128 << 20, description="What request bodies of over 1 MiB may hold together; one more gets a 503."
+        48 << 20,
+        description="Request bodies of over 1 MiB together, each kept up to 3 times; one more gets a 503.",
     )
     answers_held: Bytes = Field(
-        128 << 20, description="What answers of over 1 MiB may hold together; one more fails as if full."
+        128 << 20,
+        description="What answers of over 1 MiB may hold together; one more fails as if full. Until "
+        "its caller reads it a stream counts three times, a plain answer four times, be it the only one.",
     )
     drain: DurationS = Field(30.0, description="How long requests in flight may finish on stop.")
 

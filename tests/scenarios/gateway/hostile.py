@@ -303,7 +303,14 @@ WRONG_ELSEWHERE: dict[str, dict[str, tuple[Any, ...]]] = {
             *([one] for one in (None, 1, "x", {}, {"role": 1, "content": "x"}, {"role": "user"})),
             *(
                 said(content)
-                for content in (1, {}, ["x"], [{"text": "x"}], [{"type": "input_text", "text": 1}])
+                for content in (
+                    1,
+                    {},
+                    ["x"],
+                    [{"text": "x"}],
+                    [{"type": "input_text", "text": 1}],
+                    [{"type": "text", "text": 1}],
+                )
             ),
             [{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}],
             [{"type": "function_call_output", "output": "x"}],

@@ -148,10 +148,16 @@ impl Answer {
         self.stop.as_ref().map(|(_, raw)| raw.as_str())
     }
 
-    /// Whether nothing at all was said, not even why it stopped.
+    /// Whether nothing was said: not even why it stopped, or only thoughts that came to their own end. One
+    /// that was cut short while it thought says so, and is its caller's to read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let silent = |block: &Block| matches!(block, Block::Reasoning { .. } | Block::RedactedReasoning(_));
-        self.blocks.iter().all(silent) && self.stop.is_none() && self.vectors.is_none()
+        let only_thoughts = match &self.stop {
+            None => true,
+            Some((StopReason::End, _)) => !self.blocks.is_empty(),
+            Some(_) => false,
+        };
+        only_thoughts && self.blocks.iter().all(silent) && self.vectors.is_none()
     }
 }

@@ -11,7 +11,7 @@ use super::framing::alike::Alike;
 use super::framing::aws_eventstream::{self, Frame};
 use super::framing::{lines, sse};
 use super::reader::{Reader, Shown, reader};
-use super::{aws_errors, bedrock_invoke, mend, sniff};
+use super::{aws_errors, bedrock_invoke, mend, shape, sniff};
 
 /// How one event of an answer is told from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,6 +273,10 @@ impl Inner {
 impl State {
     /// A plain answer. One that is a document a line after all is read as the events they are.
     fn document(&mut self, body: Vec<u8>, out: &mut Vec<StreamEvent>) {
+        if let Err(error) = shape::survey_answer(&body, self.reader.numbers()) {
+            return Sink { closing: &mut self.closing, out }
+                .fail(ErrorKind::MalformedOutput, &format!("the answer cannot be read: {error}"));
+        }
         let body = mend::mended(&body).unwrap_or(body);
         if let Some(documents) = mend::documents(&body) {
             self.raw = None;
@@ -306,6 +310,9 @@ impl State {
             return self.closing.push(StreamEvent::Ping, out);
         }
         self.frames += 1;
+        if data.len() > shape::SMALL_BYTES && shape::survey_answer(data, false).is_err() {
+            return self.unreadable(name, data, out);
+        }
         if let Some(event) = self.alike.read(name, data) {
             self.closing.readable();
             self.closing.push(event, out);

@@ -71,6 +71,21 @@ pub fn survey(body: &[u8], limits: Limits) -> Result<Vec<Member>, ShapeError> {
     Ok(fields.members)
 }
 
+/// An answer up to this size cannot hold more values than memory has room for.
+pub(crate) const SMALL_BYTES: usize = 1 << 20;
+
+/// What an answer may hold: as deep as clients of our dialects read, and more values than the longest
+/// answer with the probabilities of its tokens has.
+const OF_ANSWERS: Limits = Limits { depth: 127, values: 1_000_000 };
+/// Vectors are many numbers, of which no tree is made.
+const NUMBERS: Limits = Limits { depth: OF_ANSWERS.depth, values: u32::MAX };
+
+/// # Errors
+/// The first limit of answers that this one exceeds.
+pub(crate) fn survey_answer(body: &[u8], vectors: bool) -> Result<(), ShapeError> {
+    survey(body, if vectors { NUMBERS } else { OF_ANSWERS }).map(|_| ())
+}
+
 /// The fields of the outermost object as its text goes by.
 #[derive(Default)]
 struct Fields {

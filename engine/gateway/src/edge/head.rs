@@ -22,6 +22,8 @@ pub struct CallerHead<'a> {
 /// How the request and its body come.
 #[derive(Debug, Default)]
 struct Form<'a> {
+    /// Two keys in one field that should have one.
+    keys_differ: bool,
     hosts: usize,
     codings: usize,
     strange_coding: bool,
@@ -61,6 +63,11 @@ impl<'a> CallerHead<'a> {
                     continue;
                 }
             };
+            if matches!(name.as_str(), "authorization" | "x-api-key")
+                && field.is_some_and(|one| text != Some(one))
+            {
+                said.form.keys_differ = true;
+            }
             *field = field.or(text);
         }
         said
@@ -81,6 +88,9 @@ impl<'a> CallerHead<'a> {
         let form = &self.form;
         if form.hosts > 1 || (form.hosts == 0 && version == Version::HTTP_11) {
             return Err((400, "the request must name one Host", "send exactly one Host header"));
+        }
+        if form.keys_differ {
+            return Err((400, "the request has two different keys", "send one Authorization or x-api-key"));
         }
         if form.strange_coding || form.codings > 1 {
             return Err((400, "the transfer encoding is not supported", "send chunked, or a Content-Length"));
@@ -167,6 +177,8 @@ mod tests {
             (400, &[("host", "a"), ("host", "b")]),
             (400, &[("host", "h"), ("transfer-encoding", "gzip, chunked")]),
             (400, &[("host", "h"), ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]),
+            (400, &[("host", "h"), ("authorization", "Bearer a"), ("authorization", "Bearer b")]),
+            (400, &[("host", "h"), ("x-api-key", "a"), ("x-api-key", "b")]),
             (415, &[("host", "h"), ("content-encoding", "gzip")]),
             (415, &[("host", "h"), ("content-type", "multipart/form-data")]),
             (417, &[("host", "h"), ("expect", "200-maybe")]),

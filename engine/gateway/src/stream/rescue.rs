@@ -74,7 +74,7 @@ impl Flow {
             let reason = format!("{}: {reason}", way.name());
             self.attempt.close(Some(error.clone()), Ending::Continues, Some(&reason));
             tokio::time::sleep(Duration::from_millis(wait_ms).min(job.remaining())).await;
-            let mut ticket = ticket(job, candidate, Role::Rescue, reason, self.tried.len());
+            let mut ticket = ticket(job, candidate, Role::Rescue, reason, &self.tried);
             ticket.joins = match &way {
                 Way::Resume(request, _) => Some(Arc::clone(request)),
                 Way::Repeat(_) => Some(Arc::clone(&job.request)),

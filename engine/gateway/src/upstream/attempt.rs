@@ -26,7 +26,7 @@ use super::connect::{
     Answer as Answered, Body, Outgoing, connection_failure, headers_of, limits_of, request_id_of,
 };
 use super::job::Job;
-use super::size::Size;
+use super::size::{Kept, Size};
 use super::timers::Timers;
 
 /// The largest error body that is read to classify a refusal.
@@ -39,6 +39,8 @@ pub struct Ticket {
     pub arm: AssignedArm,
     pub role: Role,
     pub reason: String,
+    /// Whether another endpoint may be asked after it: then it leaves that one time.
+    pub backup: bool,
     /// Goes on with what another attempt began.
     pub joins: Option<Arc<ChatRequest>>,
 }
@@ -93,6 +95,7 @@ impl Attempt {
     #[must_use]
     pub fn new(job: Arc<Job>, ticket: Ticket) -> Self {
         let now = Instant::now();
+        let timers = Timers::start(now, job.remaining(), ticket.backup);
         Self {
             answer: Answer::new(),
             job,
@@ -107,7 +110,7 @@ impl Attempt {
             header_ms: None,
             first_content_ms: None,
             last_content: None,
-            timers: Timers::start(now),
+            timers,
             alarm: Alarm::default(),
             gaps_ms: Vec::new(),
             usage: None,
@@ -169,8 +172,8 @@ impl Attempt {
         let proof = credentials.authenticate(&call, provider.auth.credential.as_deref())?;
         drop(credentials);
         self.warnings = call.warnings;
-        let (deadlines, backups) = (&job.decision.deadlines, job.decision.candidates.len() > 1);
-        let deadline = Timers::header(job.remaining(), deadlines, job.facts.stream, backups);
+        let deadlines = &job.decision.deadlines;
+        let deadline = self.timers.header(job.remaining(), deadlines, job.facts.stream);
         let request = Outgoing {
             method: "POST",
             origin: &call.base,
@@ -234,8 +237,12 @@ impl Attempt {
         match piece {
             Ok(Some(bytes)) => {
                 self.timers.byte(now);
-                let written = self.committed.then_some(self.written_bytes);
-                self.size.grow(bytes.len(), written, (&job.snapshot.edge, &job.shared.answers))?;
+                let kept = match (self.committed, job.facts.stream) {
+                    (true, _) => Kept::Read(self.written_bytes),
+                    (false, true) => Kept::Unread,
+                    (false, false) => Kept::Whole,
+                };
+                self.size.grow(bytes.len(), kept, (&job.snapshot.edge, &job.shared.answers))?;
                 decoder.feed(bytes, events);
                 if !events.is_empty() {
                     self.size.passed_on();

@@ -13,18 +13,23 @@ pub(super) struct Timers {
     last_progress: Instant,
     moving: bool,
     pinged: bool,
+    /// What this attempt may take before its first content, where a backup is left to ask: the rest is
+    /// the backup's.
+    share: Option<Duration>,
     /// When a plain call's answer must be whole.
     whole_by: Option<Instant>,
 }
 
 impl Timers {
-    pub(super) fn start(now: Instant) -> Self {
+    /// `remaining`: of the request's time; half of it is kept for a backup, if one is left.
+    pub(super) fn start(now: Instant, remaining: Duration, backup: bool) -> Self {
         Self {
             started: now,
             last_byte: now,
             last_progress: now,
             moving: false,
             pinged: false,
+            share: backup.then_some(remaining / 2),
             whole_by: None,
         }
     }
@@ -46,21 +51,18 @@ impl Timers {
             self.last_progress = now;
             self.moving = true;
             self.pinged = false;
+            if event.is_content() {
+                self.share = None; // nobody else may answer any more
+            }
         } else if matches!(event, StreamEvent::Ping) {
             self.pinged = true;
         }
     }
 
-    /// How long the answer's head may take. A plain call shows nothing before its whole answer, so
-    /// its head may take as long as the answer may; half of what remains is kept for a backup, whether
-    /// the upstream is silent before its head or after it.
-    pub(super) fn header(
-        remaining: Duration,
-        deadlines: &Deadlines,
-        stream: bool,
-        backups: bool,
-    ) -> Duration {
-        let share = if backups { remaining / 2 } else { remaining };
+    /// How long the answer's head may take, of the `remaining` time. A plain call shows nothing before
+    /// its whole answer, so its head may take as long as the answer may.
+    pub(super) fn header(&self, remaining: Duration, deadlines: &Deadlines, stream: bool) -> Duration {
+        let share = self.share.unwrap_or(remaining);
         if stream { share.min(Duration::from_millis(deadlines.header_ms)) } else { share }
     }
 
@@ -73,7 +75,7 @@ impl Timers {
         first_content_ms: u64,
         stream: bool,
     ) -> (Instant, &'static str) {
-        let after = |moment: Instant, allowed_ms: u64| moment + Duration::from_millis(allowed_ms);
+        let after = |moment: Instant, allowed_ms: u64| moment + self.within_share(allowed_ms);
         let fixed = self.fixed(end, first_content_ms);
         let liveness = (after(self.last_byte, deadlines.liveness_ms), "no byte within the liveness deadline");
         if !(stream && self.moving) {
@@ -94,10 +96,16 @@ impl Timers {
             }
             None if self.moving => total,
             None => {
-                let first = self.started + Duration::from_millis(first_content_ms);
+                let first = self.started + self.within_share(first_content_ms);
                 earliest([total, (first, "no content within the first-content deadline")])
             }
         }
+    }
+
+    /// A deadline before the first content: whatever it is, a backup must have time to answer after it.
+    fn within_share(&self, allowed_ms: u64) -> Duration {
+        let allowed = Duration::from_millis(allowed_ms);
+        self.share.map_or(allowed, |share| allowed.min(share))
     }
 }
 
@@ -133,8 +141,8 @@ mod tests {
     fn a_plain_answer_must_be_whole_within_the_time_a_backup_leaves() {
         let began = Instant::now();
         let at = |ms: u64| began + Duration::from_millis(ms);
-        let mut timers = Timers::start(began);
-        let allowed = Timers::header(Duration::from_secs(10), &LIMITS, false, true);
+        let mut timers = Timers::start(began, Duration::from_secs(10), true);
+        let allowed = timers.header(Duration::from_secs(10), &LIMITS, false);
 
         timers.head(at(500), allowed, false);
         assert_eq!(timers.next(at(10_000), &LIMITS, 2_000, false).0, at(3_500), "silence after the head");
@@ -148,7 +156,7 @@ mod tests {
     fn bytes_without_content_do_not_move_the_first_contents_deadline() {
         let began = Instant::now();
         let at = |ms: u64| began + Duration::from_millis(ms);
-        let mut timers = Timers::start(began);
+        let mut timers = Timers::start(began, Duration::from_secs(10), true);
         timers.head(at(100), Duration::from_secs(1), true);
         for ms in (200..1_900).step_by(100) {
             timers.byte(at(ms));
@@ -159,5 +167,29 @@ mod tests {
 
         timers.event(&StreamEvent::Text("Hi".to_owned()), at(1_950));
         assert_eq!(timers.fixed(at(10_000), 2_000).0, at(10_000), "then only the request's own is left");
+    }
+
+    #[test]
+    fn half_of_a_short_requests_time_is_a_backups_until_there_is_content() {
+        let began = Instant::now();
+        let at = |ms: u64| began + Duration::from_millis(ms);
+        let end = at(3_000);
+        let next = |timers: &Timers| timers.next(end, &LIMITS, 2_000, true).0;
+
+        let mut timers = Timers::start(began, Duration::from_secs(3), true);
+        timers.head(at(100), Duration::from_secs(1), true);
+        assert_eq!(next(&timers), at(1_500), "silence before the first content");
+
+        timers.event(&StreamEvent::Reasoning("hm".to_owned()), at(200));
+        timers.byte(at(200));
+        assert_eq!(next(&timers), at(1_700), "silence after a thought");
+
+        timers.event(&StreamEvent::Text("Hi".to_owned()), at(300));
+        timers.byte(at(300));
+        assert_eq!(next(&timers), at(3_000), "content is nobody else's to give");
+
+        let mut last = Timers::start(began, Duration::from_secs(3), false);
+        last.head(at(100), Duration::from_secs(1), true);
+        assert_eq!(next(&last), at(2_000), "who has no backup has the time to itself");
     }
 }

@@ -76,6 +76,7 @@ fn part(part: &Value) -> Option<&'static str> {
     match part.get("type").and_then(Value::as_str) {
         None => Some("has content parts without a type"),
         Some("input_text" | "output_text") if !has_text(part, "text") => Some("has a text without a text"),
+        Some(_) if !if_set(part, "text", Value::is_string) => Some("has a text that is not a string"),
         Some(_) => None,
     }
 }

@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
 use crate::domain::stream::StreamEvent;
 use crate::wire::closing::Sink;
@@ -44,6 +45,12 @@ impl Reader for ResponsesReader {
         };
         if answer.get("output").is_none() && answer.get("status").is_none() {
             return sink.error(error_in(200, body));
+        }
+        if answer.get("output").is_some_and(|output| !output.is_array() && !output.is_null()) {
+            return sink.fail(ErrorKind::MalformedOutput, "the answer's output is not a list");
+        }
+        if answer.get("status").is_none() && items(&answer, "output").next().is_none() {
+            return sink.fail(ErrorKind::EmptyResponse, "the answer has neither a status nor any output");
         }
         start(&answer, sink);
         self.end(&answer, sink);
@@ -259,4 +266,35 @@ fn usage(response: &Value, sink: &mut Sink<'_>) {
         count("/usage/output_tokens"),
         count("/usage/output_tokens_details/reasoning_tokens"),
     )));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::outcome::ErrorKind;
+    use crate::domain::snapshot::Dialect;
+    use crate::domain::stream::StreamEvent;
+    use crate::wire::{DecodeAs, Decoder, Framing, RawMode};
+
+    fn fault(body: &str) -> Option<ErrorKind> {
+        let mut decoder =
+            Decoder::new(DecodeAs::new(Dialect::OpenaiResponses, false, Framing::Sse), RawMode::Off);
+        let mut events = Vec::new();
+        decoder.feed(body.as_bytes(), &mut events);
+        decoder.finish(&mut events);
+        events.iter().find_map(|event| match event {
+            StreamEvent::Error(error) => Some(error.kind),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_or_no_list_is_broken() {
+        assert_eq!(fault(r#"{"id": 1, "output": "x", "usage": 3}"#), Some(ErrorKind::MalformedOutput));
+        assert_eq!(
+            fault(r#"{"id": "r", "object": "response", "output": []}"#),
+            Some(ErrorKind::EmptyResponse)
+        );
+        let whole = r#"{"id": "r", "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}]}"#;
+        assert_eq!(fault(whole), None);
+    }
 }
