@@ -3,7 +3,7 @@
 
 pub(crate) mod rules;
 
-use memchr::memchr2;
+use memchr::{memchr2, memchr2_iter};
 
 use crate::domain::request::Member;
 
@@ -80,9 +80,15 @@ const OF_ANSWERS: Limits = Limits { depth: 127, values: 1_000_000 };
 /// Vectors are many numbers, of which no tree is made.
 const NUMBERS: Limits = Limits { depth: OF_ANSWERS.depth, values: u32::MAX };
 
+/// Most answers open so few brackets, in strings or not, that nothing else needs to be looked at.
+///
 /// # Errors
 /// The first limit of answers that this one exceeds.
 pub(crate) fn survey_answer(body: &[u8], vectors: bool) -> Result<(), ShapeError> {
+    let flat = OF_ANSWERS.depth as usize;
+    if body.len() <= SMALL_BYTES && memchr2_iter(b'{', b'[', body).take(flat + 1).count() <= flat {
+        return Ok(());
+    }
     survey(body, if vectors { NUMBERS } else { OF_ANSWERS }).map(|_| ())
 }
 
@@ -151,6 +157,19 @@ mod tests {
             Err(ShapeError::TooMany(20))
         );
         assert_eq!(survey(b"[{},{},{}]", LIMITS), Err(ShapeError::TooMany(20)));
+    }
+
+    #[test]
+    fn an_answer_may_be_as_deep_as_clients_read_and_no_deeper() {
+        let nested = |depth: usize| [b"[".repeat(depth), b"]".repeat(depth)].concat();
+        assert_eq!(survey_answer(&nested(127), false), Ok(()));
+        assert_eq!(survey_answer(&nested(128), false), Err(ShapeError::TooDeep(127)));
+        assert_eq!(survey_answer(&nested(128), true), Err(ShapeError::TooDeep(127)));
+        assert_eq!(survey_answer(&b"[],".repeat(200), false), Ok(()), "many beside each other are not deep");
+
+        let numbers = [b"[".as_slice(), &b"1,".repeat(1_000_001)].concat();
+        assert_eq!(survey_answer(&numbers, false), Err(ShapeError::TooMany(1_000_000)));
+        assert_eq!(survey_answer(&numbers, true), Ok(()), "vectors are many numbers");
     }
 
     #[test]
