@@ -69,7 +69,8 @@ pub struct Attempt {
     pub(super) provider_request_id: Option<String>,
     malformed_run: u32,
     /// What the answer's head said of the provider's limits, and when.
-    told: Option<(Limits, Instant)>,
+    /// What the provider said of its limits, if it did: most do not, and an open stream keeps it.
+    told: Option<Box<(Limits, Instant)>>,
     size: Size,
     /// Of content, and how much of that is booked.
     pub(super) written_bytes: u64,
@@ -191,7 +192,8 @@ impl Attempt {
         self.timers.head(now, deadline, job.facts.stream);
         self.http_status = Some(answer.head.status);
         self.provider_request_id = request_id_of(&answer.head);
-        self.told = Some((limits_of(&answer.head), now));
+        let limits = limits_of(&answer.head);
+        self.told = (limits != Limits::default()).then(|| Box::new((limits, now)));
         if !(200..300).contains(&answer.head.status) {
             return Err(Box::pin(self.read_refusal(answer)).await);
         }
@@ -356,7 +358,7 @@ impl Attempt {
             used_tokens: self.used_tokens(),
             stream: self.job.facts.stream,
             slow_ms: self.ticket.candidate.slow_ms,
-            told: self.told.map(|(limits, at)| (limits, at.elapsed().as_secs_f64())),
+            told: self.told.as_deref().map(|(limits, at)| (*limits, at.elapsed().as_secs_f64())),
         };
         let charge = self.charge(ending);
         self.job.shared.with_engine(|engine, now| {
