@@ -21,7 +21,7 @@ help: ## Show the targets
 demo: setup ## Watch a whole migration on simulated clouds (ARGS="--exit" to stop at the end)
 	@crossfade demo $(ARGS)
 
-test: setup browser lint ## Run every test; brings its own services
+test: setup browser $(STAMPS)/flagd.stamp lint ## Run every test; brings its own services
 	cargo test --quiet --workspace --profile ci
 	pytest -q -n 2 tests --ignore=tests/e2e --ignore=tests/conformance --ignore=tests/console
 	pytest -q tests/conformance
@@ -102,7 +102,7 @@ docs: setup ## Regenerate the reference pages and schemas
 	$(PY) -m crossfade.app.reference
 
 clean: ## Remove everything that was built
-	rm -rf .venv .cache target dist console/node_modules src/crossfade/console src/crossfade/_engine*.so src/crossfade/crossfade-gateway
+	rm -rf .venv .cache target dist console/node_modules tests/flagd/node_modules src/crossfade/console src/crossfade/_engine*.so src/crossfade/crossfade-gateway
 
 setup: check-tools $(STAMPS)/python.stamp $(STAMPS)/engine.stamp $(STAMPS)/console.stamp
 
@@ -122,6 +122,11 @@ $(STAMPS)/engine.stamp: $(STAMPS)/python.stamp pyproject.toml $(RUST_SOURCES)
 	VIRTUAL_ENV=$(CURDIR)/.venv maturin develop --quiet --profile ci >$(STAMPS)/engine.txt 2>&1 || { cat $(STAMPS)/engine.txt; exit 1; }
 	cargo build --quiet --profile ci -p crossfade-gateway
 	install -m 755 target/ci/crossfade-gateway src/crossfade/
+	@touch $@
+
+$(STAMPS)/flagd.stamp: tests/flagd/package-lock.json
+	@mkdir -p $(STAMPS)
+	npm --prefix tests/flagd ci --silent --no-fund --no-audit
 	@touch $@
 
 $(STAMPS)/console.stamp: $(CONSOLE_SOURCES)

@@ -20,6 +20,7 @@ import yaml
 
 from crossfade.config.quantity import parse_share
 from crossfade.config.shape.control import FlagsSection
+from crossfade.control import outgoing
 from crossfade.domain.migration import FlagBound
 
 LOOK_S = 1.0
@@ -151,7 +152,7 @@ async def _read_ofrep(url: str, name: str) -> Any:
     """OpenFeature Remote Evaluation Protocol, which flagd and others serve."""
     where = f"{url}/ofrep/v1/evaluate/flags/{name}"
     try:
-        async with httpx2.AsyncClient(timeout=ANSWERS_WITHIN_S) as client:
+        async with outgoing.client(ANSWERS_WITHIN_S) as client:
             answer = await client.post(where, json={"context": {"targetingKey": name}})
             found = answer.json()
     except (httpx2.HTTPError, ValueError) as error:

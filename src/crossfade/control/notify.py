@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 
 from crossfade.config.shape.control import NotifySection
+from crossfade.control import outgoing
 from crossfade.control.migration import history
 from crossfade.control.migration.history import HistoryError, Kind
 from crossfade.control.migration.ports import EventLogPort, LoggedLine
@@ -149,7 +150,7 @@ class Notifier:
 async def _post(url: str, body: dict[str, Any]) -> str:
     """Empty, or why it was not taken."""
     try:
-        async with httpx2.AsyncClient(timeout=ANSWERS_WITHIN_S) as client:
+        async with outgoing.client(ANSWERS_WITHIN_S) as client:
             answer = await client.post(url, json=body)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         return type(error).__name__

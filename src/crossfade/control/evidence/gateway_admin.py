@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 
+from crossfade.control import outgoing
 from crossfade.control.records.own_turns import OwnTurns
 
 ANSWERS_WITHIN_S = 5.0
@@ -48,7 +49,7 @@ class HttpGatewayAdmin:
     async def _call(self, method: str, gateway: str, path: str) -> Any:
         url = f"{self.urls[gateway].rstrip('/')}{path}"
         try:
-            async with httpx2.AsyncClient(timeout=ANSWERS_WITHIN_S) as client:
+            async with outgoing.client(ANSWERS_WITHIN_S) as client:
                 answer = await client.request(method, url)
         except httpx2.HTTPError as error:
             raise AdminError(

@@ -21,6 +21,7 @@ import httpx2
 import jwt
 
 from crossfade.config.shape.control import OidcSection
+from crossfade.control import outgoing
 from crossfade.control.login.sessions import Identity
 from crossfade.domain.people import Role
 
@@ -161,7 +162,7 @@ class Oidc:
 
     async def _call(self, method: str, url: str, **more: Any) -> dict[str, Any]:
         try:
-            async with httpx2.AsyncClient(timeout=ANSWERS_WITHIN_S) as client:
+            async with outgoing.client(ANSWERS_WITHIN_S) as client:
                 answer = await client.request(method, url, **more)
                 document = answer.json()
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import httpx2
 
+from crossfade.control import outgoing
+
+ANSWERS_WITHIN_S = 10.0
+
 
 class Lever:
     """Moves a number of units. Without a URL a person moves them, and nothing here is asked."""
@@ -11,7 +15,7 @@ class Lever:
     async def move(self, url: str, units: int) -> None:
         """Set the number of units. Raises LookupError if the hook refuses."""
         try:
-            async with httpx2.AsyncClient(timeout=10) as http:
+            async with outgoing.client(ANSWERS_WITHIN_S) as http:
                 answer = await http.put(url, json={"units": units})
         except httpx2.HTTPError as error:
             raise LookupError(f"the lever {url} does not answer: {error}") from error

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from crossfade.config.shape.control import MetricSection
+from crossfade.control import outgoing
 from crossfade.control.store.eventlog import async_url
 
 ANSWERS_WITHIN_S = 5.0
@@ -51,7 +52,7 @@ async def _ask_prometheus(metric: MetricSection, arm: str, migration: str) -> An
     query = string.Template(metric.query or "").safe_substitute(arm=arm, migration=migration)
     url = f"{str(metric.prometheus).rstrip('/')}/api/v1/query"
     try:
-        async with httpx2.AsyncClient(timeout=ANSWERS_WITHIN_S) as client:
+        async with outgoing.client(ANSWERS_WITHIN_S) as client:
             answer = await client.get(url, params={"query": query})
             said = answer.json()
     except (httpx2.HTTPError, ValueError) as error:
