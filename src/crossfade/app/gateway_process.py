@@ -22,5 +22,5 @@ def replace_with_gateway(options: Mapping[str, Any], *, json_ready: bool) -> Non
     with os.fdopen(writer, "w") as pipe:
         json.dump(options, pipe)  # a pipe holds 64 KiB, so nobody has to read meanwhile
     sys.stdout.flush()
-    os.dup2(reader, sys.__stdin__.fileno() if sys.__stdin__ is not None else 0)
+    os.dup2(reader, 0)
     os.execv(PROGRAM, [str(PROGRAM), *(["--json"] if json_ready else [])])  # noqa: S606 - our own program

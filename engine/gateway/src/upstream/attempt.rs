@@ -68,8 +68,8 @@ pub struct Attempt {
     pub(super) http_status: Option<u16>,
     pub(super) provider_request_id: Option<String>,
     malformed_run: u32,
-    /// What the answer's head said of the provider's limits, and when.
-    /// What the provider said of its limits, if it did: most do not, and an open stream keeps it.
+    /// What the answer's head said of the provider's limits, and when: most say nothing, and an open
+    /// stream keeps it.
     told: Option<Box<(Limits, Instant)>>,
     size: Size,
     /// Of content, and how much of that is booked.
