@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+import urllib.error
 
 import pytest
-from deployment import ENVIRONMENT, running_deployment
+from deployment import ENVIRONMENT, Deployment, call, running_deployment, wait_until_served
 
+SIGNED_WITHIN_S = 30  # a quarantine lasts for 60
 MESSAGES = [{"role": "user", "content": "Chen approved the schedule of the training week."}]
 
 
@@ -55,3 +58,39 @@ def test_a_config_that_does_not_check_starts_nothing_and_says_where(tmp_path):
     assert f"{path}:3:1" in done.stderr
     assert "features" in done.stderr
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    "more", ["", "free: {provider: free, model: gpt-sim}"], ids=["all signed", "one open"]
+)
+def test_gateway_and_control_start_again_under_traffic_and_no_endpoint_is_kept_away_from(
+    config, clouds, tmp_path, more
+):
+    """The gateway is up before control has given it anything to sign with."""
+    free = f"  free: {{kind: openai-compatible, base_url: '{clouds.openai}', auth: {{method: none}}}}\n"
+    config = config.replace("endpoints:\n", f"{free}endpoints:\n  {more}\n" if more else "endpoints:\n")
+    with running_deployment(tmp_path, config, ENVIRONMENT) as running:
+        assert ask(running) == 200
+        os.kill(running.control_pid, signal.SIGKILL)
+        os.kill(running.gateway_pid, signal.SIGKILL)
+        running.command.wait_for(ready="gateway")
+        for _ in range(20):
+            ask(running)
+        running.command.wait_for(ready="control")
+        wait_until_served(f"{running.url}/health/readiness")
+        deadline = time.monotonic() + SIGNED_WITHIN_S
+        while ask(running) != 200 and time.monotonic() < deadline:
+            pass
+
+        assert [ask(running) for _ in range(20)] == [200] * 20
+        health = call(f"{running.admin}/admin/state")["health"]
+        assert {row["state"] for row in health} == {"closed"}
+
+
+def ask(running: Deployment) -> int:
+    """The status of one request."""
+    try:
+        call(f"{running.url}/v1/chat/completions", "POST", {"model": "summary", "messages": MESSAGES})
+    except urllib.error.HTTPError as error:
+        return error.code
+    return 200

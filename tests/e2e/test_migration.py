@@ -5,16 +5,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
 import sqlite3
 import string
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import pytest
-from deployment import ENVIRONMENT, call, running_clouds, running_deployment
+from deployment import (
+    ENVIRONMENT,
+    Command,
+    call,
+    free_ports,
+    running_clouds,
+    running_deployment,
+    wait_until_served,
+)
 
 from crossfade.app.demo import people, traffic
 from crossfade.client import ApiError, Client
@@ -178,3 +188,30 @@ def test_a_migration_without_signoffs_sends_the_candidate_nothing(deployment, cl
 
 def count_of(clouds) -> int:
     return call(f"{clouds.admin}/bills")["clouds"]["sagemaker"]["haiku-sm"]["requests"]
+
+
+def test_a_rollback_without_the_database_reaches_a_second_gateway_too(config, tmp_path):
+    with running_deployment(tmp_path, config, ENVIRONMENT) as first, second_gateway(first) as admin:
+        with control_of(first) as control:
+            spec = {**SPEC, "incumbent": "haiku-sm", "candidate": "claude", "quality": {}}
+            control.post("/migrations", {"actor": "owner", "spec": spec})
+        with locked(StateDir(first.state).database):
+            back = first.cli("migration", "rollback", "move", "--reason", "test", "--json")
+            assert sorted(json.loads(back.stdout)["killed"]) == ["g2", "gateway-1"]
+            effects = [effect_of(first), effect_of(replace(first, admin=admin))]
+            assert [effect["killed"] for effect in effects] == [True, True]
+
+
+@contextlib.contextmanager
+def second_gateway(deployment):
+    """On the same state folder; yields its admin address."""
+    port = free_ports(2)
+    shared = ["--config", str(deployment.config), "--state", str(deployment.state), "--json"]
+    at = ["--name", "g2", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{port + 1}"]
+    command = Command(["gateway", *at, *shared], deployment.config.parent, ENVIRONMENT)
+    try:
+        command.wait_for(ready="gateway")
+        wait_until_served(f"http://127.0.0.1:{port}/health/readiness")
+        yield f"http://127.0.0.1:{port + 1}"
+    finally:
+        command.stop()

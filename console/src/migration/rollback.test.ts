@@ -15,6 +15,8 @@ test("without the database, it says what was done instead", () => {
     ok: false,
     text: "The database did not answer, so the kill switches were pulled on a. Roll back again when it does.",
   });
+  const halfway = outcomeOf(200, { ...pulled, is_zero: false, missing: ["b"] });
+  expect(halfway.text).toContain("pulled on a. NOT on b: pull it there. Roll back again");
 });
 
 test("a refusal names the missing role, and who is not logged in learns how", () => {

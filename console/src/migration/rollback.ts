@@ -29,7 +29,10 @@ export function outcomeOf(status: number | null, answer: Answer): Outcome {
   }
   if (answer.unlogged) {
     const where = (answer.killed ?? []).join(", ") || "no gateway";
-    return { ok: false, text: `The database did not answer, so the kill switches were pulled on ${where}. Roll back again when it does.` };
+    const missing = (answer.missing ?? []).join(", ");
+    const left = missing && ` NOT on ${missing}: pull it there.`;
+    const text = `The database did not answer, so the kill switches were pulled on ${where}.${left} Roll back again when it does.`;
+    return { ok: false, text };
   }
   const seconds = (answer.seconds ?? 0).toFixed(2);
   if (answer.is_zero) {

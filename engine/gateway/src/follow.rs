@@ -64,7 +64,8 @@ pub async fn snapshots(shared: Arc<Shared>) {
 }
 
 async fn next_snapshot(shared: &Arc<Shared>, version: u64) -> Result<(), String> {
-    let path = format!("/internal/v1/snapshot?after={version}&gateway={}", shared.options.name);
+    let (name, admin) = (&shared.options.name, &shared.options.admin);
+    let path = format!("/internal/v1/snapshot?after={version}&gateway={name}&admin={admin}");
     let answer = get(shared, &path).await?;
     if answer.head.status == NO_CONTENT {
         answer.body.let_go();
@@ -134,7 +135,7 @@ pub async fn credentials(shared: Arc<Shared>) {
             // The parser's message could quote the document: it is not repeated.
             let fresh: Credentials =
                 serde_json::from_slice(&body).map_err(|_| "the credentials do not parse".to_owned())?;
-            shared.credentials.store(Arc::new(fresh));
+            shared.renew(fresh);
             Ok::<(), String>(())
         };
         match followed.await {

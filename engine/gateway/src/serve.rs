@@ -43,7 +43,11 @@ pub fn run(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready)) -
     served
 }
 
-async fn serve(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready)) -> Result<(), RunError> {
+async fn serve(
+    mut options: GatewayOptions,
+    stop: &Stop,
+    on_ready: impl FnOnce(Ready),
+) -> Result<(), RunError> {
     let state_error = |error| RunError::State { path: options.state_dir.clone(), error };
     std::fs::create_dir_all(&options.state_dir).map_err(state_error)?;
     let reports = Reports::start(&options.state_dir).map_err(state_error)?;
@@ -52,6 +56,8 @@ async fn serve(options: GatewayOptions, stop: &Stop, on_ready: impl FnOnce(Ready
     let scheme = if options.tls.is_some() { "https" } else { "http" };
     let ready =
         Ready { scheme, listen: address(&data, &options.listen)?, admin: address(&admin, &options.admin)? };
+    // As control must call it, should the way through the snapshot be closed.
+    options.admin = ready.admin.to_string();
     let tls = options.tls.clone().map(Tls::load).transpose().map_err(RunError::Tls)?;
     let shared = Arc::new(Shared::new(options, Clients::new().map_err(RunError::Tls)?, reports));
     follow::restore(&shared);

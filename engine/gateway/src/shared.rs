@@ -94,8 +94,22 @@ impl Shared {
         }
     }
 
-    /// Whether requests may be served: a snapshot is there, nobody asked us to stop, and an open
-    /// gateway (no keys) listens on loopback only.
+    /// Takes new credentials in. Endpoints that were kept away from because theirs was missing here, or
+    /// had expired, are as they were before.
+    pub fn renew(&self, fresh: Credentials) {
+        let before = self.credentials.load_full();
+        self.credentials.store(Arc::new(fresh));
+        let after = self.credentials.load();
+        let Some(snapshot) = self.snapshot.load_full() else { return };
+        for (endpoint, wanted) in credentials_of(&snapshot) {
+            if wanted.is_some_and(|name| before.lacks(name) && !after.lacks(name)) {
+                self.with_engine(|engine, now| engine.forgive(endpoint, now));
+            }
+        }
+    }
+
+    /// Whether requests may be served: a snapshot is there, and something to sign with if nothing can be
+    /// called without; nobody asked us to stop, and an open gateway (no keys) listens on loopback only.
     pub fn readiness(&self) -> Result<Arc<Snapshot>, &'static str> {
         if self.draining.load(Ordering::Relaxed) {
             return Err("draining");
@@ -105,8 +119,20 @@ impl Shared {
         if snapshot.edge.open_access && !loopback {
             return Err("no keys are configured: without keys only loopback is served");
         }
+        if self.credentials.load().revision == 0 && credentials_of(&snapshot).all(|(_, name)| name.is_some())
+        {
+            return Err("no credentials yet");
+        }
         Ok(snapshot)
     }
+}
+
+/// Each endpoint, and the name of the credential that calls to it are signed with.
+fn credentials_of(snapshot: &Snapshot) -> impl Iterator<Item = (&str, Option<&str>)> {
+    snapshot.endpoints.iter().map(|(name, endpoint)| {
+        let provider = snapshot.providers.get(&endpoint.provider);
+        (name.as_str(), provider.and_then(|provider| provider.auth.credential.as_deref()))
+    })
 }
 
 /// A lock that a panicking holder cannot poison for everybody else.

@@ -22,7 +22,7 @@ from crossfade.control.api.access import Person, person_in, person_of
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.evidence.gateway_address import gateway_address
-from crossfade.control.evidence.gateway_admin import HttpGatewayAdmin
+from crossfade.control.evidence.gateway_admin import AdminPorts, HttpGatewayAdmin
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.prices import snapshot_prices
@@ -167,7 +167,8 @@ async def _parts_on(
     flags = flags_of(config, events)
     metrics = metrics_of(publisher, samples, folder, records)
     own = OwnTurns(folder.root / "turns.json", time.time)
-    admin = HttpGatewayAdmin({"gateway-1": f"http://{config.gateway.admin}"}, own)
+    admin_ports = AdminPorts()
+    admin = HttpGatewayAdmin(admin_ports.urls, own)
     migration_parts = MigrationParts(
         events, publisher, board, records, folder, samples, units, flags, metrics, keys, admin
     )
@@ -191,6 +192,7 @@ async def _parts_on(
         broker=broker,
         units=units,
         migrations=build_migrations(migration_parts),
+        admin_ports=admin_ports,
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )

@@ -114,6 +114,10 @@ async def test_a_migration_by_the_commands_alone(world, cli):
     listed = json.loads((await cli(evidence.app, "list", "--json")).stdout)
     assert {row["kind"] for row in listed} >= {"signoff", "posture", "drill"}
     assert (await cli(evidence.app, "verify", "--migration", "move")).exit_code == 0
+    for verb in ("verify", "list"):
+        none = await cli(evidence.app, verb, "--migration", "moove")
+        assert (none.exit_code, none.stdout) == (2, ""), "nothing is no proof of anything"
+        assert "no migration 'moove'" in none.stderr
     assert (await cli(evidence.app, "show", listed[0]["id"])).exit_code == 0
     assert (await cli(evidence.app, "export", "out")).exit_code == 0
     page = Path("report.html")
@@ -134,7 +138,7 @@ async def test_a_gateway_that_does_not_follow_makes_rollback_fail_loudly(world, 
     world.clouds.deaf = True
     back = await cli(migration.app, "rollback", "move")
     assert back.exit_code == 1
-    assert "g1 did not answer" in back.output
+    assert "g1 did not show it" in back.output
     hard = await cli(migration.app, "rollback", "move", "--hard")
     assert hard.exit_code == 1
     assert "NOT cut on g1" in hard.output

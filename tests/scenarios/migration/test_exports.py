@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from crossfade.control.migration.report.oscal import oscal_of
+from crossfade.control.migration.report.page import STYLE, table
 
 DOCUMENT = {
     "migration": "move",
@@ -121,3 +122,11 @@ async def test_the_document_has_the_form_of_the_oscal_model(world, state):
     broken["results"][0]["observations"][0]["methods"] = ["GUESS"]
     broken["results"][0]["surprise"] = 1
     assert len(misfits(broken, MODEL)) == 2
+
+
+def test_a_page_breaks_no_word_but_what_is_longer_than_any():
+    rows = [("shadow_confirmation", f"sha256:{'a' * 64}")]
+    page = table(("step", "what"), rows)
+    assert "<td>shadow_confirmation" in page
+    assert "<td class=long>sha256:" in page
+    assert re.findall(r"([\w.,]+){[^}]*overflow-wrap:anywhere", STYLE) == [".long", "pre"]

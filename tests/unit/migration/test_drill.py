@@ -163,3 +163,15 @@ def test_a_kill_switch_without_effect_is_no_drill_and_is_released(world):
 def test_no_gateway_no_drill(world):
     with pytest.raises(CollectError, match="no gateway"):
         walk(world, Gateway(there=False))
+
+
+def test_asks_nothing_of_a_gateway_that_is_gone(world):
+    class Remembered(Gateway):
+        def names(self):
+            return ("gone", "g1")
+
+        async def kill(self, gateway, feature, *, is_killed):
+            assert gateway == "g1"
+            await super().kill(gateway, feature, is_killed=is_killed)
+
+    assert walk(world, Remembered()).observed["kill_switch_s"].keys() == {"g1"}

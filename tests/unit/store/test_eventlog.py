@@ -121,6 +121,7 @@ async def test_only_one_holder_has_a_lease(log):
     ("tamper", "said"),
     [
         ("UPDATE events SET reason = 'x' WHERE seq = 2", "row 2 was changed"),
+        ("UPDATE events SET payload = CAST(payload AS BLOB) WHERE seq = 2", "row 2 was changed"),
         ("DELETE FROM events WHERE seq = 2", "row 2 is missing"),
     ],
 )

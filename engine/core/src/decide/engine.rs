@@ -260,6 +260,11 @@ impl Engine {
         self.book.force(endpoint, force, now)
     }
 
+    /// The credential that an endpoint lacked has come.
+    pub fn forgive(&mut self, endpoint: &str, now: f64) {
+        self.book.forgive(endpoint, now);
+    }
+
     /// Each endpoint's transitions, oldest first.
     pub fn timelines(&self) -> impl Iterator<Item = (&String, &Timeline)> {
         self.book.breakers.iter().map(|(name, breaker)| (name, breaker.timeline()))

@@ -38,6 +38,13 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Whether there is nothing to sign with under this name: it has not come, or it has expired.
+    pub fn lacks(&self, name: &str) -> bool {
+        let aws = self.aws.get(name).map(|held| held.expires_unix_s);
+        let held = aws.or_else(|| self.bearer.get(name).map(|held| held.expires_unix_s));
+        held.is_none_or(|expires_unix_s| fresh(name, expires_unix_s).is_err())
+    }
+
     /// The headers that authenticate `call`, signed now.
     ///
     /// # Errors

@@ -177,7 +177,7 @@ def rollback(
         return
     missing = ", ".join(result["missing"]) or "a gateway"
     text = (
-        f"NOT at share 0 everywhere after {result['seconds']:.3f} s: {missing} did not answer "
+        f"NOT at share 0 everywhere after {result['seconds']:.3f} s: {missing} did not show it "
         f"(hint: PUT /admin/kill/FEATURE on that gateway's admin port; control goes on trying){cut}"
     )
     _print(result, text, as_json=as_json)

@@ -40,7 +40,8 @@ def create_internal_router(parts: ControlParts) -> APIRouter:
     router = _router(parts.gateway_token)
 
     @router.get("/snapshot")
-    async def snapshot(after: int, gateway: str) -> Response:
+    async def snapshot(request: Request, after: int, gateway: str, admin: str | None = None) -> Response:
+        parts.admin_ports.tell(gateway, admin, request.client.host if request.client else None)
         waited_s = 0.0
         while parts.board.is_cut_off(gateway) and waited_s < HOLD_S:  # a drill plays a broken network
             await asyncio.sleep(CUT_OFF_LOOK_S)

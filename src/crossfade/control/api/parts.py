@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from crossfade.config.shape.control import OidcSection
     from crossfade.control.api.access import Person
     from crossfade.control.credentials.broker import CredentialBroker
+    from crossfade.control.evidence.gateway_admin import AdminPorts
     from crossfade.control.ledger.units import UnitsBook
     from crossfade.control.login.oidc import Oidc
     from crossfade.control.login.sessions import Sessions
@@ -45,6 +46,7 @@ class ControlParts:
     sessions: Sessions
     oidc_of: Callable[[OidcSection], Oidc]
     is_caller: Callable[[str], bool]  # whether a bearer may call the gateways
+    admin_ports: AdminPorts
     gateway_token: str = field(repr=False)
     api_token: str = field(repr=False)
     config_error: str | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -16,6 +17,39 @@ ANSWERS_WITHIN_S = 5.0
 
 class AdminError(Exception):
     """A gateway's admin port refused or could not be reached; the message says which and what to do."""
+
+
+@dataclass(slots=True)
+class AdminPorts:
+    """Where each gateway's admin port is, as the gateways say when they ask for a snapshot.
+
+    `urls`: by gateway name, without those that cannot be called from here. In memory: after a restart
+    each says it again with its next question, a second or so later.
+    """
+
+    urls: dict[str, str] = field(default_factory=dict)
+
+    def tell(self, gateway: str, listens: str | None, peer: str | None) -> None:
+        """What a gateway says it listens at (`HOST:PORT`), and the address its question came from."""
+        url = _url_from_here(listens, peer) if listens is not None and peer is not None else None
+        if url is None:
+            self.urls.pop(gateway, None)
+        else:
+            self.urls[gateway] = url
+
+
+def _url_from_here(listens: str, peer: str) -> str | None:
+    """Null where it is no address, or loopback of another machine, which here would be somebody else's."""
+    host, _, port = listens.rpartition(":")
+    try:
+        at, caller = ipaddress.ip_address(host.strip("[]")), ipaddress.ip_address(peer)
+    except ValueError:
+        return None
+    if not port.isdecimal() or (at.is_loopback and not caller.is_loopback):
+        return None
+    if at.is_unspecified:
+        at = caller
+    return f"http://[{at}]:{port}" if at.version == 6 else f"http://{at}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,9 @@ class Alone:
             log.error("migration %s: rolled back without the log: %s", controller.name, action.reason)
             reason = f"{action.reason} (decided while the log could not be reached)"
             await self.set_aside(controller, state, actor=ACTOR, reason=reason)
-        await pull_kill_switches(self.ports.admin, state.spec.features, "the log cannot be reached")
+        features = state.spec.features
+        views = self.ports.counters.views(features)
+        await pull_kill_switches(self.ports.admin, features, "the log cannot be reached", views)
 
     async def settle(self, controllers: Mapping[str, Controller]) -> None:
         """Give the log what was set aside. Lines about what has changed since are only marked."""

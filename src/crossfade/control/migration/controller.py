@@ -146,7 +146,8 @@ class Controller:
     async def _pull_switches(self, why: str, began: float) -> RollBackResult:
         """The way back without the log."""
         features = self.folded.spec.features if self.folded is not None else ()
-        result = await pull_kill_switches(self.ports.admin, features, why)
+        views = self.ports.counters.views(features)
+        result = await pull_kill_switches(self.ports.admin, features, why, views)
         return replace(result, seconds=self.ports.clock() - began)
 
     async def _publish_zero(self, seq: int, action: RollBack, actor: str, began: float) -> RollBackResult:

@@ -54,11 +54,21 @@ class RollBackResult:
     is_set_aside: bool = False
 
 
-async def pull_kill_switches(admin: GatewayAdmin, features: tuple[str, ...], why: str) -> RollBackResult:
-    """The way back that needs no log: each gateway's own switch, which holds until a person releases it."""
+async def pull_kill_switches(
+    admin: GatewayAdmin, features: tuple[str, ...], why: str, views: Sequence[GatewayView]
+) -> RollBackResult:
+    """The way back that needs no log: each gateway's own switch, which holds until a person releases it.
+
+    A gateway in sight that sends traffic to the candidate, and whose admin port is not known, is missing.
+    """
+    known = tuple(admin.names())
     killed: list[str] = []
-    missing: list[str] = []
-    for name in admin.names():
+    missing = [
+        view.name
+        for view in views
+        if view.name not in known and any(effect.candidate_share for effect in view.effects)
+    ]
+    for name in known:
         try:
             for feature in features:
                 await admin.kill(name, feature, is_killed=True)
@@ -67,9 +77,10 @@ async def pull_kill_switches(admin: GatewayAdmin, features: tuple[str, ...], why
             log.warning("kill switch of gateway %s was not pulled", name, exc_info=True)
             shares = [1.0]
         (missing if any(shares) else killed).append(name)
-    names = tuple(admin.names())
     is_zero = bool(killed) and not missing
-    return RollBackResult(is_zero, 0.0, names, tuple(missing), 0, unlogged=why, killed=tuple(killed))
+    return RollBackResult(
+        is_zero, 0.0, (*killed, *missing), tuple(missing), 0, unlogged=why, killed=tuple(killed)
+    )
 
 
 def counted(state: MigrationState, stages: tuple[StageCounts, ...]) -> dict[str, Any]:

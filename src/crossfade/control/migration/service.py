@@ -296,8 +296,12 @@ class Migrations:
         return render_report(await self.report(name))
 
     async def evidence(self, name: str | None = None) -> tuple[SignedEvidence, ...]:
-        """Records of one migration, or of all, verified now."""
-        names = [name] if name is not None else [c.name for c in await self._all()]
+        """Records of one migration, or of all, verified now.
+
+        Raises:
+            LookupError: there is no such migration; no records would look as if all of them held.
+        """
+        names = [(await self._one(name))[0].name] if name is not None else [c.name for c in await self._all()]
         return tuple([record for each in names for record in await self._ports.evidence.of(each, anew=True)])
 
     async def _all(self) -> list[Controller]:

@@ -122,6 +122,13 @@ impl Book {
         breaker.map(|breaker| breaker.force(force, now)).is_some()
     }
 
+    /// See `Breaker::forgive`.
+    pub fn forgive(&mut self, endpoint: &str, now: f64) {
+        if let Some(breaker) = self.breakers.get_mut(endpoint) {
+            breaker.forgive(now);
+        }
+    }
+
     /// Every breaker as people see it.
     #[must_use]
     pub fn rows(&self) -> Vec<EndpointHealth> {

@@ -194,6 +194,14 @@ impl Breaker {
         }
     }
 
+    /// What quarantined it was missing here, and has come: it says nothing against the provider.
+    pub fn forgive(&mut self, now: f64) {
+        self.config_failures.clear();
+        if matches!(self.state, State::Quarantined { .. }) {
+            self.become_state(State::Closed, "closed: its credential has come".to_owned(), now);
+        }
+    }
+
     /// An operator's force, or its release.
     pub fn force(&mut self, force: Option<Force>, now: f64) {
         let from = self.report().0;

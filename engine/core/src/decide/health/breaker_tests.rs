@@ -195,6 +195,22 @@ fn an_outcome_from_before_the_opening_says_nothing_about_the_ramp() {
 }
 
 #[test]
+fn a_credential_that_came_ends_the_quarantine_and_nothing_else() {
+    let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
+    breaker.observe(&seen("a", OutcomeClass::Config), 1.0);
+    breaker.forgive(2.0);
+    breaker.observe(&seen("b", OutcomeClass::Config), 3.0);
+    assert!(breaker.is_closed(), "what was before it came does not count");
+    breaker.observe(&seen("c", OutcomeClass::Config), 4.0);
+    assert_eq!(breaker.report().0, "quarantined");
+    breaker.forgive(5.0);
+    assert!(matches!(breaker.admit(0.99, 5.0), Admission::Yes { share: 1.0, probe: false }));
+    fail(&mut breaker, 5, 6.0);
+    breaker.forgive(7.0);
+    assert!(breaker.is_open(), "the provider's failures are not forgiven");
+}
+
+#[test]
 fn late_answers_do_not_prolong_a_quarantine() {
     let mut breaker = Breaker::new(BreakerPolicy::usual(), "e", 0.0);
     for at in [1.0, 2.0, 30.0, 31.0] {

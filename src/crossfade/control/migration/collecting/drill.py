@@ -111,7 +111,7 @@ async def run_drill(parts: DrillParts, task: Task) -> DrillResult:
         walk.shares.append(await _set_share(parts, task, 0.0))
         task.report(f"at {DRILL_SHARE:.0%} on {len(gateways)} gateways")
         walk.shares.append(await _set_share(parts, task, DRILL_SHARE))
-        await _walk_cases(parts, task, walk)
+        await _walk_cases(parts, task, walk, [name for name in parts.admin.names() if name in gateways])
     finally:
         parts.isolation.heal()
         parts.flags.heal()
@@ -134,14 +134,16 @@ async def run_drill(parts: DrillParts, task: Task) -> DrillResult:
     return DrillResult(Verdict.PASS if is_fast else Verdict.FAIL, observed)
 
 
-async def _walk_cases(parts: DrillParts, task: Task, walk: Walk) -> None:
-    """From the small share: kill switches, one gateway cut off, control away from all of them."""
+async def _walk_cases(parts: DrillParts, task: Task, walk: Walk, reached: list[str]) -> None:
+    """From the small share: kill switches, one gateway cut off, control away from all of them.
+
+    `reached`: gateways in sight whose admin port is known.
+    """
     if parts.flags.bound(task.spec.name) is not None:
         parts.flags.cut_off()
         walk.shares += [await _set_share(parts, task, 0.0), await _set_share(parts, task, DRILL_SHARE)]
         parts.flags.heal()
         walk.add("flag system unreachable", "share 0 on every gateway without it")
-    reached = parts.admin.names()
     for name in reached:
         walk.kill_switch_s[name] = await _pull_kill_switch(parts, task, name)
     if not reached:

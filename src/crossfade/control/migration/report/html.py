@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from crossfade.control.migration.report.document import shown_facts
-from crossfade.control.migration.report.page import LEFT, WIDTH, moment, page, place, svg, table
+from crossfade.control.migration.report.page import LEFT, WIDTH, cell, moment, page, place, svg, table
 
 
 def render_report(report: dict[str, Any]) -> str:
@@ -45,8 +45,8 @@ def render_report(report: dict[str, Any]) -> str:
 
 def _gates(steps: Sequence[dict[str, Any]]) -> str:
     rows = "".join(
-        f"<tr><td>{escape(step['name'])}<td>{escape(gate['name'])}"
-        f"<td class={gate['verdict']}>{gate['verdict']}<td>{escape(gate['reason'])}<td>{escape(gate['has'])}"
+        f"<tr>{cell(step['name'])}{cell(gate['name'])}<td class={gate['verdict']}>{gate['verdict']}"
+        f"{cell(gate['reason'])}{cell(gate['has'])}"
         for step in steps
         for gate in step["gates"]
     )

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from html import escape
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 180, 48, 24
+LONGEST_WORD = 24  # characters; longer ones are hashes, paths and model names
 STYLE = """
 :root{color-scheme:light dark;--line:#2563eb;--harm:#dc2626;--quiet:#6b7280;--rule:#d1d5db}
 body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .5rem;vertical-align:top;
-border-bottom:1px solid var(--rule);overflow-wrap:anywhere}.quiet{color:var(--quiet)}
+border-bottom:1px solid var(--rule)}.long{overflow-wrap:anywhere}.quiet{color:var(--quiet)}
 .pass{color:#15803d}.fail{color:#b91c1c}.inconclusive{color:#a16207}svg{width:100%;height:auto}
 details pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}
 """
@@ -28,8 +29,14 @@ def page(title: str, parts: Sequence[str]) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of escaped cells."""
     top = "".join(f"<th>{escape(cell)}" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}" for cell in row) for row in rows)
+    body = "".join("<tr>" + "".join(cell(str(text)) for text in row) for row in rows)
     return f"<table><tr>{top}{body}</table>"
+
+
+def cell(text: str) -> str:
+    """An escaped cell. Only what is longer than a word may be broken anywhere: a narrow column breaks all."""
+    is_long = any(len(word) > LONGEST_WORD for word in text.split())
+    return f"<td{' class=long' if is_long else ''}>{escape(text)}"
 
 
 def svg(

@@ -166,6 +166,10 @@ def parse_limited_s(value: Any) -> float:
 
 def parse_margin(value: Any) -> float:
     """The fraction of `5pt`, points of a rate in per cent, or of `5%`. ValueError without a unit."""
-    if isinstance(value, str) and value.endswith("pt"):
-        return parse_share(value.removesuffix("pt").strip() + "%")
-    return parse_share(value)
+    points = (
+        value.removesuffix("pt").strip() + "%" if isinstance(value, str) and value.endswith("pt") else value
+    )
+    try:
+        return parse_share(points)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a margin (hint: write points of 100, such as 5pt)") from error
