@@ -1,6 +1,7 @@
 //! What the gateway says about itself: attempt records, counters, metrics. All of it is bounded,
 //! none of it delays a caller, and what is dropped is counted.
 
+mod backlog;
 pub mod counters;
 pub mod metrics;
 pub mod ship;

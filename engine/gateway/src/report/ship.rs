@@ -1,5 +1,6 @@
 //! Closed segments up to control: sent until it answers 200, then deleted.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +27,10 @@ pub async fn ship_ready(shared: &Shared) -> bool {
     if shared.options.control_url.is_none() {
         return true;
     }
-    for path in shared.reports.spool.segments() {
+    let backlog = shared.reports.spool.backlog();
+    while let Some(path) = backlog.oldest() {
         match ship(shared, &path).await {
-            Ok(()) => {}
+            Ok(()) => backlog.pop(),
             Err(error) => {
                 tracing::debug!(%error, "records wait for control");
                 return false;
@@ -39,7 +41,14 @@ pub async fn ship_ready(shared: &Shared) -> bool {
 }
 
 async fn ship(shared: &Shared, path: &Path) -> Result<(), String> {
-    let mut body = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
+    let mut body = match tokio::fs::read(path).await {
+        Ok(body) => body,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), "a record segment was removed before it was shipped");
+            return Ok(());
+        }
+        Err(error) => return Err(error.to_string()),
+    };
     // A crash can leave half a line at the end; its record was never promised to anybody.
     let whole = body.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     body.truncate(whole);

@@ -13,13 +13,19 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::domain::record::AttemptRecord;
 
+use super::backlog::{Backlog, CLOSED, OPEN};
 use crate::shared::lock;
 
 /// Records waiting for the disk: at 1,000 attempts/s, 16 s of a stalled disk.
 const QUEUE: usize = 16_384;
 /// A segment is closed (synced, ready to ship) after this time or size.
 const SEGMENT_AGE: Duration = Duration::from_millis(200);
+/// Where segments wait because control is away, one is written longer, up to this: a day would be
+/// 400,000 files else.
+const SEGMENT_AGE_AT_MOST: Duration = Duration::from_secs(30);
 const SEGMENT_BYTES: u64 = 1 << 20;
+/// So often it is asked again whether segments still wait.
+const LOOKS: Duration = Duration::from_secs(1);
 /// What a batch may keep of its memory.
 const KEPT_BYTES: usize = 1 << 20;
 /// And at most so many bytes of them, where records hold what was said.
@@ -33,7 +39,7 @@ pub struct Spool {
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
     dropped: Arc<AtomicU64>,
-    folder: PathBuf,
+    backlog: Arc<Backlog>,
 }
 
 #[derive(Default)]
@@ -57,20 +63,23 @@ struct Batch {
 
 impl Spool {
     /// # Errors
-    /// The folder cannot be made.
+    /// The folder cannot be made or read.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        for path in paths(folder, "open") {
-            fs::rename(&path, path.with_extension("ndjson"))?; // left by a crash: complete up to its last line
-        }
+        let backlog = Arc::new(Backlog::of(folder)?);
         let queue = Arc::new(Queue::default());
         let dropped = Arc::new(AtomicU64::new(0));
-        let writer =
-            Writer { folder: folder.to_owned(), dropped: Arc::clone(&dropped), segment: None, sequence: 0 };
+        let writer = Writer {
+            folder: folder.to_owned(),
+            dropped: Arc::clone(&dropped),
+            backlog: Arc::clone(&backlog),
+            segment: None,
+            sequence: 0,
+        };
         let source = Arc::clone(&queue);
         let thread =
             std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(&source))?;
-        Ok(Self { queue, writer: Mutex::new(Some(thread)), dropped, folder: folder.to_owned() })
+        Ok(Self { queue, writer: Mutex::new(Some(thread)), dropped, backlog })
     }
 
     /// Queues a record; drops and counts it when the queue is full or closed.
@@ -96,10 +105,10 @@ impl Spool {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Closed segments, oldest first.
+    /// Closed segments.
     #[must_use]
-    pub fn segments(&self) -> Vec<PathBuf> {
-        paths(&self.folder, "ndjson")
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// Writes what is queued and ends the thread.
@@ -112,18 +121,6 @@ impl Spool {
             tracing::error!("the records thread ended badly");
         }
     }
-}
-
-fn paths(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == extension))
-        .collect();
-    found.sort();
-    found
 }
 
 impl Queue {
@@ -158,6 +155,7 @@ struct Segment {
 struct Writer {
     folder: PathBuf,
     dropped: Arc<AtomicU64>,
+    backlog: Arc<Backlog>,
     segment: Option<Segment>,
     sequence: u64,
 }
@@ -169,10 +167,11 @@ impl Writer {
             batch.lines.clear();
             batch.lines.shrink_to(KEPT_BYTES);
             batch.records = 0;
-            (batch, is_over) = queue.take(batch, self.segment.as_ref().map(|_| SEGMENT_AGE / 2));
+            let age = segment_age(self.backlog.len());
+            let left = |segment: &Segment| age.saturating_sub(segment.began.elapsed()).min(LOOKS);
+            (batch, is_over) = queue.take(batch, self.segment.as_ref().map(left));
             self.write(&batch);
-            let full =
-                |segment: &Segment| segment.began.elapsed() >= SEGMENT_AGE || segment.bytes >= SEGMENT_BYTES;
+            let full = |segment: &Segment| segment.began.elapsed() >= age || segment.bytes >= SEGMENT_BYTES;
             if is_over || self.segment.as_ref().is_some_and(full) {
                 self.close_segment();
             }
@@ -200,15 +199,13 @@ impl Writer {
 
     fn open_segment(&mut self) -> io::Result<&mut Segment> {
         if self.segment.is_none() {
-            let used: u64 =
-                paths(&self.folder, "ndjson").iter().filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum();
-            if used >= SPOOL_BYTES {
+            if self.backlog.bytes() >= SPOOL_BYTES {
                 return Err(io::Error::other(
                     "the spool is full: control has not taken records for a long time",
                 ));
             }
             self.sequence += 1;
-            let name = format!("{:020}-{:08}.open", crate::shared::unix_ms(), self.sequence);
+            let name = format!("{:020}-{:08}.{OPEN}", crate::shared::unix_ms(), self.sequence);
             let path = self.folder.join(name);
             let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
             self.segment = Some(Segment { file, path, bytes: 0, began: Instant::now() });
@@ -220,12 +217,30 @@ impl Writer {
         let Some(segment) = self.segment.take() else {
             return;
         };
-        let closed = segment
-            .file
-            .sync_data()
-            .and_then(|()| fs::rename(&segment.path, segment.path.with_extension("ndjson")));
-        if let Err(error) = closed {
-            tracing::warn!(%error, "a record segment could not be closed; it is kept for the next start");
+        let path = segment.path.with_extension(CLOSED);
+        match segment.file.sync_data().and_then(|()| fs::rename(&segment.path, &path)) {
+            Ok(()) => self.backlog.push(path, segment.bytes),
+            Err(error) => {
+                tracing::warn!(%error, "a record segment could not be closed; it is kept for the next start");
+            }
         }
+    }
+}
+
+/// How long a segment is written while so many others wait.
+fn segment_age(waiting: usize) -> Duration {
+    let times = u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(1);
+    SEGMENT_AGE.saturating_mul(times).min(SEGMENT_AGE_AT_MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_segments_wait_the_longer_one_is_written() {
+        assert_eq!(segment_age(0), SEGMENT_AGE);
+        assert_eq!(segment_age(4), SEGMENT_AGE * 5);
+        assert_eq!(segment_age(usize::MAX), SEGMENT_AGE_AT_MOST);
     }
 }
