@@ -6,8 +6,9 @@ mod draws;
 mod simulate;
 mod world;
 
-use crossfade_core::domain::decision::{ArmKind, Refusal, Role};
-use crossfade_core::domain::outcome::ErrorKind;
+use crossfade_core::decide::Tried;
+use crossfade_core::domain::decision::{ArmKind, Next, Refusal, Role};
+use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::domain::snapshot::Snapshot;
 use proptest::prelude::*;
 use serde_json::json;
@@ -365,6 +366,38 @@ fn an_endpoint_that_is_not_eligible_gets_nothing_of_any_kind() {
     assert_eq!(world.effect().candidate_share, 0.0, "the effect is what happens, not what was asked");
 }
 
+fn timed_out(candidate: usize) -> Tried {
+    let error = UpstreamError {
+        kind: ErrorKind::Timeout,
+        detail: String::new(),
+        http_status: None,
+        pushback_ms: None,
+    };
+    Tried { candidate, role: Role::First, error, took_ms: 100.0 }
+}
+
+#[test]
+fn only_one_that_can_still_be_asked_is_a_backup_to_leave_time_for() {
+    let mut snapshot = simple(TWO);
+    snapshot["features"]["recap"]["attempts"]["max_attempts"] = json!(2);
+    let mut world = World::new(&snapshot);
+    let facts = world.facts("u");
+    let decision = world.engine.choose(&facts, 0.0, 0.5).unwrap();
+    let backup =
+        |world: &mut World, tried: &[Tried]| match world.engine.next(&facts, &decision, tried, 0, 0.2) {
+            Next::Attempt { candidate, backup, .. } => (candidate, backup),
+            Next::GiveUp { reason } => panic!("{reason}"),
+        };
+    assert_eq!(backup(&mut world, &[]), (0, true));
+
+    assert_eq!(backup(&mut world, &[timed_out(0)]), (1, false), "the last attempt has all that is left");
+
+    snapshot["version"] = json!(2);
+    snapshot["features"]["recap"]["eligible"] = json!(["a"]);
+    world.engine.apply(parse(&snapshot), 0.1);
+    assert_eq!(backup(&mut world, &[]), (0, false), "the other one is out by now");
+}
+
 #[test]
 fn an_endpoint_that_loses_its_eligibility_gets_no_later_attempt_of_a_running_request() {
     let mut snapshot = simple(TWO);
@@ -374,21 +407,9 @@ fn an_endpoint_that_loses_its_eligibility_gets_no_later_attempt_of_a_running_req
     snapshot["version"] = json!(2);
     snapshot["features"]["recap"]["eligible"] = json!(["a"]);
     world.engine.apply(parse(&snapshot), 0.1);
-    let error = crossfade_core::domain::outcome::UpstreamError {
-        kind: ErrorKind::Timeout,
-        detail: String::new(),
-        http_status: None,
-        pushback_ms: None,
-    };
-    let tried = crossfade_core::decide::Tried { candidate: 0, role: Role::First, error, took_ms: 100.0 };
-    let next = world.engine.next(&facts, &decision, &[tried], 100, 0.2);
+    let next = world.engine.next(&facts, &decision, &[timed_out(0)], 100, 0.2);
 
-    assert_eq!(
-        next,
-        crossfade_core::domain::decision::Next::GiveUp {
-            reason: "timeout, and no other endpoint is left".to_owned()
-        }
-    );
+    assert_eq!(next, Next::GiveUp { reason: "timeout, and no other endpoint is left".to_owned() });
 }
 
 #[test]

@@ -34,13 +34,13 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
     let mut tried: Vec<Tried> = Vec::new();
     let mut next = next_step(&job, &tried);
     loop {
-        let Next::Attempt { candidate, role, wait_ms, reason } = next else {
+        let Next::Attempt { candidate, role, wait_ms, backup, reason } = next else {
             return give_up(&job, &tried);
         };
         if wait_ms > 0 {
             tokio::time::sleep(Duration::from_millis(wait_ms).min(job.remaining())).await;
         }
-        let ticket = ticket(&job, candidate, role, reason, &tried);
+        let ticket = ticket(&job, candidate, role, reason, &tried, backup);
         let role = ticket.role;
         let (mut attempt, committed) = match try_once(&job, ticket, tried.is_empty()).await {
             Probed::Done(attempt, committed) => (attempt, committed),
@@ -105,18 +105,24 @@ pub fn next_step(job: &Job, tried: &[Tried]) -> Next {
         .unwrap_or(Next::GiveUp { reason: "the gateway has no snapshot".to_owned() })
 }
 
-pub fn ticket(job: &Job, candidate: usize, role: Role, reason: String, tried: &[Tried]) -> Ticket {
+/// `tried`: before this attempt; `backup`: as `Next::Attempt` has it.
+pub fn ticket(
+    job: &Job,
+    candidate: usize,
+    role: Role,
+    reason: String,
+    tried: &[Tried],
+    backup: bool,
+) -> Ticket {
     let chosen = job.decision.candidates[candidate].clone();
     let (index, first) = (tried.len(), tried.is_empty());
-    let untried = |one: usize| one != candidate && tried.iter().all(|before| before.candidate != one);
     Ticket {
         index: u32::try_from(index).unwrap_or(u32::MAX),
         role: if first && chosen.probe { Role::Probe } else { role },
         reason: if first { chosen.reason.clone() } else { reason },
         arm: job.decision.arm.clone(),
         candidate: chosen,
-        backup: index + 1 < job.decision.attempts.max_attempts as usize
-            && (0..job.decision.candidates.len()).any(untried),
+        backup,
         joins: None,
     }
 }

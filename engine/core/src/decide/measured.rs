@@ -46,7 +46,8 @@ pub(super) fn choose_pinned(
 pub(super) fn next_of_pinned(decision: &Decision, tried: &[Tried]) -> Next {
     match (decision.candidates.first(), tried) {
         (Some(pinned), []) => {
-            Next::Attempt { candidate: 0, role: Role::First, wait_ms: 0, reason: pinned.reason.clone() }
+            let reason = pinned.reason.clone();
+            Next::Attempt { candidate: 0, role: Role::First, wait_ms: 0, backup: false, reason }
         }
         _ => Next::GiveUp { reason: "a measurement is not repeated".to_owned() },
     }

@@ -70,7 +70,7 @@ pub fn next(situation: &Situation<'_>, grant: impl FnOnce(Cost) -> bool) -> Next
         OutcomeClass::Overload => after_overload(situation, last, grant),
         OutcomeClass::Hard if may_retry(situation, last) && grant(Cost::Failure) => {
             let reason = format!("retry: {} after {:.0} ms, once more at once", kind.as_str(), last.took_ms);
-            attempt(last.candidate, Role::Retry, 0, reason)
+            attempt(situation, last.candidate, Role::Retry, 0, reason)
         }
         OutcomeClass::Hard => failover(situation, last),
     }
@@ -90,7 +90,7 @@ fn first(situation: &Situation<'_>) -> Next {
         Some(Standing::Resting { wait_ms }) if can_wait(situation, *wait_ms) => spread(situation, *wait_ms),
         _ => 0,
     };
-    attempt(0, role, wait_ms, chosen.reason.clone())
+    attempt(situation, 0, role, wait_ms, chosen.reason.clone())
 }
 
 fn may_retry(situation: &Situation<'_>, last: &Tried) -> bool {
@@ -127,14 +127,14 @@ fn after_callers_mistake(situation: &Situation<'_>, last: &Tried) -> Next {
         if let Some(index) = later {
             let reason =
                 "failover: too long for the model before, another may have a larger context".to_owned();
-            return attempt(index, Role::Failover, 0, reason);
+            return attempt(situation, index, Role::Failover, 0, reason);
         }
     }
     if last.error.kind == ErrorKind::Unsupported
         && let Some(index) = untried(situation).next()
     {
         let reason = "failover: the endpoint before has no form for it".to_owned();
-        return attempt(index, Role::Failover, 0, reason);
+        return attempt(situation, index, Role::Failover, 0, reason);
     }
     give_up(format!("{}: the request itself must change", last.error.kind.as_str()))
 }
@@ -146,7 +146,7 @@ fn after_overload(situation: &Situation<'_>, last: &Tried, grant: impl FnOnce(Co
     };
     if let Some(sibling) = untried(situation).find(|&index| candidates[index].target == full.target) {
         let reason = format!("spillover: {} answered {}", full.endpoint, last.error.kind.as_str());
-        return attempt(sibling, Role::Spillover, 0, reason);
+        return attempt(situation, sibling, Role::Spillover, 0, reason);
     }
     let wait_ms = last.error.pushback_ms.unwrap_or(situation.pushback_ms);
     let waited =
@@ -155,7 +155,7 @@ fn after_overload(situation: &Situation<'_>, last: &Tried, grant: impl FnOnce(Co
     let gone = matches!(standing, Some(Standing::Out | Standing::Crowded));
     if !waited && !gone && can_wait(situation, wait_ms) && grant(Cost::Throttle) {
         let reason = format!("retry: {} asked to come back in {wait_ms} ms", full.endpoint);
-        return attempt(last.candidate, Role::Retry, spread(situation, wait_ms), reason);
+        return attempt(situation, last.candidate, Role::Retry, spread(situation, wait_ms), reason);
     }
     failover(situation, last)
 }
@@ -171,7 +171,7 @@ fn failover(situation: &Situation<'_>, last: &Tried) -> Next {
     match elsewhere.or_else(|| untried(situation).next()) {
         Some(index) => {
             let reason = format!("failover: {failed} failed with {}", last.error.kind.as_str());
-            attempt(index, Role::Failover, 0, reason)
+            attempt(situation, index, Role::Failover, 0, reason)
         }
         None => give_up(format!("{}, and no other endpoint is left", last.error.kind.as_str())),
     }
@@ -207,8 +207,9 @@ fn spread(situation: &Situation<'_>, wait_ms: u64) -> u64 {
     wait_ms.saturating_add(extra)
 }
 
-fn attempt(candidate: usize, role: Role, wait_ms: u64, reason: String) -> Next {
-    Next::Attempt { candidate, role, wait_ms, reason }
+fn attempt(situation: &Situation<'_>, candidate: usize, role: Role, wait_ms: u64, reason: String) -> Next {
+    let backup = !is_last_attempt(situation) && untried(situation).any(|other| other != candidate);
+    Next::Attempt { candidate, role, wait_ms, backup, reason }
 }
 
 fn give_up(reason: String) -> Next {

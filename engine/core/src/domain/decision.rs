@@ -146,11 +146,13 @@ pub enum Refusal {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "next")]
 pub enum Next {
-    /// `candidate`: index into `Decision::candidates`; wait first (pushback), then try.
+    /// `candidate`: index into `Decision::candidates`; wait first (pushback), then try. `backup`:
+    /// should it fail, another is left to ask, and must be left time for its answer.
     Attempt {
         candidate: usize,
         role: Role,
         wait_ms: u64,
+        backup: bool,
         reason: String,
     },
     GiveUp {

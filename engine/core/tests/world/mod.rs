@@ -167,7 +167,7 @@ impl World {
         loop {
             let at = self.now + elapsed / 1000.0;
             let next = self.engine.next(facts, &decision, &tried, elapsed as u64, at);
-            let Next::Attempt { candidate, role, wait_ms, reason } = next else {
+            let Next::Attempt { candidate, role, wait_ms, reason, .. } = next else {
                 let Next::GiveUp { reason } = next else { unreachable!() };
                 return Ok(Served { decision, attempts, ok: false, last_reason: reason });
             };

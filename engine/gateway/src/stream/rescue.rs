@@ -65,7 +65,7 @@ impl Flow {
             let role = self.attempt.ticket().role;
             let (candidate, took_ms) = (self.candidate, self.attempt.took_ms());
             self.tried.push(Tried { candidate, role, error: error.clone(), took_ms });
-            let Next::Attempt { candidate, wait_ms, reason, .. } = next_step(job, &self.tried) else {
+            let Next::Attempt { candidate, wait_ms, backup, reason, .. } = next_step(job, &self.tried) else {
                 return Err(error);
             };
             let Some(way) = self.way(job, candidate) else {
@@ -74,7 +74,7 @@ impl Flow {
             let reason = format!("{}: {reason}", way.name());
             self.attempt.close(Some(error.clone()), Ending::Continues, Some(&reason));
             tokio::time::sleep(Duration::from_millis(wait_ms).min(job.remaining())).await;
-            let mut ticket = ticket(job, candidate, Role::Rescue, reason, &self.tried);
+            let mut ticket = ticket(job, candidate, Role::Rescue, reason, &self.tried, backup);
             ticket.joins = match &way {
                 Way::Resume(request, _) => Some(Arc::clone(request)),
                 Way::Repeat(_) => Some(Arc::clone(&job.request)),
