@@ -71,7 +71,11 @@ def null(runs: int, seed: int) -> bool:
     say(f"4 x errors: {caught:.1%} of {runs // 4} rolled back, median harm {harmed:.0f} bad answers")
     both = many(incident_run, runs // 4, seed)
     hit = np.mean([ending.guard is not None for ending in both])
-    say(f"incident of both arms at every stage with a control: {hit:.2%} of {runs // 4} rolled back")
+    without = np.mean([ending.guard is not None for ending in same[: runs // 4]])
+    say(
+        f"incident of both arms at every stage with a control: {hit:.2%} of {runs // 4} rolled back by guards "
+        f"that do not pause (live ones do), {without:.2%} of the same without the incident"
+    )
     is_quick = abs(harmed / HARM_AT_FOUR_TIMES - 1.0) <= HARM_WITHIN
     is_calm = false <= FALSE_ROLLBACKS_AT_MOST and hit <= FALSE_ROLLBACKS_AT_MOST
     return bool(is_calm and caught == 1.0 and is_quick)
@@ -94,7 +98,7 @@ def worse_run(seed: int) -> Ending:
 
 
 def incident_run(seed: int) -> Ending:
-    """Both arms' errors rise to a third wherever there are both arms."""
+    """Both arms' errors rise to three in ten wherever there are both arms."""
     return run_rollout(incident_of_both, seed)
 
 
