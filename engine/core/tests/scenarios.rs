@@ -245,6 +245,34 @@ fn a_short_pushback_is_waited_out_a_long_one_is_not() {
     assert!((1900..=2500).contains(&served.attempts[0].wait_ms), "{served:?}");
 }
 
+#[test]
+fn the_waits_of_a_request_are_bounded_together() {
+    let mut world = World::new(&simple(TWO));
+    world.answer("a", Answer::full(Some(20_000)));
+    world.send().unwrap();
+    world.pass(18.0);
+    world.answer("a", Answer::full(Some(1500)));
+    let served = world.send().unwrap();
+
+    assert_eq!(served.endpoints(), ["a", "b"], "it rested before it asked, and is not asked to rest again");
+    assert!((1900..=2500).contains(&served.attempts[0].wait_ms), "{served:?}");
+    assert_eq!(served.attempts[1].wait_ms, 0);
+}
+
+#[test]
+fn what_is_too_long_for_one_model_is_not_sent_to_another_that_takes_as_little() {
+    for (b, asked) in [(json!(1000), ["a", "c"]), (json!(null), ["a", "b"]), (json!(1001), ["a", "b"])] {
+        let mut snapshot = simple(&[("own", &["a"]), ("second", &["b"]), ("third", &["c"])]);
+        for (endpoint, context) in [("a", json!(1000)), ("b", b), ("c", json!(2000))] {
+            snapshot["endpoints"][endpoint]["takes"]["context"] = context;
+        }
+        let mut world = World::new(&snapshot);
+        world.answer("a", Answer::fails(ErrorKind::ContextLength));
+
+        assert_eq!(world.send().unwrap().endpoints(), asked);
+    }
+}
+
 /// A provider that refuses everybody for an hour: a brief wait is better than another model, an hour of
 /// them is not.
 #[test]

@@ -42,7 +42,10 @@ pub struct Situation<'a> {
     pub request_id: &'a str,
     pub decision: &'a Decision,
     pub tried: &'a [Tried],
+    pub elapsed_ms: u64,
     pub remaining_ms: u64,
+    /// The longest prompt each of the decision's candidates takes, in tokens, where it is known.
+    pub contexts: &'a dyn Fn(usize) -> Option<u64>,
     /// How each of the decision's candidates stands now.
     pub standings: &'a [Standing],
     /// The wait of whoever says "too much" without saying for how long.
@@ -116,14 +119,20 @@ fn is_new_target(situation: &Situation<'_>, index: usize) -> bool {
     situation.tried.iter().all(|tried| target(tried.candidate) != target(index))
 }
 
-/// Too long for this model may fit a later one, and what has no form at one endpoint may have one at
+/// Too long for this model may fit a later one that is not known to take as little, and what has no form at one endpoint may have one at
 /// another; nothing else of the caller's is anyone else's business.
 fn after_callers_mistake(situation: &Situation<'_>, last: &Tried) -> Next {
     let before = situation.tried.iter().filter(|tried| tried.error.kind == ErrorKind::ContextLength).count();
     if last.error.kind == ErrorKind::ContextLength && before == 1 {
         let target =
             situation.decision.candidates.get(last.candidate).map_or(0, |candidate| candidate.target);
-        let later = untried(situation).find(|&index| situation.decision.candidates[index].target > target);
+        let is_larger =
+            |index: usize| match ((situation.contexts)(index), (situation.contexts)(last.candidate)) {
+                (Some(other), Some(this)) => other > this,
+                _ => true,
+            };
+        let later = untried(situation)
+            .find(|&index| situation.decision.candidates[index].target > target && is_larger(index));
         if let Some(index) = later {
             let reason =
                 "failover: too long for the model before, another may have a larger context".to_owned();
@@ -190,9 +199,18 @@ fn untried<'a>(situation: &'a Situation<'_>) -> impl Iterator<Item = usize> + 'a
     ready.chain(all.filter(left).filter(move |&index| rests(index)))
 }
 
+/// All waits of a request together are bounded, however many endpoints ask for one.
 fn can_wait(situation: &Situation<'_>, wait_ms: u64) -> bool {
-    wait_ms <= situation.decision.attempts.pushback_wait_ms
+    waited_ms(situation).saturating_add(wait_ms) <= situation.decision.attempts.pushback_wait_ms
         && spread(situation, wait_ms) < situation.remaining_ms
+}
+
+/// What of the time that has passed no attempt took.
+fn waited_ms(situation: &Situation<'_>) -> u64 {
+    let took: f64 = situation.tried.iter().map(|tried| tried.took_ms).sum();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 0; it saturates")]
+    let took = took.ceil() as u64;
+    situation.elapsed_ms.saturating_sub(took)
 }
 
 fn spread(situation: &Situation<'_>, wait_ms: u64) -> u64 {

@@ -93,11 +93,17 @@ impl Engine {
             .collect();
         let last = tried.last().and_then(|last| decision.candidates.get(last.candidate));
         let refusing = last.and_then(|one| self.snapshot.endpoints.get(&one.endpoint));
+        let contexts = |index: usize| {
+            let one = decision.candidates.get(index)?;
+            self.snapshot.endpoints.get(&one.endpoint)?.takes.context
+        };
         let situation = Situation {
             request_id: &request.request_id,
             decision,
             tried,
+            elapsed_ms,
             remaining_ms: total.saturating_sub(elapsed_ms),
+            contexts: &contexts,
             standings: &standings,
             pushback_ms: refusing.map_or(0, |endpoint| endpoint.breaker.pushback_ms),
         };
