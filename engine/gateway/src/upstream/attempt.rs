@@ -174,6 +174,7 @@ impl Attempt {
         drop(credentials);
         self.warnings = call.warnings;
         let deadlines = &job.decision.deadlines;
+        job.shared.after_the_others().await;
         let deadline = self.timers.header(job.remaining(), deadlines, job.facts.stream);
         let request = Outgoing {
             method: "POST",
