@@ -36,6 +36,19 @@ async def test_a_clock_set_back_an_hour_holds_and_skips_no_bake(world):
     assert world.clouds.now - began >= 10.0, "a whole bake"
 
 
+async def test_a_clock_set_back_and_right_again_makes_no_bake_an_hour_longer(world):
+    await world.signed()
+    await world.until_share(0.01)
+    await world.turns(3)
+    world.clouds.set_clock(-3600.0)
+    await world.turns(20)
+    assert (await world.service.status("move"))["next_reason"] == "the clock was set back"
+    world.clouds.set_clock(3600.0)
+    began = world.clouds.steady()
+    await world.until_share(0.25)
+    assert 5.0 <= world.clouds.steady() - began <= 12.0, "what was left of the bake, in real time"
+
+
 @pytest.mark.parametrize("ahead_s", [3600.0, 86400.0], ids=["an hour", "a day"])
 async def test_a_clock_set_forward_ends_no_bake_even_over_a_restart(world, ahead_s):
     await world.signed()

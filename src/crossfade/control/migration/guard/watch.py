@@ -33,8 +33,12 @@ class Watch:
         return self.latest_unix_s
 
     def skipped_s(self, wall: Clock, steady: Clock) -> float:
-        """By how much the clock went ahead of real time since the last look; 0 at the first."""
-        before, self.at = self.at, (wall(), steady())
+        """By how much time went ahead of real time since the last look; 0 at the first.
+
+        Of time as the migration sees it: a clock that was set back and is right again has skipped as long
+        as it was wrong, in which nothing got older, and not the hour it was wrong by.
+        """
+        before, self.at = self.at, (self.now(wall), steady())
         if before is None:
             return 0.0
         ahead = (self.at[0] - before[0]) - (self.at[1] - before[1])
