@@ -30,7 +30,6 @@ from typing import Any
 from gateway import free_port, wait_for
 
 from crossfade.app.gateway_process import PROGRAM
-from crossfade.version import __version__
 
 ROOT = Path(__file__).parent.parent
 GATEWAYS, FEATURES = 3, 20
@@ -169,27 +168,11 @@ def document_of(number: int) -> dict[str, Any]:
 
 
 async def give_evidence(parts: Any, folder: Any, number: int) -> None:
-    """What a week of measuring would have left, signed by control: this bench measures the way back."""
-    from crossfade.control.evidence.fingerprint import fingerprint  # noqa: PLC0415
-    from crossfade.control.evidence.store import EvidenceStore  # noqa: PLC0415
-    from crossfade.control.store.signing import CONTROL, SigningKeys  # noqa: PLC0415
-    from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict  # noqa: PLC0415
-    from crossfade.domain.snapshot import Target  # noqa: PLC0415
+    """What a week of measuring would have left: this bench measures the way back."""
+    sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+    from assumed import assume_evidence  # noqa: PLC0415
 
-    name, feature = f"move-{number}", f"f{number}"
-    store = EvidenceStore(parts.log, folder, SigningKeys(folder.signing))
-    printed = fingerprint(parts.publisher.config, Target("new", {}), (feature,))
-    subjects = {
-        EvidenceKind.POSTURE: "new", EvidenceKind.CAPACITY_MAPPING: "new", EvidenceKind.DRILL: name,
-        EvidenceKind.SHADOW_CONFIRMATION: feature, EvidenceKind.QUALITY_PARITY: feature,
-        EvidenceKind.LATENCY_PARITY: feature,
-    }  # fmt: skip
-    record = Evidence(
-        "", EvidenceKind.POSTURE, name, "new", printed, CONTROL, "assumed by the bench", {"interval": None, "software": __version__},
-        Verdict.PASS, time.time(), time.time() + 86400.0, None, CONTROL,
-    )  # fmt: skip
-    for kind, subject in subjects.items():
-        await store.add(replace(record, kind=kind, subject=subject))
+    await assume_evidence(parts.log, folder, parts.publisher.config, f"move-{number}", f"f{number}")
 
 
 @contextlib.contextmanager

@@ -9,28 +9,20 @@ import os
 import signal
 import tempfile
 import threading
-import time
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
+from assumed import assume_evidence
 from deployment import ENVIRONMENT, call, running_deployment
 
 from crossfade.app.demo import traffic
 from crossfade.client import ApiError, Client
 from crossfade.config.load import load_config
-from crossfade.control.evidence.fingerprint import fingerprint
-from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.records.by_hand import BY_HAND, CONTROL
-from crossfade.control.store import signing
 from crossfade.control.store.eventlog import EventLog
-from crossfade.control.store.signing import SigningKeys
 from crossfade.control.store.state_dir import StateDir
-from crossfade.domain.evidence import Evidence, EvidenceKind, Verdict
-from crossfade.domain.snapshot import Target
-from crossfade.version import __version__
 
 STREAMS = (traffic.Stream("recap", rate=30.0, streamed=0.5, max_tokens=20),)
 SPEC = {
@@ -145,24 +137,10 @@ def client(deployment):
 
 
 async def give_evidence(deployment, database) -> None:
-    """What weeks of measuring would have left, signed by control's own key: this is about what follows."""
-    folder = StateDir(deployment.state)
+    """This is about what follows it."""
     log = await EventLog.open(database.url)
-    store = EvidenceStore(log, folder, SigningKeys(folder.signing))
     config = load_config(Path(deployment.config), secrets=False).config
-    printed = fingerprint(config, Target("new", {}), ("recap",))
-    record = Evidence(
-        "", EvidenceKind.POSTURE, "move", "new", printed, signing.CONTROL, "assumed",
-        {"interval": None, "software": __version__},
-        Verdict.PASS, time.time(), time.time() + 86400.0, None, signing.CONTROL,
-    )  # fmt: skip
-    subjects = {
-        EvidenceKind.POSTURE: "new", EvidenceKind.CAPACITY_MAPPING: "new", EvidenceKind.DRILL: "move",
-        EvidenceKind.SHADOW_CONFIRMATION: "recap", EvidenceKind.QUALITY_PARITY: "recap",
-        EvidenceKind.LATENCY_PARITY: "recap",
-    }  # fmt: skip
-    for kind, subject in subjects.items():
-        await store.add(replace(record, kind=kind, subject=subject))
+    await assume_evidence(log, StateDir(deployment.state), config, "move", "recap")
     await log.close()
 
 
