@@ -229,6 +229,16 @@ def test_conversion_waits_for_the_next_call_while_another_process_moves_files(be
     assert (count(store), list((tmp_path / "pending").glob("*.ndjson"))) == (1, [])
 
 
+def test_who_named_no_limit_of_the_answer_is_replayed_without_one(opened):
+    store = opened()
+    limits = [None, 80, 0] * 8
+    store.ingest(
+        [json.dumps(json.loads(line(50 * i)) | {"max_output_tokens": most}) for i, most in enumerate(limits)]
+    )
+    profile = record_profile(store, ("recap",), 3600.0, 1_795_000_100.0)
+    assert [body_of(arrival).get("max_tokens") for arrival in profile.arrivals[:3]] == [None, 80, None]
+
+
 def test_the_profile_of_features_that_move_together_is_all_of_their_requests(opened):
     store = opened()
     of_two = [

@@ -127,11 +127,8 @@ def body_of(arrival: Arrival) -> dict[str, Any]:
         text += (
             f" {PEOPLE[number % len(PEOPLE)]} agreed on point {number} of the plan for the coming quarter."
         )
-    return {
-        "model": arrival.feature,
-        "max_tokens": arrival.max_output_tokens,
-        "messages": [{"role": "user", "content": text}],
-    }
+    body = {"model": arrival.feature, "messages": [{"role": "user", "content": text}]}
+    return body if arrival.max_output_tokens is None else {**body, "max_tokens": arrival.max_output_tokens}
 
 
 def with_parameters(body: dict[str, Any], parameters: Mapping[str, JsonScalar]) -> dict[str, Any]:

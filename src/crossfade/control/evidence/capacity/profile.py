@@ -12,11 +12,15 @@ from crossfade.control.records.store import RecordStore
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request of a profile: seconds from its start, tokens in, most tokens out, whose."""
+    """One request of a profile: seconds from its start, tokens in, most tokens out, whose.
+
+    Without a limit of the answer (null) it is sent without one, too: a cloud that books the most an answer
+    may have books its model's own limit then, and is full far sooner.
+    """
 
     at_s: float
     input_tokens: int
-    max_output_tokens: int
+    max_output_tokens: int | None
     feature: str
 
 
@@ -37,7 +41,7 @@ class Profile:
         return len(self.arrivals) / self.span_s if self.span_s > 0 else 0.0
 
 
-DEFAULT_OUTPUT_TOKENS = 256  # for recorded requests that named no limit
+USUAL_OUTPUT_TOKENS = 256  # where no recorded answer says how long they are
 
 
 def record_profile(
@@ -65,12 +69,12 @@ def record_profile(
         Arrival(
             at_s=(row["started_unix_ms"] - first) / 1000,
             input_tokens=row["i"] or typical[len(typical) // 2],
-            max_output_tokens=row["o"] or DEFAULT_OUTPUT_TOKENS,
+            max_output_tokens=row["o"] or None,
             feature=row["feature"],
         )
         for row in rows
     )
-    outputs = [row["out"] for row in rows if row["out"]] or [DEFAULT_OUTPUT_TOKENS]
+    outputs = [row["out"] for row in rows if row["out"]] or [USUAL_OUTPUT_TOKENS]
     mean_tokens = (fmean(arrival.input_tokens for arrival in arrivals), fmean(outputs))
     return Profile(arrivals, max(arrivals[-1].at_s, 1.0), mean_tokens)
 
