@@ -52,9 +52,14 @@ PEOPLE = {
 }
 
 
+async def proofs_of(name):
+    return {"keys": {"Ann": [{"keyid": "k"}]}, "artefacts": {"ab" * 32: "I approve.\r\n"}}
+
+
 @pytest.fixture
 async def cli(world, tmp_path, monkeypatch):
     mine = {"migrations", "gateway_token", "api_token", "config_error", "person_of", "sessions", "publisher"}
+    mine |= {"proofs_of"}
     unused = dict.fromkeys(name for name in ControlParts.__dataclass_fields__ if name not in mine)
     people = {name: PersonSection(hash=hashed, roles=roles) for name, (_, hashed, roles) in PEOPLE.items()}
     parts = ControlParts(
@@ -65,6 +70,7 @@ async def cli(world, tmp_path, monkeypatch):
         gateway_token="g",
         api_token="secret",
         person_of=lambda bearer: person_of(bearer, "secret", people, "pepper"),
+        proofs_of=proofs_of,
     )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_api(parts), log_level="error", lifespan="off"))
@@ -120,6 +126,8 @@ async def test_a_migration_by_the_commands_alone(world, cli):
         assert "no migration 'moove'" in none.stderr
     assert (await cli(evidence.app, "show", listed[0]["id"])).exit_code == 0
     assert (await cli(evidence.app, "export", "out")).exit_code == 0
+    assert await asyncio.to_thread(Path("out/move/artefacts", "ab" * 32).read_bytes) == b"I approve.\r\n"
+    assert json.loads(await asyncio.to_thread(Path("out/move/keys.json").read_text)).keys() == {"Ann"}
     page = Path("report.html")
     assert (await cli(migration.app, "report", "move", "--html", page)).exit_code == 0
     text = await asyncio.to_thread(page.read_text)

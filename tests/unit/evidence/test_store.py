@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import sqlite3
 from dataclasses import replace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from securesystemslib.dsse import Envelope
+from securesystemslib.signer import SSlibKey
 
 from crossfade.control.evidence.store import EvidenceStore, sign
 from crossfade.control.migration.people.approvals import RealPeople
@@ -64,6 +66,20 @@ async def test_a_signed_record_is_valid_with_its_artefact_by_hash(place):
     assert found.valid
     assert found.evidence == signed.evidence
     assert len(found.evidence.artefact_sha256) == 64
+
+
+async def test_the_proofs_verify_the_envelopes_without_this_machine(place):
+    raw = "I approve.\r\nÄnn"
+    signed = await place.store.add(drill(), raw.encode())
+    proofs = await place.store.proofs("move")
+
+    (key,) = proofs["keys"][CONTROL]
+    public = SSlibKey.from_dict(key.pop("keyid"), key)
+    assert Envelope.from_dict(signed.envelope).verify([public], 1)
+    (digest,) = proofs["artefacts"]
+    assert proofs["artefacts"][digest] == raw
+    assert hashlib.sha256(raw.encode()).hexdigest() == digest == signed.evidence.artefact_sha256
+    assert "PRIVATE" not in json.dumps(proofs)
 
 
 async def test_what_is_shown_is_the_envelope_as_signed_for_others_to_verify(place):

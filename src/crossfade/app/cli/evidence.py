@@ -82,7 +82,10 @@ def export(
     *,
     as_json: Json = False,
 ) -> None:
-    """Write signed envelopes, OSCAL assessment results (JSON) and a readable page of each migration."""
+    """Write signed envelopes with what verifies them, OSCAL results (JSON) and a page of each migration.
+
+    `keys.json` has the signers' public keys, `artefacts/` the statements and raw measurements by SHA-256.
+    """
     from crossfade.control.migration.report.html import render_report  # noqa: PLC0415 - heavy
 
     found = call(config, state, "GET", "/migrations")
@@ -99,11 +102,14 @@ def export(
         files["oscal-assessment-results.json"] = json.dumps(
             call(config, state, "GET", path_of(name, "oscal")), indent=1
         )
+        proofs = call(config, state, "GET", path_of(name, "proofs"))
+        files["keys.json"] = json.dumps(proofs["keys"], indent=1)
+        files |= {f"artefacts/{digest}": text for digest, text in proofs["artefacts"].items()}
         files["report.html"] = render_report(call(config, state, "GET", path_of(name, "report")))
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            (place / "artefacts").mkdir(parents=True, exist_ok=True)
             for file, text in files.items():
-                (place / file).write_text(text)
+                (place / file).write_text(text, newline="")
                 written.append(str(place / file))
         except OSError as error:
             fail(f"{place}: {error.strerror} (hint: give a folder that can be written)")

@@ -8,6 +8,7 @@ approvals and nothing else; measurements are signed by control and nobody else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import hashlib
 import json
@@ -75,6 +76,23 @@ class EvidenceStore:
             spoilt = await asyncio.to_thread(self._spoilt, signed.evidence) if signed.valid else ""
             found.append(replace(signed, valid=False, problem=spoilt) if spoilt else signed)
         return tuple(found)
+
+    async def proofs(self, migration: str) -> dict[str, Any]:
+        """What somebody else needs to verify the records himself: {keys: by signer, artefacts: by hash}.
+
+        An artefact that cannot be read is left out: its record does not hold.
+        """
+        records = [signed.evidence for signed in await self.of(migration)]
+        return await asyncio.to_thread(self._proofs, records)
+
+    def _proofs(self, records: list[Evidence]) -> dict[str, Any]:
+        artefacts = {}
+        for digest in dict.fromkeys(record.artefact_sha256 for record in records):
+            with contextlib.suppress(OSError):
+                if digest is not None:
+                    artefacts[digest] = (self._artefacts / digest).read_bytes().decode(errors="replace")
+        signers = dict.fromkeys(record.signer for record in records)
+        return {"keys": {name: self._keys.published(name) for name in signers}, "artefacts": artefacts}
 
     def _verified(self, event: Event, migration: str, seen: set[str]) -> SignedEvidence | None:
         """The record with what is wrong with it; null if it is no record at all."""

@@ -142,6 +142,10 @@ class SigningKeys:
         keys = self._public_keys(name)
         return lambda envelope: any(_is_signed_with(key, envelope) for key in keys)
 
+    def published(self, name: str) -> list[dict[str, Any]]:
+        """Every public key that this signer's signatures verify with now, in securesystemslib's form."""
+        return [{"keyid": key.keyid, **key.to_dict()} for key in self._public_keys(name)]
+
     def key_ids(self, name: str) -> tuple[str, ...]:
         """Of every key that this signer's signatures verify with now."""
         return tuple(key.keyid for key in self._public_keys(name))
