@@ -48,6 +48,28 @@ def test_every_metric_is_in_the_reference_and_no_other():
     assert sorted(re.findall(r"^\| `(crossfade_\w+)`", page, re.MULTILINE)) == sorted(made)
 
 
+def test_every_series_that_a_page_names_is_one_that_is_exported():
+    reference = (ROOT / "docs/reference/metrics.md").read_text()
+    ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+    rows = re.findall(r"^\| `(crossfade_\w+)` \| (\w+) \|", reference, re.MULTILINE)
+    series = {name + end for name, kind in rows for end in ends[kind]}
+    prose = [line for line in reference.splitlines() if not line.startswith("|")]
+    pages = [
+        page for folder in ("on-call", "guides", "concepts") for page in (ROOT / "docs" / folder).glob("*.md")
+    ]
+    named = [
+        (place, name)
+        for place, text in [
+            ("metrics.md", "\n".join(prose)),
+            *((page.name, page.read_text()) for page in pages),
+        ]
+        for name in re.findall(r"\bcrossfade_\w+", text)
+    ]
+
+    assert len(named) > 15
+    assert [(place, name) for place, name in named if name not in series] == []
+
+
 def test_every_page_that_is_pointed_at_exists():
     pages = [file for folder in ("src", "engine", "docs", "tests") for file in (ROOT / folder).rglob("*.*")]
     texts = {file: file.read_text() for file in pages if file.suffix in {".py", ".rs", ".md"}}

@@ -109,8 +109,8 @@ pub struct Metrics {
     candidate_share: Family<FeatureLabels, FloatGauge>,
     money_used: Family<KeyLabels, FloatGauge>,
     held: Family<HeldLabels, Gauge>,
-    records_dropped: Gauge,
-    shadows_dropped: Gauge,
+    records_dropped: Counter,
+    shadows_dropped: Counter,
     in_flight: Gauge,
     snapshot_version: Gauge,
 }
@@ -142,8 +142,8 @@ impl Metrics {
             candidate_share: Family::default(),
             money_used: Family::default(),
             held: Family::default(),
-            records_dropped: Gauge::default(),
-            shadows_dropped: Gauge::default(),
+            records_dropped: Counter::default(),
+            shadows_dropped: Counter::default(),
             in_flight: Gauge::default(),
             snapshot_version: Gauge::default(),
         };
@@ -183,12 +183,12 @@ impl Metrics {
         );
         r.register(
             "crossfade_records_dropped",
-            "Records dropped since the start",
+            "Attempt records that were dropped",
             made.records_dropped.clone(),
         );
         r.register(
             "crossfade_shadows_dropped",
-            "Shadow copies dropped since the start",
+            "Shadow copies that were dropped",
             made.shadows_dropped.clone(),
         );
         r.register("crossfade_held_bytes", "What bodies and answers over 1 MiB hold", made.held.clone());
@@ -247,7 +247,7 @@ impl Metrics {
         self.requests.get_or_create(&labels).clone()
     }
 
-    /// The text of `/metrics`; gauges are read now.
+    /// The text of `/metrics`; gauges, and what is counted elsewhere, are read now.
     #[must_use]
     pub fn text(&self, shared: &Shared) -> String {
         let read = shared.with_engine(|engine, now| {
@@ -272,8 +272,8 @@ impl Metrics {
             self.snapshot_version.set(i64::try_from(version).unwrap_or(i64::MAX));
         }
         let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.records_dropped.set(whole(shared.reports.spool.dropped()));
-        self.shadows_dropped.set(whole(shared.reports.shadows_dropped.load(Ordering::Relaxed)));
+        raise(&self.records_dropped, shared.reports.spool.dropped());
+        raise(&self.shadows_dropped, shared.reports.shadows_dropped.load(Ordering::Relaxed));
         self.in_flight.set(whole(shared.reports.in_flight.load(Ordering::Relaxed)));
         for (by, room) in [("bodies", &shared.bodies), ("answers", &shared.answers)] {
             self.held.get_or_create(&HeldLabels { by }).set(whole(room.taken() as u64));
@@ -284,4 +284,9 @@ impl Metrics {
         }
         text
     }
+}
+
+/// Brings a counter up to what was counted elsewhere.
+fn raise(counter: &Counter, counted: u64) {
+    counter.inc_by(counted.saturating_sub(counter.get()));
 }

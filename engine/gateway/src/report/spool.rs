@@ -26,6 +26,8 @@ const SEGMENT_AGE_AT_MOST: Duration = Duration::from_secs(30);
 const SEGMENT_BYTES: u64 = 1 << 20;
 /// So often it is asked again whether segments still wait.
 const LOOKS: Duration = Duration::from_secs(1);
+/// So often at most a warning says that records are dropped: a full disk refuses fifty batches a second.
+const WARNS: Duration = Duration::from_secs(10);
 /// What a batch may keep of its memory.
 const KEPT_BYTES: usize = 1 << 20;
 /// And at most so many bytes of them, where records hold what was said.
@@ -75,6 +77,7 @@ impl Spool {
             backlog: Arc::clone(&backlog),
             segment: None,
             sequence: 0,
+            warned: None,
         };
         let source = Arc::clone(&queue);
         let thread =
@@ -158,6 +161,7 @@ struct Writer {
     backlog: Arc<Backlog>,
     segment: Option<Segment>,
     sequence: u64,
+    warned: Option<Instant>,
 }
 
 impl Writer {
@@ -184,8 +188,12 @@ impl Writer {
         }
         if let Err(error) = self.write_lines(&batch.lines) {
             // A full disk, most likely. Traffic goes on; a half-written line is cut off with its segment.
-            self.dropped.fetch_add(batch.records as u64, Ordering::Relaxed);
-            tracing::warn!(%error, records = batch.records, "records were dropped");
+            let dropped =
+                self.dropped.fetch_add(batch.records as u64, Ordering::Relaxed) + batch.records as u64;
+            if self.warned.is_none_or(|last| last.elapsed() >= WARNS) {
+                self.warned = Some(Instant::now());
+                tracing::warn!(%error, since_start = dropped, "records are dropped");
+            }
             self.close_segment();
         }
     }
