@@ -66,8 +66,8 @@ class LimitsSection(Section):
     retry_ttl: DurationS = Field(10.0, description="How long first attempts earn retries.")
     pushback_wait: DurationS | None = Field(
         None,
-        description="Longest wait of a request for full endpoints without sibling, in all; by class, if not given: interactive "
-        "0.05, standard 2.5, batch half the deadline.",
+        description="Longest wait of a request for full endpoints without sibling, in all; by class, if not "
+        "given: interactive 0.05, standard 2.5, batch half the deadline.",
     )
     trickle: float = Field(1.0, ge=0, description="Requests a second while every endpoint is open …")
     trickle_share: Share = Field(0.05, description="… or this share of the demand, if that is more.")

@@ -73,8 +73,8 @@ def null(runs: int, seed: int) -> bool:
     hit = np.mean([ending.guard is not None for ending in both])
     without = np.mean([ending.guard is not None for ending in same[: runs // 4]])
     say(
-        f"incident of both arms at every stage with a control: {hit:.2%} of {runs // 4} rolled back by guards "
-        f"that do not pause (live ones do), {without:.2%} of the same without the incident"
+        f"incident of both arms at every stage with a control: {hit:.2%} of {runs // 4} rolled back by "
+        f"guards that do not pause (live ones do), {without:.2%} of the same without the incident"
     )
     is_quick = abs(harmed / HARM_AT_FOUR_TIMES - 1.0) <= HARM_WITHIN
     is_calm = false <= FALSE_ROLLBACKS_AT_MOST and hit <= FALSE_ROLLBACKS_AT_MOST
