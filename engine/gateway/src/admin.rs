@@ -52,6 +52,7 @@ fn metrics(shared: &Shared) -> Response<AnswerBody> {
 fn state(shared: &Shared) -> Response<AnswerBody> {
     let read = shared.with_engine(|engine, now| {
         serde_json::json!({
+            "gateway": shared.options.name,
             "snapshot_version": engine.snapshot().version,
             "effects": engine.effects(),
             "health": engine.health(),

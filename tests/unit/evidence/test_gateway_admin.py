@@ -1,10 +1,13 @@
 """Where gateways' admin ports are, and the way back that goes through them."""
 
 import asyncio
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from crossfade.control.evidence.gateway_admin import AdminError, AdminPorts
+from crossfade.control.evidence.gateway_admin import AdminError, AdminPorts, HttpGatewayAdmin
 from crossfade.control.migration.effects import pull_kill_switches
 from crossfade.domain.attempt import FeatureEffect
 from crossfade.domain.migration import GatewayView
@@ -66,3 +69,31 @@ def test_every_gateway_is_asked_also_after_one_that_is_away():
     views = (view("g1", 0.3), view("g2", 0.3))
     result = asyncio.run(pull_kill_switches(Admin("g1", "g2", away=("g1",)), ("recap",), "away", views))
     assert (result.is_zero, result.killed, result.missing) == (False, ("g2",), ("g1",))
+
+
+def test_what_another_gateway_answers_says_nothing_of_the_one_that_was_asked():
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            effects = [{"feature": "recap", "candidate_share": 0.25}]
+            body = json.dumps({"gateway": "g1", "effects": effects}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    admin = HttpGatewayAdmin({"g1": url, "g2": url}, None)
+    try:
+        assert asyncio.run(admin.share("g1", "recap")) == 0.25
+        with pytest.raises(AdminError, match=r"is the admin port of g1, not of g2 \(hint: "):
+            asyncio.run(admin.share("g2", "recap"))
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

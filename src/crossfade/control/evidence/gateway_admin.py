@@ -76,8 +76,16 @@ class HttpGatewayAdmin:
         return int((await self._call("PUT", gateway, f"/admin/cut/{feature}"))["cut"])
 
     async def share(self, gateway: str, feature: str) -> float:
-        """The candidate's share as the engine has it now. Raises `AdminError`."""
+        """The candidate's share as the engine has it now. Raises `AdminError`, also where another answers.
+
+        Behind a proxy every question comes from here: a gateway's loopback may be another machine's.
+        """
         state = await self._call("GET", gateway, "/admin/state")
+        if (named := state.get("gateway")) != gateway:
+            raise AdminError(
+                f"{self.urls[gateway]} is the admin port of {named}, not of {gateway} (hint: let "
+                "the admin port of each gateway listen where control can call it: gateway.admin)"
+            )
         return next((float(e["candidate_share"]) for e in state["effects"] if e["feature"] == feature), 0.0)
 
     async def _call(self, method: str, gateway: str, path: str) -> Any:
