@@ -129,4 +129,4 @@ def test_a_page_breaks_no_word_but_what_is_longer_than_any():
     page = table(("step", "what"), rows)
     assert "<td>shadow_confirmation" in page
     assert "<td class=long>sha256:" in page
-    assert re.findall(r"([\w.,]+){[^}]*overflow-wrap:anywhere", STYLE) == [".long", "pre"]
+    assert re.findall(r"([\w.,]+){[^}]*overflow-wrap:anywhere", STYLE) == [".long", "td,th", "pre"]

@@ -14,6 +14,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25rem .5rem;vertical-align:top;
 border-bottom:1px solid var(--rule)}.long{overflow-wrap:anywhere}.quiet{color:var(--quiet)}
 .pass{color:#15803d}.fail{color:#b91c1c}.inconclusive{color:#a16207}svg{width:100%;height:auto}
+@media (max-width:40rem){td,th{overflow-wrap:anywhere}}
 details pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}
 """
 
