@@ -15,7 +15,7 @@ use crossfade_core::wire::openai_chat;
 use crossfade_core::wire::prompt::prefix::prefix_of;
 use crossfade_core::wire::shape::Limits;
 use crossfade_core::wire::translate::{
-    Said, dialect_of_route, encode_error, error_status, opt_in_header, opt_ins,
+    Said, check_limit, dialect_of_route, encode_error, error_status, opt_in_header, opt_ins,
 };
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
@@ -121,7 +121,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let (bytes, held) = receive(shared, &snapshot, (head.version, &said), body).await?;
     let mut decoded =
         read_apart(bytes.len(), || openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)))
-            .map_err(|error| unreadable(&error, "see the reference of the API you call"))?;
+            .map_err(|error| unreadable(&error, OF_THE_API))?;
     decoded.opt_ins = opt_ins(said.opt_ins.iter().copied());
     let (mut facts, include_usage) = facts(shared, &caller, &said, &decoded);
     if snapshot.chooses_by_prefix(&facts.feature) {
@@ -130,6 +130,9 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     if !caller.may_use(&facts.feature) {
         let text = format!("this key may not use the feature {:?}", facts.feature);
         return Err(refuse(403, ErrorKind::Auth, &text, "ask for a key that lists the feature"));
+    }
+    if !snapshot.limits_output(&facts.feature) {
+        check_limit(&decoded).map_err(|error| unreadable(&error, OF_THE_API))?;
     }
     if facts.pin.is_some() && !caller.may_measure() {
         let text = "this key may not pin an endpoint";
@@ -180,6 +183,8 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     answer.headers_mut().insert("x-crossfade-warnings", warning);
     Ok(answer)
 }
+
+const OF_THE_API: &str = "see the reference of the API you call";
 
 fn unreadable(error: &impl ToString, hint: &str) -> Refused {
     refuse(400, ErrorKind::InvalidRequest, &error.to_string(), hint)

@@ -242,7 +242,7 @@ def said(content: Any, role: Any = "user") -> list[Any]:
 # Wrong types in the other dialects: values of each field.
 WRONG_ELSEWHERE: dict[str, dict[str, tuple[Any, ...]]] = {
     "/v1/messages": {
-        "max_tokens": (*NOT_NUMBER, 0, 1.5, 10**30),
+        "max_tokens": (MISSING, None, *NOT_NUMBER, 0, 1.5, 10**30),
         "temperature": (*NOT_NUMBER, 3),
         "top_p": (*NOT_NUMBER, 1.1),
         "top_k": (*NOT_NUMBER, 1.5),
@@ -362,12 +362,16 @@ INGRESS: dict[str, dict[str, Any]] = {
 }
 
 
-def with_field(name: str, value: Any) -> bytes:
+def with_field(good: dict[str, Any], name: str, value: Any) -> bytes:
     """A good body but for one field."""
-    body = {**GOOD, name: value}
+    body = {**good, name: value}
     if value is MISSING:
         del body[name]
     return json.dumps(body).encode()
+
+
+def shown(value: Any) -> str:
+    return "missing" if value is MISSING else json.dumps(value)[:60]
 
 
 def corpus() -> dict[str, bytes]:
@@ -375,13 +379,12 @@ def corpus() -> dict[str, bytes]:
     cases = {f"framing: {name}": raw for name, raw in FRAMING.items()}
     cases |= {f"json: {name}": post(body) for name, body in JSON.items()}
     for number, (name, value) in enumerate(WRONG):
-        shown = "missing" if value is MISSING else json.dumps(value)[:30]
-        cases[f"type {number}: {name} = {shown}"] = post(with_field(name, value))
+        cases[f"type {number}: {name} = {shown(value)[:30]}"] = post(with_field(GOOD, name, value))
     for path, fields in WRONG_ELSEWHERE.items():
         for name, values in fields.items():
             for value in values:
-                body = json.dumps({**INGRESS[path], name: value}).encode()
-                cases[f"type: {name} = {json.dumps(value)[:60]} to {path}"] = post(body, path=path)
+                body = with_field(INGRESS[path], name, value)
+                cases[f"type: {name} = {shown(value)} to {path}"] = post(body, path=path)
     for path, good in INGRESS.items():
         for name, value in STEERING.items():
             body = json.dumps({**good, name: value}).encode()

@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cloud import Cloud
-from hostile import corpus
+from hostile import corpus, post
 from process import ask, running_gateway
 
 CONFIG = """
@@ -73,6 +73,12 @@ def refusal(answer: bytes) -> tuple[int, dict]:
     assert status_line.startswith(b"HTTP/1."), answer[:200]
     body = rest.partition(b"\r\n\r\n")[2]
     return int(status_line.split(b" ")[1]), json.loads(body)
+
+
+def test_tokens_are_counted_without_a_limit_of_the_answer(gateway):
+    asked = post(path="/v1/messages/count_tokens")
+
+    assert talk(gateway.port, asked).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("raw", corpus().values(), ids=corpus().keys())

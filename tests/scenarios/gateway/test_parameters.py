@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import httpx
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from process import ask, running_gateway
@@ -64,3 +66,19 @@ def test_half_of_the_users_are_answered_with_the_candidates_parameters_and_stay_
         assert {name: body.get(name) for name in wanted} == wanted
         assert body["seed"] == 7, "what the candidate does not set is the caller's"
         assert is_candidate or "max_tokens" not in body
+
+
+def limited(snapshot: dict) -> dict:
+    for target in snapshot["features"]["f"]["hierarchy"]:
+        target["set"] = {"max_tokens": 300}
+    return snapshot
+
+
+def test_a_limit_of_the_config_stands_for_the_one_that_messages_ask_for(cloud):
+    ask_for = {"model": "f", "messages": [{"role": "user", "content": "Hello"}]}
+    with running_gateway(CONFIG.format(port=cloud.port), limited) as gateway:
+        address = f"http://127.0.0.1:{gateway.port}/v1/messages"
+        assert httpx.post(address, json=ask_for).status_code == 200
+        assert httpx.post(address, json=ask_for | {"max_tokens": None}).status_code == 200
+
+    assert [json.loads(call.body)["max_tokens"] for call in cloud.calls] == [300, 300]

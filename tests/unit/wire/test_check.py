@@ -96,7 +96,7 @@ def test_a_binary_stream_is_read_frame_by_frame(tmp_path):
     event = {"message_type": "event"}
     body = b"".join(
         [
-            frame(b'{"delta":{"text":"Hi"}}', event_type="contentBlockDelta", **event),
+            frame(b'{"contentBlockIndex":0,"delta":{"text":"Hi"}}', event_type="contentBlockDelta", **event),
             frame(b'{"stopReason":"end_turn"}', event_type="messageStop", **event),
             frame(b'{"usage":{"inputTokens":9,"outputTokens":2}}', event_type="metadata", **event),
         ]

@@ -325,6 +325,14 @@ impl Snapshot {
         targets.filter_map(|target| self.pools.get(&target.pool)).any(|pool| pool.choose == Choose::Affinity)
     }
 
+    /// Whether the config says how much the feature's models may write, whatever a caller says.
+    #[must_use]
+    pub fn limits_output(&self, feature: &str) -> bool {
+        let set = |target: &Target, name: &str| target.set.get(name).is_some_and(|limit| !limit.is_null());
+        let limits = |target: &Target| set(target, "max_tokens") || set(target, "max_completion_tokens");
+        self.features.get(feature).is_some_and(|feature| feature.hierarchy.iter().all(limits))
+    }
+
     fn check_names(&self) -> Result<(), SnapshotError> {
         let known = |defined: bool, place: String, name: &str| {
             if defined { Ok(()) } else { Err(SnapshotError::Dangling { place, name: name.to_owned() }) }

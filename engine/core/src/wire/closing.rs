@@ -231,6 +231,62 @@ impl Sink<'_> {
         self.closing.fail(error, self.out);
     }
 
+    /// The text under `name`, which is of the answer: none where there is nothing or null. In anything else
+    /// some of the answer is lost, so it is broken.
+    pub(crate) fn text<'v>(&mut self, holder: &'v Value, name: &str) -> &'v str {
+        self.held(holder, name, "text", Value::as_str).unwrap_or_default()
+    }
+
+    /// Says the text under `name`.
+    pub(crate) fn words(&mut self, as_event: fn(String) -> StreamEvent, holder: &Value, name: &str) {
+        let text = self.text(holder, name).to_owned();
+        self.say(as_event(text));
+    }
+
+    /// The list of objects under `name`, which are of the answer.
+    pub(crate) fn list<'v>(&mut self, holder: &'v Value, name: &str) -> &'v [Value] {
+        let objects = |value: &'v Value| match value {
+            Value::Array(all) if all.iter().all(Value::is_object) => Some(all.as_slice()),
+            Value::Object(fields) if fields.is_empty() => Some(&[][..]), // says nothing
+            _ => None,
+        };
+        self.held(holder, name, "list of objects", objects).unwrap_or_default()
+    }
+
+    /// The object under `name`, which is of the answer; null where there is none.
+    pub(crate) fn object<'v>(&mut self, holder: &'v Value, name: &str) -> &'v Value {
+        let object = |value: &'v Value| match value {
+            Value::Object(_) => Some(value),
+            Value::Array(all) if all.is_empty() => Some(&Value::Null), // says nothing
+            _ => None,
+        };
+        self.held(holder, name, "object", object).unwrap_or(&Value::Null)
+    }
+
+    /// The index under `name`, without which nobody knows what a piece belongs to.
+    pub(crate) fn index(&mut self, holder: &Value, name: &str) -> u32 {
+        let index = holder.get(name).and_then(loose::as_count).and_then(|index| u32::try_from(index).ok());
+        index.unwrap_or_else(|| {
+            self.fail(ErrorKind::MalformedOutput, &format!("the answer's {name} is no index"));
+            0
+        })
+    }
+
+    fn held<'v, T>(
+        &mut self,
+        holder: &'v Value,
+        name: &str,
+        wanted: &str,
+        read: impl Fn(&'v Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = holder.get(name).filter(|value| !value.is_null())?;
+        let found = read(value);
+        if found.is_none() {
+            self.fail(ErrorKind::MalformedOutput, &format!("the answer's {name} is no {wanted}"));
+        }
+        found
+    }
+
     /// The upstream closed after saying why it stopped: whole in a dialect without an end marker.
     pub(crate) fn end_if_stopped(&mut self) {
         if self.closing.has_stopped() {

@@ -83,6 +83,7 @@ struct State {
     closing: Closing,
     raw: Option<Vec<u8>>,
     strip_usage: bool,
+    limits: shape::Limits,
     frames: u64,
 }
 
@@ -101,6 +102,7 @@ impl Decoder {
             closing: Closing::default(),
             raw,
             strip_usage,
+            limits: shape::limits_of_answers(decode.dialect),
             frames: 0,
         };
         Self { decode, splitter: Splitter::Unsure(Vec::new()), state }
@@ -273,9 +275,8 @@ impl Inner {
 impl State {
     /// A plain answer. One that is a document a line after all is read as the events they are.
     fn document(&mut self, body: Vec<u8>, out: &mut Vec<StreamEvent>) {
-        if let Err(error) = shape::survey_answer(&body, self.reader.numbers()) {
-            return Sink { closing: &mut self.closing, out }
-                .fail(ErrorKind::MalformedOutput, &format!("the answer cannot be read: {error}"));
+        if let Err(error) = shape::survey_answer(&body, self.limits) {
+            return self.closing.fail(error.into(), out);
         }
         let body = mend::mended(&body).unwrap_or(body);
         if let Some(documents) = mend::documents(&body) {
@@ -310,13 +311,14 @@ impl State {
             return self.closing.push(StreamEvent::Ping, out);
         }
         self.frames += 1;
-        if data.len() > shape::SMALL_BYTES && shape::survey_answer(data, false).is_err() {
-            return self.unreadable(name, data, out);
-        }
         if let Some(event) = self.alike.read(name, data) {
             self.closing.readable();
             self.closing.push(event, out);
             return self.keep(raw);
+        }
+        // One that is recognised is as deep as the one that was read.
+        if let Err(error) = shape::survey_answer(data, self.limits) {
+            return self.closing.fail(error.into(), out);
         }
         let (before, notes) = (out.len(), self.closing.notes());
         let mut sink = Sink { closing: &mut self.closing, out };

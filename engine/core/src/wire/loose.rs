@@ -2,8 +2,10 @@
 //! absent instead of making the whole event unreadable.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -20,11 +22,75 @@ pub(crate) fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Resul
     }
 }
 
+/// A `T` written as an object: not as a list of its fields in order, which serde takes as well. An empty
+/// list says nothing: some languages know no difference.
+#[derive(Default)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Fields(PhantomData))
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Fields<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Object<T>, A::Error> {
+        match items.next_element::<IgnoredAny>()? {
+            None => Ok(Object::default()),
+            Some(_) => Err(A::Error::invalid_type(Unexpected::Seq, &self)),
+        }
+    }
+}
+
+/// A list of such; an empty object says nothing.
+#[derive(Default)]
+pub(crate) struct List<T>(pub(crate) Vec<Object<T>>);
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Items(PhantomData))
+    }
+}
+
+struct Items<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Items<T> {
+    type Value = List<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<List<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items)).map(List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<List<T>, A::Error> {
+        match fields.next_key::<IgnoredAny>()? {
+            None => Ok(List(Vec::new())),
+            Some(_) => Err(A::Error::invalid_type(Unexpected::Map, &self)),
+        }
+    }
+}
+
 /// What may stand in a field's place, without a tree for it: what is not looked at is not built.
 enum Found {
     Text(String),
     Number(serde_json::Number),
     Parts(Vec<Value>),
+    Nothing,
     Other,
 }
 
@@ -73,7 +139,7 @@ impl<'de> Visitor<'de> for Finding {
     }
 
     fn visit_unit<E>(self) -> Result<Found, E> {
-        Ok(Found::Other)
+        Ok(Found::Nothing)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Found, A::Error> {
@@ -113,7 +179,7 @@ where
     Ok(match (Finding { lists: false }).deserialize(deserializer)? {
         Found::Number(number) => as_count(&Value::Number(number)),
         Found::Text(text) => as_count(&Value::String(text)),
-        Found::Parts(_) | Found::Other => None,
+        Found::Parts(_) | Found::Nothing | Found::Other => None,
     })
 }
 
@@ -218,16 +284,22 @@ pub(crate) struct Words {
     pub(crate) in_parts: bool,
 }
 
-/// A `content` in either form; other types read as absent.
+/// A `content` in either form, or null. In anything else some of the answer is lost.
 pub(crate) fn words<'de, D>(deserializer: D) -> Result<Option<Words>, D::Error>
 where
     D: Deserializer<'de>,
 {
     Ok(match (Finding { lists: true }).deserialize(deserializer)? {
         Found::Text(text) => Some(Words { text, ..Words::default() }),
-        Found::Parts(parts) => Some(words_in(&parts)),
-        Found::Number(_) | Found::Other => None,
+        Found::Parts(parts) if parts.iter().all(is_part) => Some(words_in(&parts)),
+        Found::Nothing => None,
+        _ => return Err(D::Error::custom("the content is neither a text nor parts of one")),
     })
+}
+
+/// Parts of kinds unknown here pass.
+fn is_part(part: &Value) -> bool {
+    part.is_object() && part.get("text").is_none_or(|text| text.is_string() || text.is_null())
 }
 
 /// What typed parts say.

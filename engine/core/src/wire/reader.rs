@@ -35,11 +35,6 @@ pub(crate) trait Reader: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// Whether its answers are lists of numbers, far more of them than other answers have values.
-    fn numbers(&self) -> bool {
-        false
-    }
-
     /// What replaces the piece just read for a caller of the same dialect, if its own clients would
     /// not read it as it came.
     fn rewritten(&mut self) -> Option<Vec<u8>> {

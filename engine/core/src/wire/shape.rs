@@ -3,9 +3,14 @@
 
 pub(crate) mod rules;
 
+use std::ops::Range;
+
 use memchr::{memchr2, memchr2_iter};
 
+use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::domain::request::Member;
+use crate::domain::snapshot::Dialect;
+use crate::wire::closing::upstream_error;
 
 /// What a body may hold. `values`: all of them; objects, which cost most, a tenth of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +28,68 @@ pub enum ShapeError {
     TooMany(u32),
 }
 
+impl From<ShapeError> for UpstreamError {
+    fn from(error: ShapeError) -> Self {
+        upstream_error(ErrorKind::MalformedOutput, None, &format!("the answer cannot be read: {error}"))
+    }
+}
+
 /// Counts nesting and values outside strings, and notes the fields of the outermost object. Text
 /// that is not JSON passes: its reader will say so.
 ///
 /// # Errors
 /// The first limit that is exceeded.
 pub fn survey(body: &[u8], limits: Limits) -> Result<Vec<Member>, ShapeError> {
-    let (mut depth, mut values, mut objects, mut at) = (0u32, 0u32, 0u32, 0usize);
     let mut fields = Fields::default();
+    walk(body, limits, |seen| fields.pass(body, seen))?;
+    Ok(fields.members)
+}
+
+/// An answer up to this size cannot hold more values than memory has room for.
+const SMALL_BYTES: usize = 1 << 20;
+
+/// As deep as clients of our dialects read.
+const ANSWERS_DEPTH: u32 = 127;
+/// More values than the longest answer with the probabilities of its tokens has.
+const ANSWERS_VALUES: u32 = 1_000_000;
+
+/// What an answer may hold. Vectors are many numbers, of which no tree is made.
+pub(crate) fn limits_of_answers(dialect: Dialect) -> Limits {
+    let values = match dialect {
+        Dialect::OpenaiEmbeddings
+        | Dialect::GeminiEmbeddings
+        | Dialect::CohereEmbeddings
+        | Dialect::VertexEmbeddings
+        | Dialect::TitanEmbeddings => u32::MAX,
+        _ => ANSWERS_VALUES,
+    };
+    Limits { depth: ANSWERS_DEPTH, values }
+}
+
+/// Measures an answer or an event of one. Most are so short, or open so few brackets, in strings or not,
+/// that nothing else needs to be looked at.
+///
+/// # Errors
+/// The first of `limits` that it exceeds.
+pub(crate) fn survey_answer(body: &[u8], limits: Limits) -> Result<(), ShapeError> {
+    let flat = limits.depth as usize;
+    let opens_few = || memchr2_iter(b'{', b'[', body).take(flat + 1).count() <= flat;
+    // What is opened must also be closed, or it is no JSON.
+    if body.len() <= 2 * flat || (body.len() <= SMALL_BYTES && opens_few()) {
+        return Ok(());
+    }
+    walk(body, limits, |_| {})
+}
+
+/// What ends or begins at the outermost level.
+enum Seen {
+    String(Range<usize>),
+    Colon(usize),
+    End(usize),
+}
+
+fn walk(body: &[u8], limits: Limits, mut outermost: impl FnMut(Seen)) -> Result<(), ShapeError> {
+    let (mut depth, mut values, mut objects, mut at) = (0u32, 0u32, 0u32, 0usize);
     while let Some(&byte) = body.get(at) {
         at += 1;
         match byte {
@@ -38,7 +97,7 @@ pub fn survey(body: &[u8], limits: Limits) -> Result<Vec<Member>, ShapeError> {
                 let start = at;
                 at = after_string(body, at);
                 if depth == 1 {
-                    fields.string(start, at);
+                    outermost(Seen::String(start..at.saturating_sub(1)));
                 }
             }
             b'{' | b'[' => {
@@ -48,17 +107,17 @@ pub fn survey(body: &[u8], limits: Limits) -> Result<Vec<Member>, ShapeError> {
             }
             b'}' | b']' => {
                 if depth == 1 {
-                    fields.end(body, at - 1);
+                    outermost(Seen::End(at - 1));
                 }
                 depth = depth.saturating_sub(1);
             }
             b',' => {
                 values += 1;
                 if depth == 1 {
-                    fields.end(body, at - 1);
+                    outermost(Seen::End(at - 1));
                 }
             }
-            b':' if depth == 1 => fields.value_follows(at),
+            b':' if depth == 1 => outermost(Seen::Colon(at)),
             _ => {}
         }
         if depth > limits.depth {
@@ -68,28 +127,7 @@ pub fn survey(body: &[u8], limits: Limits) -> Result<Vec<Member>, ShapeError> {
             return Err(ShapeError::TooMany(limits.values));
         }
     }
-    Ok(fields.members)
-}
-
-/// An answer up to this size cannot hold more values than memory has room for.
-pub(crate) const SMALL_BYTES: usize = 1 << 20;
-
-/// What an answer may hold: as deep as clients of our dialects read, and more values than the longest
-/// answer with the probabilities of its tokens has.
-const OF_ANSWERS: Limits = Limits { depth: 127, values: 1_000_000 };
-/// Vectors are many numbers, of which no tree is made.
-const NUMBERS: Limits = Limits { depth: OF_ANSWERS.depth, values: u32::MAX };
-
-/// Most answers open so few brackets, in strings or not, that nothing else needs to be looked at.
-///
-/// # Errors
-/// The first limit of answers that this one exceeds.
-pub(crate) fn survey_answer(body: &[u8], vectors: bool) -> Result<(), ShapeError> {
-    let flat = OF_ANSWERS.depth as usize;
-    if body.len() <= SMALL_BYTES && memchr2_iter(b'{', b'[', body).take(flat + 1).count() <= flat {
-        return Ok(());
-    }
-    survey(body, if vectors { NUMBERS } else { OF_ANSWERS }).map(|_| ())
+    Ok(())
 }
 
 /// The fields of the outermost object as its text goes by.
@@ -97,19 +135,18 @@ pub(crate) fn survey_answer(body: &[u8], vectors: bool) -> Result<(), ShapeError
 struct Fields {
     members: Vec<Member>,
     /// Where the string lies that may turn out to be a name, between its quotes.
-    name: Option<std::ops::Range<usize>>,
+    name: Option<Range<usize>>,
     value_from: Option<usize>,
 }
 
 impl Fields {
-    fn string(&mut self, start: usize, after: usize) {
-        if self.value_from.is_none() {
-            self.name = Some(start..after.saturating_sub(1));
+    fn pass(&mut self, body: &[u8], seen: Seen) {
+        match seen {
+            Seen::String(place) if self.value_from.is_none() => self.name = Some(place),
+            Seen::String(_) => {}
+            Seen::Colon(at) => self.value_from = self.value_from.or(Some(at)),
+            Seen::End(at) => self.end(body, at),
         }
-    }
-
-    fn value_follows(&mut self, at: usize) {
-        self.value_from = self.value_from.or(Some(at));
     }
 
     fn end(&mut self, body: &[u8], at: usize) {
@@ -161,15 +198,17 @@ mod tests {
 
     #[test]
     fn an_answer_may_be_as_deep_as_clients_read_and_no_deeper() {
+        let words = limits_of_answers(Dialect::OpenaiChat);
+        let vectors = limits_of_answers(Dialect::OpenaiEmbeddings);
         let nested = |depth: usize| [b"[".repeat(depth), b"]".repeat(depth)].concat();
-        assert_eq!(survey_answer(&nested(127), false), Ok(()));
-        assert_eq!(survey_answer(&nested(128), false), Err(ShapeError::TooDeep(127)));
-        assert_eq!(survey_answer(&nested(128), true), Err(ShapeError::TooDeep(127)));
-        assert_eq!(survey_answer(&b"[],".repeat(200), false), Ok(()), "many beside each other are not deep");
+        assert_eq!(survey_answer(&nested(127), words), Ok(()));
+        assert_eq!(survey_answer(&nested(128), words), Err(ShapeError::TooDeep(127)));
+        assert_eq!(survey_answer(&nested(128), vectors), Err(ShapeError::TooDeep(127)));
+        assert_eq!(survey_answer(&b"[],".repeat(200), words), Ok(()), "many beside each other are not deep");
 
         let numbers = [b"[".as_slice(), &b"1,".repeat(1_000_001)].concat();
-        assert_eq!(survey_answer(&numbers, false), Err(ShapeError::TooMany(1_000_000)));
-        assert_eq!(survey_answer(&numbers, true), Ok(()), "vectors are many numbers");
+        assert_eq!(survey_answer(&numbers, words), Err(ShapeError::TooMany(1_000_000)));
+        assert_eq!(survey_answer(&numbers, vectors), Ok(()), "vectors are many numbers");
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! What the dialect says about a body's fields. `max_tokens`, which it asks for, may be left out:
-//! what an endpoint needs is added on the way.
+//! What the dialect says about a body's fields.
 
 use serde_json::{Map, Value};
 
@@ -29,6 +28,14 @@ const ROLES: &[&str] = &["user", "assistant", "system"];
 pub(crate) fn check(body: &Map<String, Value>) -> Result<(), Mistake> {
     follow(body, RULES)?;
     each_of(body, "messages", message)
+}
+
+/// Refuses a body without the limit that the dialect asks for; one whose tokens are only counted has none.
+pub(crate) fn check_limit(body: &Map<String, Value>) -> Result<(), Mistake> {
+    match body.get("max_tokens") {
+        None | Some(Value::Null) => Err(Mistake::at("max_tokens", "is missing; it limits the answer")),
+        Some(_) => Ok(()),
+    }
 }
 
 fn message(value: &Value) -> Option<&'static str> {

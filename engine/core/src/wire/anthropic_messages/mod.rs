@@ -8,7 +8,7 @@ mod errors;
 mod from_chat;
 mod read;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, check_limit};
 pub use citations::cited;
 pub use decode::decode_chat;
 pub use encode::{StreamEncoder, encode_answer};

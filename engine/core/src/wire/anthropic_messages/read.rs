@@ -3,12 +3,13 @@
 //! Usage is cumulative: what a later event says replaces what an earlier one said, field by field.
 //! Tools the provider runs itself are told apart by their block type and never become calls.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::domain::outcome::ErrorKind;
 use crate::domain::request::{Usage, UsageSource};
 use crate::domain::stream::{Citation, StreamEvent};
 use crate::wire::closing::Sink;
-use crate::wire::loose::{as_count, count_at, index, items, json_or_empty, text, text_in};
+use crate::wire::loose::{as_count, count_at, items, json_or_empty, text_in};
 use crate::wire::reader::{Reader, Shown};
 
 use super::citations::citation;
@@ -57,18 +58,22 @@ impl Reader for MessagesReader {
         let kind = text_in(&event, "type").or_else(|| std::str::from_utf8(name).ok()).unwrap_or("");
         match kind {
             "message_start" => {
-                let message = event.get("message").unwrap_or(&Value::Null);
+                let message = sink.object(&event, "message");
                 start(message, sink);
-                self.tally(message.get("usage"), sink);
+                self.tally(message, sink);
             }
             "content_block_start" => self.open(&event, sink),
             "content_block_delta" => {
-                self.delta(index(&event, "index"), event.get("delta").unwrap_or(&Value::Null), sink);
+                let at = sink.index(&event, "index");
+                self.delta(at, sink.object(&event, "delta"), sink);
             }
-            "content_block_stop" => self.close(index(&event, "index"), sink),
+            "content_block_stop" => {
+                let at = sink.index(&event, "index");
+                self.close(at, sink);
+            }
             "message_delta" => {
-                self.tally(event.get("usage"), sink);
-                stop(event.get("delta").unwrap_or(&Value::Null), sink);
+                self.tally(&event, sink);
+                stop(sink.object(&event, "delta"), sink);
             }
             "message_stop" => {
                 self.metrics(&event, sink);
@@ -89,13 +94,6 @@ impl Reader for MessagesReader {
     }
 }
 
-/// An answer whose content is a string, with that in a block.
-fn in_blocks(mut answer: Value) -> Value {
-    let text = answer["content"].take();
-    answer["content"] = json!([{"type": "text", "text": text}]);
-    answer
-}
-
 impl MessagesReader {
     /// A plain answer; `body` are its bytes.
     pub(crate) fn document(&mut self, answer: &Value, body: &[u8], sink: &mut Sink<'_>) {
@@ -103,70 +101,62 @@ impl MessagesReader {
             return sink.error(error_in(200, body));
         }
         start(answer, sink);
-        if answer.get("content").is_some_and(Value::is_string) {
-            // Of servers that know no blocks; clients know nothing else.
-            sink.say(StreamEvent::Text(text(answer, "content")));
-            self.rewritten = Some(in_blocks(answer.clone()).to_string().into_bytes());
+        if answer.get("content").is_none_or(Value::is_null) {
+            return sink.fail(ErrorKind::MalformedOutput, "the answer has no content");
         }
-        for (index, block) in (0u32..).zip(items(answer, "content")) {
-            match text_in(block, "type").unwrap_or("") {
+        for (index, block) in (0u32..).zip(sink.list(answer, "content")) {
+            match sink.text(block, "type") {
                 "text" => {
                     let start = sink.position();
-                    sink.say(StreamEvent::Text(text(block, "text")));
+                    sink.words(StreamEvent::Text, block, "text");
                     for one in items(block, "citations") {
                         cite(citation(one, start..sink.position()), sink);
                     }
                 }
                 "thinking" => {
-                    sink.say(StreamEvent::Reasoning(text(block, "thinking")));
+                    sink.words(StreamEvent::Reasoning, block, "thinking");
                     signature(block, sink);
                 }
-                "redacted_thinking" => sink.say(StreamEvent::RedactedReasoning(text(block, "data"))),
+                "redacted_thinking" => sink.words(StreamEvent::RedactedReasoning, block, "data"),
                 "tool_use" => {
-                    sink.say(StreamEvent::ToolStart {
-                        index,
-                        id: text(block, "id"),
-                        name: text(block, "name"),
-                    });
-                    let fragment = json_or_empty(block.get("input"));
+                    call(index, block, sink);
+                    let fragment = json_or_empty(Some(sink.object(block, "input")));
                     sink.say(StreamEvent::ToolArguments { index, fragment });
                 }
-                _ if block.is_object() => sink.say(StreamEvent::Extra(block.clone())),
-                _ => {} // no block at all: an answer of such has no content
+                _ => sink.say(StreamEvent::Extra(block.clone())),
             }
         }
-        self.tally(answer.get("usage"), sink);
+        self.tally(answer, sink);
         stop(answer, sink);
         sink.say(StreamEvent::Terminal);
     }
 
     fn open(&mut self, event: &Value, sink: &mut Sink<'_>) {
-        let at = index(event, "index");
-        let block = event.get("content_block").unwrap_or(&Value::Null);
-        let kind = match text_in(block, "type").unwrap_or("") {
+        let at = sink.index(event, "index");
+        let block = sink.object(event, "content_block");
+        if block.is_null() {
+            return sink.fail(ErrorKind::MalformedOutput, "a block of the answer has no content_block");
+        }
+        let kind = match sink.text(block, "type") {
             "text" => {
                 let start = sink.position();
-                sink.say(StreamEvent::Text(text(block, "text")));
+                sink.words(StreamEvent::Text, block, "text");
                 self.cited.extend(items(block, "citations").map(|one| (at, one.clone())));
                 Block::Text(start)
             }
             "thinking" => {
-                sink.say(StreamEvent::Reasoning(text(block, "thinking")));
+                sink.words(StreamEvent::Reasoning, block, "thinking");
                 signature(block, sink);
                 Block::Thinking
             }
             "redacted_thinking" => {
-                sink.say(StreamEvent::RedactedReasoning(text(block, "data")));
+                sink.words(StreamEvent::RedactedReasoning, block, "data");
                 Block::Thinking
             }
             "tool_use" => {
-                sink.say(StreamEvent::ToolStart {
-                    index: at,
-                    id: text(block, "id"),
-                    name: text(block, "name"),
-                });
-                let given =
-                    block.get("input").filter(|input| input.as_object().is_some_and(|o| !o.is_empty()));
+                call(at, block, sink);
+                let given = Some(sink.object(block, "input"))
+                    .filter(|input| input.as_object().is_some_and(|fields| !fields.is_empty()));
                 if let Some(input) = given {
                     sink.say(StreamEvent::ToolArguments { index: at, fragment: input.to_string() });
                 }
@@ -183,16 +173,16 @@ impl MessagesReader {
 
     fn delta(&mut self, at: u32, delta: &Value, sink: &mut Sink<'_>) {
         let block = self.blocks.iter_mut().find(|(known, _)| *known == at).map(|(_, block)| block);
-        match text_in(delta, "type").unwrap_or("") {
+        match sink.text(delta, "type") {
             "citations_delta" => {
                 self.cited.extend(delta.get("citation").map(|one| (at, one.clone())));
                 sink.say(StreamEvent::Ping);
             }
-            "text_delta" => sink.say(StreamEvent::Text(text(delta, "text"))),
-            "thinking_delta" => sink.say(StreamEvent::Reasoning(text(delta, "thinking"))),
+            "text_delta" => sink.words(StreamEvent::Text, delta, "text"),
+            "thinking_delta" => sink.words(StreamEvent::Reasoning, delta, "thinking"),
             "signature_delta" => signature(delta, sink),
             "input_json_delta" => {
-                let fragment = text(delta, "partial_json");
+                let fragment = sink.text(delta, "partial_json").to_owned();
                 match block {
                     Some(Block::Tool(begun)) if !fragment.is_empty() => {
                         *begun = true;
@@ -223,10 +213,12 @@ impl MessagesReader {
         }
     }
 
-    fn tally(&mut self, said: Option<&Value>, sink: &mut Sink<'_>) {
-        let Some(said) = said.filter(|said| said.is_object()) else {
+    /// What `holder` says of the answer's usage.
+    fn tally(&mut self, holder: &Value, sink: &mut Sink<'_>) {
+        let said = sink.object(holder, "usage");
+        if said.is_null() {
             return;
-        };
+        }
         let usage = self.usage.get_or_insert(NOTHING);
         for (name, field) in [
             ("input_tokens", &mut usage.input_uncached),
@@ -255,6 +247,11 @@ impl MessagesReader {
             sink.say(StreamEvent::Usage(usage));
         }
     }
+}
+
+fn call(index: u32, block: &Value, sink: &mut Sink<'_>) {
+    let (id, name) = (sink.text(block, "id").to_owned(), sink.text(block, "name").to_owned());
+    sink.say(StreamEvent::ToolStart { index, id, name });
 }
 
 /// Says a citation; one of a kind that is not known is counted.
@@ -286,7 +283,8 @@ fn start(message: &Value, sink: &mut Sink<'_>) {
 }
 
 fn stop(holder: &Value, sink: &mut Sink<'_>) {
-    if let Some(raw) = text_in(holder, "stop_reason") {
+    let raw = sink.text(holder, "stop_reason");
+    if !raw.is_empty() {
         sink.say(StreamEvent::Stop { reason: super::stop_reason(raw), raw: raw.to_owned() });
     }
 }

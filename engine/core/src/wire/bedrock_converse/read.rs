@@ -10,7 +10,7 @@ use crate::domain::request::{Usage, UsageSource};
 use crate::domain::stream::{StopReason, StreamEvent};
 use crate::wire::aws_errors::error_kind;
 use crate::wire::closing::Sink;
-use crate::wire::loose::{count_at, index, items, json_or_empty, text, text_in};
+use crate::wire::loose::{as_count, items, json_or_empty, text, text_in};
 use crate::wire::reader::{Reader, Shown};
 
 use super::citations::citation;
@@ -51,36 +51,37 @@ impl Reader for ConverseReader {
 impl ConverseReader {
     /// A plain answer.
     pub(crate) fn document(answer: &Value, sink: &mut Sink<'_>) {
-        let Some(blocks) = answer.pointer("/output/message/content").and_then(Value::as_array) else {
+        let message = answer.pointer("/output/message").unwrap_or(&Value::Null);
+        if message.get("content").is_none() {
             if answer.get("stopReason").is_some() {
                 return Self::closing_fields(answer, sink); // a model that said nothing at all
             }
             let (name, message) = (text(answer, "__type"), text(answer, "message"));
             let kind = error_kind(&name, &message).unwrap_or(ErrorKind::MalformedOutput);
             return sink.fail(kind, &format!("no answer inside a 200: {name} {message}"));
-        };
-        for (index, block) in (0u32..).zip(blocks) {
-            if let Some(reasoning) = block.get("reasoningContent") {
-                let plain = reasoning.get("reasoningText").unwrap_or(reasoning);
-                Self::reasoning(plain, sink);
-            }
-            if let Some(words) = text_in(block, "text") {
-                sink.say(StreamEvent::Text(words.to_owned()));
-            }
+        }
+        for (index, block) in (0u32..).zip(sink.list(message, "content")) {
+            let reasoning = sink.object(block, "reasoningContent");
+            let within = sink.object(reasoning, "reasoningText");
+            Self::reasoning(if within.is_null() { reasoning } else { within }, sink);
+            sink.words(StreamEvent::Text, block, "text");
             if let Some(cited) = block.get("citationsContent") {
                 let start = sink.position();
-                items(cited, "content").for_each(|part| sink.say(StreamEvent::Text(text(part, "text"))));
+                sink.list(cited, "content")
+                    .iter()
+                    .for_each(|part| sink.words(StreamEvent::Text, part, "text"));
                 for one in items(cited, "citations") {
                     let citation = citation(one, start..sink.position());
                     sink.say(StreamEvent::Citation(Box::new(citation)));
                 }
             }
-            if let Some(tool) = block.get("toolUse").filter(|tool| tool.is_object()) {
+            let tool = sink.object(block, "toolUse");
+            if !tool.is_null() {
                 if is_servers_own(tool) {
                     sink.say(StreamEvent::Extra(block.clone()));
                     continue;
                 }
-                sink.say(tool_start(index, tool));
+                tool_start(index, tool, sink);
                 let fragment = json_or_empty(tool.get("input"));
                 sink.say(StreamEvent::ToolArguments { index, fragment });
             }
@@ -96,18 +97,23 @@ impl ConverseReader {
 
     /// One event of a stream.
     pub(crate) fn payload(&mut self, name: &str, payload: &Value, sink: &mut Sink<'_>) {
-        let block = index(payload, "contentBlockIndex");
         match name {
             "messageStart" => sink.say(StreamEvent::Start { id: None, model: None }),
             "contentBlockStart" => {
-                let tool = payload.pointer("/start/toolUse").filter(|tool| tool.is_object());
-                if let Some(tool) = tool.filter(|tool| !is_servers_own(tool)) {
-                    sink.say(tool_start(block, tool));
+                let block = sink.index(payload, "contentBlockIndex");
+                let start = sink.object(payload, "start");
+                let tool = sink.object(start, "toolUse");
+                if !tool.is_null() && !is_servers_own(tool) {
+                    tool_start(block, tool, sink);
                     self.calls.push((block, false));
                 }
             }
-            "contentBlockDelta" => self.delta(block, payload.get("delta").unwrap_or(&Value::Null), sink),
+            "contentBlockDelta" => {
+                let block = sink.index(payload, "contentBlockIndex");
+                self.delta(block, sink.object(payload, "delta"), sink);
+            }
             "contentBlockStop" => {
+                let block = sink.index(payload, "contentBlockIndex");
                 // A call without arguments may come without a fragment.
                 if let Some((_, begun @ false)) = self.call(block) {
                     *begun = true;
@@ -132,9 +138,9 @@ impl ConverseReader {
     }
 
     fn delta(&mut self, block: u32, delta: &Value, sink: &mut Sink<'_>) {
-        if let Some(words) = text_in(delta, "text") {
-            sink.say(StreamEvent::Text(words.to_owned()));
-        } else if let Some(fragment) = delta.pointer("/toolUse/input").and_then(Value::as_str) {
+        let tool = sink.object(delta, "toolUse");
+        if !tool.is_null() {
+            let fragment = sink.text(tool, "input");
             match self.call(block) {
                 Some((_, begun)) if !fragment.is_empty() => {
                     *begun = true;
@@ -142,9 +148,10 @@ impl ConverseReader {
                 }
                 _ => sink.say(StreamEvent::Ping), // nothing, or of a tool the provider runs itself
             }
-        } else if let Some(reasoning) = delta.get("reasoningContent") {
-            Self::reasoning(reasoning, sink);
-        } else if let Some(cited) = delta.get("citation") {
+        }
+        sink.words(StreamEvent::Text, delta, "text");
+        Self::reasoning(sink.object(delta, "reasoningContent"), sink);
+        if let Some(cited) = delta.get("citation") {
             self.cited.push(cited.clone());
             sink.say(StreamEvent::Ping);
         }
@@ -159,9 +166,7 @@ impl ConverseReader {
     }
 
     fn reasoning(reasoning: &Value, sink: &mut Sink<'_>) {
-        if let Some(words) = text_in(reasoning, "text") {
-            sink.say(StreamEvent::Reasoning(words.to_owned()));
-        }
+        sink.words(StreamEvent::Reasoning, reasoning, "text");
         if let Some(signature) = text_in(reasoning, "signature") {
             sink.say(StreamEvent::ReasoningSignature(signature.to_owned()));
         }
@@ -172,8 +177,8 @@ impl ConverseReader {
 }
 
 fn stop(answer: &Value, sink: &mut Sink<'_>) {
-    let raw = text(answer, "stopReason");
-    let reason = match raw.as_str() {
+    let raw = sink.text(answer, "stopReason");
+    let reason = match raw {
         "end_turn" => StopReason::End,
         "stop_sequence" => StopReason::StopSequence,
         "tool_use" => StopReason::ToolCalls,
@@ -183,14 +188,15 @@ fn stop(answer: &Value, sink: &mut Sink<'_>) {
         "malformed_model_output" | "malformed_tool_use" => StopReason::Malformed,
         _ => StopReason::Unknown,
     };
-    sink.say(StreamEvent::Stop { reason, raw });
+    sink.say(StreamEvent::Stop { reason, raw: raw.to_owned() });
 }
 
 fn metadata(answer: &Value, sink: &mut Sink<'_>) {
     if let Some(tier) = answer.pointer("/serviceTier/type").and_then(Value::as_str) {
         sink.say(StreamEvent::ServedTier(tier.to_owned()));
     }
-    let count = |name: &str| count_at(answer, &format!("/usage/{name}"));
+    let said = sink.object(answer, "usage");
+    let count = |name: &str| said.get(name).and_then(as_count);
     if let Some(input) = count("inputTokens") {
         sink.say(StreamEvent::Usage(Usage {
             input_uncached: input,
@@ -208,6 +214,7 @@ fn is_servers_own(tool: &Value) -> bool {
     text_in(tool, "type") == Some("server_tool_use")
 }
 
-fn tool_start(index: u32, tool: &Value) -> StreamEvent {
-    StreamEvent::ToolStart { index, id: text(tool, "toolUseId"), name: text(tool, "name") }
+fn tool_start(index: u32, tool: &Value, sink: &mut Sink<'_>) {
+    let (id, name) = (sink.text(tool, "toolUseId").to_owned(), sink.text(tool, "name").to_owned());
+    sink.say(StreamEvent::ToolStart { index, id, name });
 }

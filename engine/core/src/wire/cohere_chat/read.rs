@@ -8,7 +8,7 @@ use crate::domain::request::Usage;
 use crate::domain::stream::StreamEvent;
 use crate::wire::bedrock_invoke::PlainReader;
 use crate::wire::closing::Sink;
-use crate::wire::loose::{count_at, index, items, text, text_in};
+use crate::wire::loose::{count_at, index, items, text_in};
 use crate::wire::openai_chat::error_in;
 use crate::wire::reader::{Reader, Shown};
 
@@ -38,17 +38,20 @@ impl Reader for CohereReader {
             return plain.finish(sink);
         };
         start(&answer, sink);
-        sink.say(StreamEvent::Reasoning(text(message, "tool_plan")));
-        sink.say(StreamEvent::Text(text(message, "content"))); // some hosts send it plain
-        for (at, part) in (0u32..).zip(items(message, "content")) {
+        sink.words(StreamEvent::Reasoning, message, "tool_plan");
+        let plain = message.get("content").is_some_and(Value::is_string); // as some hosts send it
+        if plain {
+            sink.words(StreamEvent::Text, message, "content");
+        }
+        for (at, part) in (0u32..).zip(if plain { &[] } else { sink.list(message, "content") }) {
             self.parts.push((at, sink.position()));
             match text_in(part, "type") {
-                Some("thinking") => sink.say(StreamEvent::Reasoning(text(part, "thinking"))),
-                _ => sink.say(StreamEvent::Text(text(part, "text"))),
+                Some("thinking") => sink.words(StreamEvent::Reasoning, part, "thinking"),
+                _ => sink.words(StreamEvent::Text, part, "text"),
             }
         }
         items(message, "citations").for_each(|cited| self.cite(cited, sink));
-        for (index, call) in (0u32..).zip(items(message, "tool_calls")) {
+        for (index, call) in (0u32..).zip(sink.list(message, "tool_calls")) {
             self.call(index, call, sink);
             self.close(index, sink);
         }
@@ -74,15 +77,16 @@ impl Reader for CohereReader {
                 if kind == "content-start" {
                     self.parts.push((at, sink.position()));
                 }
-                let content = message.get("content").unwrap_or(&Value::Null);
-                sink.say(StreamEvent::Reasoning(text(content, "thinking")));
-                sink.say(StreamEvent::Text(text(content, "text")));
+                let content = sink.object(message, "content");
+                sink.words(StreamEvent::Reasoning, content, "thinking");
+                sink.words(StreamEvent::Text, content, "text");
             }
-            "tool-plan-delta" => sink.say(StreamEvent::Reasoning(text(message, "tool_plan"))),
-            "tool-call-start" => self.call(at, message.get("tool_calls").unwrap_or(&Value::Null), sink),
+            "tool-plan-delta" => sink.words(StreamEvent::Reasoning, message, "tool_plan"),
+            "tool-call-start" => self.call(at, sink.object(message, "tool_calls"), sink),
             "tool-call-delta" => {
-                let fragment = message.pointer("/tool_calls/function/arguments").and_then(Value::as_str);
-                self.arguments(at, fragment.unwrap_or(""), sink);
+                let calls = sink.object(message, "tool_calls");
+                let function = sink.object(calls, "function");
+                self.arguments(at, sink.text(function, "arguments"), sink);
             }
             "tool-call-end" => self.close(at, sink),
             "message-end" => {
@@ -121,9 +125,10 @@ impl CohereReader {
     }
 
     fn call(&mut self, at: u32, call: &Value, sink: &mut Sink<'_>) {
-        let function = call.get("function").unwrap_or(&Value::Null);
-        sink.say(StreamEvent::ToolStart { index: at, id: text(call, "id"), name: text(function, "name") });
-        self.arguments(at, text_in(function, "arguments").unwrap_or(""), sink);
+        let function = sink.object(call, "function");
+        let (id, name) = (sink.text(call, "id").to_owned(), sink.text(function, "name").to_owned());
+        sink.say(StreamEvent::ToolStart { index: at, id, name });
+        self.arguments(at, sink.text(function, "arguments"), sink);
     }
 
     fn arguments(&mut self, at: u32, fragment: &str, sink: &mut Sink<'_>) {
@@ -149,15 +154,15 @@ fn end(holder: &Value, usage: Option<&Value>, sink: &mut Sink<'_>) {
     if let Some(usage) = usage {
         tally(usage, sink);
     }
-    let raw = text(holder, "finish_reason");
-    match raw.as_str() {
+    let raw = sink.text(holder, "finish_reason");
+    match raw {
         "ERROR" => {
             let said = text_in(holder, "error").unwrap_or("the provider ended the answer with an error");
             sink.fail(ErrorKind::ServerError, said);
         }
         "TIMEOUT" => sink.fail(ErrorKind::Timeout, "the provider ended the answer by its own deadline"),
         _ => {
-            sink.say(StreamEvent::Stop { reason: super::stop_reason(&raw), raw });
+            sink.say(StreamEvent::Stop { reason: super::stop_reason(raw), raw: raw.to_owned() });
             sink.say(StreamEvent::Terminal);
         }
     }

@@ -30,10 +30,6 @@ struct Listed<'a> {
 pub(crate) struct VectorsReader;
 
 impl Reader for VectorsReader {
-    fn numbers(&self) -> bool {
-        true
-    }
-
     fn answer(&mut self, body: &[u8], sink: &mut Sink<'_>) {
         if let Ok(listed) = serde_json::from_slice::<Listed<'_>>(body)
             && listed.data.get().starts_with('[')

@@ -78,8 +78,9 @@ impl GeminiReader {
             sink.say(StreamEvent::Start { id: self.id.clone(), model: model.map(str::to_owned) });
         }
         // One candidate is canonical; a caller of this dialect gets all of them as bytes.
-        if let Some(candidate) = items(chunk, "candidates").next() {
-            for part in items(candidate.get("content").unwrap_or(&Value::Null), "parts") {
+        if let Some(candidate) = sink.list(chunk, "candidates").first() {
+            let content = sink.object(candidate, "content");
+            for part in sink.list(content, "parts") {
                 self.part(part, sink);
             }
             if let Some(result) = candidate.get("logprobsResult") {
@@ -92,7 +93,9 @@ impl GeminiReader {
                 }
             }
             // Older models say one in every chunk: the last is the answer's.
-            if let Some(raw) = text_in(candidate, "finishReason").filter(|raw| !raw.ends_with("UNSPECIFIED"))
+            let raw = sink.text(candidate, "finishReason");
+            if !raw.is_empty()
+                && !raw.ends_with("UNSPECIFIED")
                 && !self.stop.as_ref().is_some_and(|(_, blocked)| *blocked)
             {
                 self.stop = Some((raw.to_owned(), false));
@@ -106,19 +109,23 @@ impl GeminiReader {
 
     fn part(&mut self, part: &Value, sink: &mut Sink<'_>) {
         let signature = text_in(part, "thoughtSignature");
-        if let Some(call) = part.get("functionCall").filter(|call| call.is_object()) {
+        let call = sink.object(part, "functionCall");
+        if !call.is_null() {
             let index = self.calls;
             self.calls += 1;
             let given = text_in(call, "id").filter(|id| !id.is_empty());
             let id = given.map_or_else(|| call_id(self.id.as_deref(), index), str::to_owned);
-            sink.say(StreamEvent::ToolStart { index, id, name: text(call, "name") });
-            sink.say(StreamEvent::ToolArguments { index, fragment: json_or_empty(call.get("args")) });
+            let name = sink.text(call, "name").to_owned();
+            sink.say(StreamEvent::ToolStart { index, id, name });
+            let fragment = json_or_empty(Some(sink.object(call, "args")));
+            sink.say(StreamEvent::ToolArguments { index, fragment });
             if let Some(signature) = signature {
                 sink.say(StreamEvent::ToolSignature { index, signature: signature.to_owned() });
             }
             return;
         }
-        match text_in(part, "text") {
+        let words = part.get("text").filter(|held| !held.is_null()).map(|_| sink.text(part, "text"));
+        match words {
             Some(words) if part.get("thought").and_then(Value::as_bool) == Some(true) => {
                 sink.say(StreamEvent::Reasoning(words.to_owned()));
             }
@@ -158,9 +165,7 @@ fn logprob(token: &Value, more: &[(&str, Value)]) -> Value {
 }
 
 fn usage(chunk: &Value, sink: &mut Sink<'_>) {
-    let Some(said) = chunk.get("usageMetadata") else {
-        return;
-    };
+    let said = sink.object(chunk, "usageMetadata");
     let counted = |name: &str| said.get(name).and_then(as_count);
     if let Some(tier) = text_in(said, "trafficType") {
         sink.say(StreamEvent::ServedTier(tier.to_owned()));

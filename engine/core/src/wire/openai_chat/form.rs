@@ -1,20 +1,20 @@
-//! The fields of an answer or a stream's chunk that are read; what has another form than the
-//! dialect says reads as absent where that leaves the rest readable.
+//! The fields of an answer or a stream's chunk that are read. What has another form than the dialect
+//! says reads as absent where nothing of the answer is lost with it; elsewhere the answer is broken.
 
 use serde::Deserialize;
 
-use crate::wire::loose::{self, Plain, Words};
+use crate::wire::loose::{self, List, Object, Plain, Words};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct Chunk<'a> {
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) id: Option<String>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) model: Option<String>,
     #[serde(default)]
-    pub(super) choices: Option<Vec<Choice>>,
-    #[serde(default, deserialize_with = "loose::fitting")]
-    pub(super) usage: Option<RawUsage>,
+    pub(super) choices: Option<List<Choice>>,
+    #[serde(default)]
+    pub(super) usage: Option<Object<RawUsage>>,
     #[serde(default, deserialize_with = "loose::fitting")]
     pub(super) x_groq: Option<Vendor>,
     #[serde(default, deserialize_with = "loose::string")]
@@ -35,19 +35,19 @@ pub(super) struct Vendor {
     pub(super) usage: Option<RawUsage>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct Choice {
     #[serde(default, deserialize_with = "loose::count")]
     pub(super) index: Option<u64>,
     #[serde(default)]
-    pub(super) delta: Option<Delta>,
+    pub(super) delta: Option<Object<Delta>>,
     #[serde(default)]
-    pub(super) message: Option<Delta>,
-    #[serde(default, deserialize_with = "loose::string")]
+    pub(super) message: Option<Object<Delta>>,
+    #[serde(default)]
     pub(super) text: Option<String>,
     #[serde(default, deserialize_with = "loose::fitting")]
     pub(super) logprobs: Option<Logprobs>,
-    #[serde(default, deserialize_with = "loose::string")]
+    #[serde(default)]
     pub(super) finish_reason: Option<String>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) stop_reason: Option<String>,
@@ -68,14 +68,14 @@ pub(super) struct Logprobs {
 pub(super) struct Delta {
     #[serde(default, deserialize_with = "loose::words")]
     pub(super) content: Option<Words>,
-    #[serde(default, deserialize_with = "loose::string")]
+    #[serde(default)]
     pub(super) refusal: Option<String>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) reasoning_content: Option<String>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) reasoning: Option<String>,
-    #[serde(default, deserialize_with = "loose::fitting")]
-    pub(super) tool_calls: Option<Vec<ToolCall>>,
+    #[serde(default)]
+    pub(super) tool_calls: Option<List<ToolCall>>,
     #[serde(default, deserialize_with = "loose::fitting")]
     pub(super) annotations: Option<Vec<serde_json::Value>>,
     #[serde(default)]
@@ -84,21 +84,21 @@ pub(super) struct Delta {
     pub(super) function_call: Option<serde_json::Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct ToolCall {
     #[serde(default, deserialize_with = "loose::count")]
     pub(super) index: Option<u64>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) id: Option<String>,
-    #[serde(default, alias = "custom", deserialize_with = "loose::fitting")]
-    pub(super) function: Option<Function>,
+    #[serde(default, alias = "custom")]
+    pub(super) function: Option<Object<Function>>,
     #[serde(default)]
     pub(super) extra_content: Option<serde_json::Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct Function {
-    #[serde(default, deserialize_with = "loose::string")]
+    #[serde(default)]
     pub(super) name: Option<String>,
     #[serde(default, alias = "input", deserialize_with = "loose::text_or_json")]
     pub(super) arguments: Option<Plain>,

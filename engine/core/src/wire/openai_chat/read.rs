@@ -8,7 +8,7 @@ use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
 use crate::domain::stream::{Citation, Cited, StreamEvent};
 use crate::wire::closing::Sink;
-use crate::wire::loose::{self, call_id};
+use crate::wire::loose::{self, List, Object, call_id};
 use crate::wire::reader::{Reader, Shown};
 
 use super::citations::citation;
@@ -50,8 +50,8 @@ impl Reader for ChatReader {
         if body.iter().all(u8::is_ascii_whitespace) {
             return; // `Closing::finish` says what an empty answer is
         }
-        match loose::json::<Chunk<'_>>(body) {
-            Ok(chunk) => {
+        match loose::json::<Object<Chunk<'_>>>(body) {
+            Ok(Object(chunk)) => {
                 if chunk.choices.is_none() && chunk.error.is_none() {
                     return sink.error(error_in(200, body));
                 }
@@ -62,8 +62,7 @@ impl Reader for ChatReader {
                 self.rewrite(body, false);
             }
             Err(error) if sink.answer_json(body).is_some() => {
-                let detail = format!("the answer has not this dialect's form: {error}");
-                sink.fail(ErrorKind::MalformedOutput, &detail);
+                sink.fail(ErrorKind::MalformedOutput, &misformed(&error));
             }
             Err(_) => {} // `answer_json` has said it
         }
@@ -74,14 +73,18 @@ impl Reader for ChatReader {
             sink.say(StreamEvent::Terminal);
             return Shown::Yes;
         }
-        match loose::json::<Chunk<'_>>(data) {
-            Ok(chunk) => {
+        match loose::json::<Object<Chunk<'_>>>(data) {
+            Ok(Object(chunk)) => {
                 sink.closing.readable();
                 self.odd = false;
                 self.named.clear();
                 let shown = self.read(chunk, data, sink);
                 self.rewrite(data, true);
                 shown
+            }
+            Err(error) if error.is_data() => {
+                sink.fail(ErrorKind::MalformedOutput, &misformed(&error));
+                Shown::Unusable
             }
             Err(_) => Shown::Unreadable,
         }
@@ -114,10 +117,10 @@ impl ChatReader {
         if chunk.id.is_some() || chunk.model.is_some() {
             sink.say(StreamEvent::Start { id: chunk.id, model: chunk.model });
         }
-        let mut choices = chunk.choices.unwrap_or_default();
+        let List(mut choices) = chunk.choices.unwrap_or_default();
         let only_usage = choices.is_empty() && chunk.usage.is_some();
-        let beside = choices.iter_mut().find_map(|choice| choice.usage.take());
-        for choice in choices {
+        let beside = choices.iter_mut().find_map(|Object(choice)| choice.usage.take());
+        for Object(choice) in choices {
             self.choice(choice, sink);
         }
         for url in chunk.citations.unwrap_or_default() {
@@ -126,7 +129,8 @@ impl ChatReader {
         if let Some(tier) = chunk.service_tier {
             sink.say(StreamEvent::ServedTier(tier));
         }
-        let usage = chunk.usage.or_else(|| chunk.x_groq.and_then(|vendor| vendor.usage)).or(beside);
+        let usage = chunk.usage.map(|Object(usage)| usage);
+        let usage = usage.or_else(|| chunk.x_groq.and_then(|vendor| vendor.usage)).or(beside);
         if let Some(usage) = usage.as_ref().and_then(usage_of) {
             sink.say(StreamEvent::Usage(usage));
         }
@@ -139,7 +143,7 @@ impl ChatReader {
         if choice.index.unwrap_or(0) != 0 {
             return;
         }
-        let delta = choice.delta.or(choice.message).unwrap_or_default();
+        let delta = choice.delta.or(choice.message).map(|Object(delta)| delta).unwrap_or_default();
         let words = delta.content.unwrap_or_default();
         self.odd |= words.in_parts;
         let aside = delta.reasoning_content.or(delta.reasoning).unwrap_or_default();
@@ -154,7 +158,7 @@ impl ChatReader {
         for cited in delta.annotations.unwrap_or_default().iter().filter_map(citation) {
             sink.say(StreamEvent::Citation(Box::new(cited)));
         }
-        for (position, call) in (0u64..).zip(delta.tool_calls.unwrap_or_default()) {
+        for (position, Object(call)) in (0u64..).zip(delta.tool_calls.unwrap_or_default().0) {
             self.call(position, call, sink);
         }
         // Without a common form: sound, and the calls of the API before tools.
@@ -202,7 +206,7 @@ impl ChatReader {
 
     fn call(&mut self, position: u64, call: ToolCall, sink: &mut Sink<'_>) {
         let (name, arguments) =
-            call.function.map_or((None, None), |function| (function.name, function.arguments));
+            call.function.map_or((None, None), |Object(function)| (function.name, function.arguments));
         self.odd |= call.index.is_none() || arguments.as_ref().is_some_and(|arguments| arguments.odd);
         let arguments = arguments.map(|arguments| arguments.text).filter(|text| !text.is_empty());
         let theirs = call.index.unwrap_or(position);
@@ -249,10 +253,14 @@ impl ChatReader {
     }
 }
 
+fn misformed(error: &serde_json::Error) -> String {
+    format!("the answer has not this dialect's form: {error}")
+}
+
 /// Whether a plain answer has a choice without the message that its clients look into.
 fn lacks_message(chunk: &Chunk<'_>) -> bool {
-    let choices = chunk.choices.as_deref().unwrap_or_default();
-    choices.iter().any(|choice| choice.message.is_none() && choice.text.is_none())
+    let mut choices = chunk.choices.iter().flat_map(|List(choices)| choices);
+    choices.any(|Object(choice)| choice.message.is_none() && choice.text.is_none())
 }
 
 /// A document that says only what went wrong, in one of the forms without an `error` field.

@@ -46,10 +46,7 @@ impl Reader for ResponsesReader {
         if answer.get("output").is_none() && answer.get("status").is_none() {
             return sink.error(error_in(200, body));
         }
-        if answer.get("output").is_some_and(|output| !output.is_array() && !output.is_null()) {
-            return sink.fail(ErrorKind::MalformedOutput, "the answer's output is not a list");
-        }
-        if answer.get("status").is_none() && items(&answer, "output").next().is_none() {
+        if answer.get("status").is_none() && sink.list(&answer, "output").is_empty() {
             return sink.fail(ErrorKind::EmptyResponse, "the answer has neither a status nor any output");
         }
         start(&answer, sink);
@@ -63,34 +60,40 @@ impl Reader for ResponsesReader {
         let Some(event) = sink.event_json(data) else {
             return Shown::Unreadable;
         };
-        let at = index(&event, "output_index");
         let kind = text_in(&event, "type").or_else(|| std::str::from_utf8(name).ok()).unwrap_or("");
         match kind {
-            "response.created" => start(event.get("response").unwrap_or(&Value::Null), sink),
+            "response.created" => start(sink.object(&event, "response"), sink),
             "response.output_text.delta" => {
-                self.words(at, index(&event, "content_index"), text(&event, "delta"), sink);
+                let words = sink.text(&event, "delta").to_owned();
+                self.words(place(&event, sink), index(&event, "content_index"), words, sink);
                 sink.say(StreamEvent::Logprobs(items(&event, "logprobs").cloned().collect()));
             }
             "response.output_text.annotation.added" => {
                 let part = index(&event, "content_index");
-                self.annotation(at, part, event.get("annotation").unwrap_or(&Value::Null), sink);
+                self.annotation(
+                    place(&event, sink),
+                    part,
+                    event.get("annotation").unwrap_or(&Value::Null),
+                    sink,
+                );
             }
             "response.refusal.delta" => {
-                self.item(at).words = true;
-                sink.say(StreamEvent::Refusal(text(&event, "delta")));
+                self.item(place(&event, sink)).words = true;
+                sink.words(StreamEvent::Refusal, &event, "delta");
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                self.item(at).reasoning = true;
-                sink.say(StreamEvent::Reasoning(text(&event, "delta")));
+                self.item(place(&event, sink)).reasoning = true;
+                sink.words(StreamEvent::Reasoning, &event, "delta");
             }
-            "response.output_item.added" => self.added(at, &event, sink),
+            "response.output_item.added" => self.added(place(&event, sink), &event, sink),
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                self.arguments(at, text(&event, "delta"), sink);
+                let fragment = sink.text(&event, "delta").to_owned();
+                self.arguments(place(&event, sink), fragment, sink);
             }
-            "response.output_item.done" => self.done(at, event.get("item").unwrap_or(&Value::Null), sink),
-            "response.completed" | "response.incomplete" => {
-                self.end(event.get("response").unwrap_or(&Value::Null), sink);
+            "response.output_item.done" => {
+                self.done(place(&event, sink), sink.object(&event, "item"), sink);
             }
+            "response.completed" | "response.incomplete" => self.end(sink.object(&event, "response"), sink),
             "response.failed" => {
                 let failed = event.pointer("/response/error").cloned().unwrap_or(Value::Null);
                 usage(event.get("response").unwrap_or(&Value::Null), sink);
@@ -152,7 +155,11 @@ impl ResponsesReader {
     }
 
     fn added(&mut self, at: u32, event: &Value, sink: &mut Sink<'_>) {
-        let item = event.get("item").unwrap_or(&Value::Null);
+        if event.get("output_index").is_none() && !self.items.is_empty() {
+            return sink
+                .fail(ErrorKind::MalformedOutput, "nobody knows which item is which without output_index");
+        }
+        let item = sink.object(event, "item");
         if is_call(item) {
             self.start_call(at, item, sink);
         } else {
@@ -164,8 +171,10 @@ impl ResponsesReader {
     fn start_call(&mut self, at: u32, item: &Value, sink: &mut Sink<'_>) {
         self.calls = true;
         if !std::mem::replace(&mut self.item(at).call, true) {
-            let id = text_in(item, "call_id").or_else(|| text_in(item, "id")).unwrap_or("").to_owned();
-            sink.say(StreamEvent::ToolStart { index: at, id, name: text(item, "name") });
+            let given = sink.text(item, "call_id");
+            let id = if given.is_empty() { sink.text(item, "id") } else { given }.to_owned();
+            let name = sink.text(item, "name").to_owned();
+            sink.say(StreamEvent::ToolStart { index: at, id, name });
         }
     }
 
@@ -174,7 +183,7 @@ impl ResponsesReader {
         if std::mem::replace(&mut self.item(at).done, true) {
             return;
         }
-        match text_in(item, "type").unwrap_or("") {
+        match sink.text(item, "type") {
             "message" => self.message(at, item, sink),
             "reasoning" => {
                 if !self.item(at).reasoning {
@@ -191,7 +200,8 @@ impl ResponsesReader {
             "function_call" | "custom_tool_call" => {
                 self.start_call(at, item, sink);
                 if !self.item(at).arguments {
-                    let given = text_in(item, "arguments").or_else(|| text_in(item, "input")).unwrap_or("");
+                    let words = sink.text(item, "arguments");
+                    let given = if words.is_empty() { sink.text(item, "input") } else { words };
                     let fragment = if given.is_empty() { "{}" } else { given };
                     self.arguments(at, fragment.to_owned(), sink);
                 }
@@ -202,12 +212,13 @@ impl ResponsesReader {
 
     fn message(&mut self, at: u32, item: &Value, sink: &mut Sink<'_>) {
         let (said, mut cited) = (self.item(at).words, self.item(at).cited);
-        for (part_index, part) in (0u32..).zip(items(item, "content")) {
-            match text_in(part, "type") {
+        for (part_index, part) in (0u32..).zip(sink.list(item, "content")) {
+            match sink.text(part, "type") {
                 _ if said => {}
-                Some("refusal") => sink.say(StreamEvent::Refusal(text(part, "refusal"))),
+                "refusal" => sink.words(StreamEvent::Refusal, part, "refusal"),
                 _ => {
-                    self.words(at, part_index, text(part, "text"), sink);
+                    let words = sink.text(part, "text").to_owned();
+                    self.words(at, part_index, words, sink);
                     sink.say(StreamEvent::Logprobs(items(part, "logprobs").cloned().collect()));
                 }
             }
@@ -223,22 +234,23 @@ impl ResponsesReader {
 
     /// The whole response, at the end of a stream or as a plain answer.
     fn end(&mut self, response: &Value, sink: &mut Sink<'_>) {
-        for (at, item) in (0u32..).zip(items(response, "output")) {
+        for (at, item) in (0u32..).zip(sink.list(response, "output")) {
             self.done(at, item, sink);
         }
         if let Some(tier) = text_in(response, "service_tier") {
             sink.say(StreamEvent::ServedTier(tier.to_owned()));
         }
         usage(response, sink);
-        let status = text(response, "status");
-        if matches!(status.as_str(), "failed" | "cancelled") {
+        let status = sink.text(response, "status");
+        if matches!(status, "failed" | "cancelled") {
             let error = response.get("error").cloned().unwrap_or(Value::Null);
             let body = serde_json::json!({"error": error}).to_string();
             return sink.error(error_in(200, body.as_bytes()));
         }
-        let incomplete = response.pointer("/incomplete_details/reason").and_then(Value::as_str).unwrap_or("");
-        let reason = super::stop_reason(&status, incomplete, self.calls);
-        sink.say(StreamEvent::Stop { reason, raw: status });
+        let details = sink.object(response, "incomplete_details");
+        let incomplete = sink.text(details, "reason");
+        let reason = super::stop_reason(status, incomplete, self.calls);
+        sink.say(StreamEvent::Stop { reason, raw: status.to_owned() });
         sink.say(StreamEvent::Terminal);
     }
 }
@@ -248,6 +260,11 @@ fn is_call(item: &Value) -> bool {
     matches!(text_in(item, "type"), Some("function_call" | "custom_tool_call"))
 }
 
+/// Which output item an event belongs to. Servers that write one item may leave it out.
+fn place(event: &Value, sink: &mut Sink<'_>) -> u32 {
+    if event.get("output_index").is_none() { 0 } else { sink.index(event, "output_index") }
+}
+
 fn start(response: &Value, sink: &mut Sink<'_>) {
     let (id, model) = (text_in(response, "id"), text_in(response, "model"));
     sink.say(StreamEvent::Start { id: id.map(str::to_owned), model: model.map(str::to_owned) });
@@ -255,16 +272,17 @@ fn start(response: &Value, sink: &mut Sink<'_>) {
 
 /// Cached and written tokens are inside `input_tokens`, reasoning inside `output_tokens`.
 fn usage(response: &Value, sink: &mut Sink<'_>) {
-    let Some(input) = count_at(response, "/usage/input_tokens") else {
+    let said = sink.object(response, "usage");
+    let Some(input) = count_at(said, "/input_tokens") else {
         return;
     };
-    let count = |path: &str| count_at(response, path).unwrap_or(0);
+    let count = |path: &str| count_at(said, path).unwrap_or(0);
     sink.say(StreamEvent::Usage(Usage::inclusive(
         input,
-        count("/usage/input_tokens_details/cached_tokens"),
-        count("/usage/input_tokens_details/cache_write_tokens"),
-        count("/usage/output_tokens"),
-        count("/usage/output_tokens_details/reasoning_tokens"),
+        count("/input_tokens_details/cached_tokens"),
+        count("/input_tokens_details/cache_write_tokens"),
+        count("/output_tokens"),
+        count("/output_tokens_details/reasoning_tokens"),
     )));
 }
 

@@ -61,7 +61,7 @@ impl Reader for TgiReader {
                 return Shown::Unusable;
             }
             if token.get("special").and_then(Value::as_bool) != Some(true) {
-                sink.say(StreamEvent::Text(text_in(token, "text").unwrap_or("").to_owned()));
+                sink.words(StreamEvent::Text, token, "text");
             }
         }
         let details = event.get("details").filter(|details| details.is_object());

@@ -4,8 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::domain::answer::Answer;
 use crate::domain::outcome::ErrorKind;
+use crate::domain::request::ChatRequest;
 use crate::domain::snapshot::Dialect;
 use crate::domain::stream::StreamEvent;
+use crate::wire::openai_chat::RequestError;
 use crate::wire::openai_responses::Identity;
 use crate::wire::shape::rules::Mistake;
 use crate::wire::{anthropic_messages, embeddings, openai_chat, openai_responses};
@@ -87,6 +89,17 @@ pub(crate) fn check(dialect: Dialect, body: &Map<String, Value>) -> Result<(), M
         Dialect::OpenaiResponses => openai_responses::check(body),
         Dialect::AnthropicMessages => anthropic_messages::check(body),
         _ => openai_chat::check(body),
+    }
+}
+
+/// Refuses a request without the limit of its answer, where its dialect asks for one.
+///
+/// # Errors
+/// The field that is missing.
+pub fn check_limit(request: &ChatRequest) -> Result<(), RequestError> {
+    match request.dialect {
+        Dialect::AnthropicMessages => anthropic_messages::check_limit(&request.body).map_err(Into::into),
+        _ => Ok(()),
     }
 }
 

@@ -14,8 +14,8 @@ pub use citations::{EARLIER_CITATIONS, untold_citations};
 pub use gate::{Gate, budget_of, effort_of};
 pub(crate) use inbound::check;
 pub use inbound::{
-    Said, StreamWriter, answer_id, dialect_of_route, encode_answer, encode_error, encode_error_event,
-    error_status, opt_in_header, opt_ins,
+    Said, StreamWriter, answer_id, check_limit, dialect_of_route, encode_answer, encode_error,
+    encode_error_event, error_status, opt_in_header, opt_ins,
 };
 pub use outbound::{Place, conversation, outbound};
 
