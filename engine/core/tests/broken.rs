@@ -14,9 +14,11 @@ fn end(dialect: Dialect, framing: Framing, bytes: &[u8]) -> Result<(), ErrorKind
     decoder.feed(bytes, &mut events);
     decoder.finish(&mut events);
     match events.pop() {
-        Some(StreamEvent::Terminal) => Ok(()),
         Some(StreamEvent::Error(error)) => Err(error.kind),
-        other => panic!("{other:?}"),
+        last => {
+            assert_eq!(last, Some(StreamEvent::Terminal));
+            Ok(())
+        }
     }
 }
 
@@ -84,6 +86,7 @@ fn chat() {
     let spoilt = [
         ("/choices", ""),
         ("/choices/0", "object"),
+        ("/choices/0/index", "count"),
         ("/choices/0/message", "object"),
         ("/choices/0/message/content", "text"),
         ("/choices/0/message/refusal", "text"),
@@ -110,6 +113,7 @@ fn chat() {
         ("/0/choices/0/delta", "object"),
         ("/0/choices/0/delta/content", "text"),
         ("/0/choices/0/delta/tool_calls", ""),
+        ("/0/choices/0/delta/tool_calls/0/index", "count"),
         ("/0/choices/0/delta/tool_calls/0/function", "object"),
         ("/1/choices/0/finish_reason", "text"),
     ];
@@ -306,6 +310,20 @@ fn what_servers_leave_out_or_write_as_null_breaks_nothing() {
     assert_eq!(streamed(Dialect::OpenaiResponses, &[one, done]), Ok(()));
     let gemini = json!({"candidates": [{"finishReason": "STOP", "content": {"parts": [{"text": "Hi"}]}}]});
     assert_eq!(whole(Dialect::Gemini, &gemini), Ok(()));
+}
+
+#[test]
+fn an_answer_of_nothing_is_empty_whatever_it_ended_with() {
+    let silent = [
+        (Dialect::OpenaiResponses, json!({"status": null, "output": null})),
+        (Dialect::OpenaiResponses, json!({"status": "ended", "output": []})),
+        (Dialect::BedrockConverse, json!({"output": {"message": {"content": []}}})),
+        (Dialect::OpenaiChat, json!({"choices": [{"message": {}, "finish_reason": "tired"}]})),
+        (Dialect::AnthropicMessages, json!({"type": "message", "content": [], "stop_reason": "tired"})),
+    ];
+    for (dialect, answer) in silent {
+        assert_eq!(whole(dialect, &answer), Err(ErrorKind::EmptyResponse), "{answer}");
+    }
 }
 
 #[test]

@@ -70,6 +70,7 @@ const ROUTES: [&str; 6] = [
     "/v1/models",
 ];
 const ROUTES_HINT: &str = "routes: POST /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings; GET /v1/models, /health/readiness";
+const OF_THE_API: &str = "see the reference of the API you call";
 
 /// Counts requests between accept and the head of their answer.
 struct InFlight<'a>(&'a Shared);
@@ -183,8 +184,6 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     answer.headers_mut().insert("x-crossfade-warnings", warning);
     Ok(answer)
 }
-
-const OF_THE_API: &str = "see the reference of the API you call";
 
 fn unreadable(error: &impl ToString, hint: &str) -> Refused {
     refuse(400, ErrorKind::InvalidRequest, &error.to_string(), hint)

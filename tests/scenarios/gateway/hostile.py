@@ -227,6 +227,23 @@ WRONG: list[tuple[str, Any]] = [
         [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}],
     ),
     ("tools", [{"type": "function", "function": {"name": "f", "parameters": "x"}}]),
+    ("tools", [{"type": "function", "function": {"name": "f", "description": 1}}]),
+    ("tools", [{"type": "function", "function": {"name": "f", "strict": "x"}}]),
+    *(("tool_choice", {"type": "function", **more}) for more in ({}, {"function": 1}, {"function": {}})),
+    ("response_format", {"type": "json_schema"}),
+    ("response_format", {"type": "json_schema", "json_schema": {"name": 1}}),
+    ("response_format", {"type": "json_schema", "json_schema": {"name": "a", "schema": 1}}),
+    *(
+        ("messages", [{"role": "user", "content": [{"type": kind, kind: value}]}])
+        for kind, value in (
+            ("input_audio", 1),
+            ("input_audio", {"data": 1}),
+            ("file", 1),
+            ("file", {"file_data": 1}),
+        )
+    ),
+    ("messages", [{"role": "assistant", "content": "x", "refusal": 1}]),
+    ("messages", [{"role": "assistant", "tool_calls": [{"id": 1, "function": {"name": "f"}}]}]),
 ]
 NOT_TEXT: tuple[Any, ...] = (1, True, [], {})
 NOT_FLAG: tuple[Any, ...] = ("yes", 1, [], {})
@@ -249,9 +266,19 @@ WRONG_ELSEWHERE: dict[str, dict[str, tuple[Any, ...]]] = {
         "stream": NOT_FLAG,
         "system": (1, True, {}, [1], ["x"], [{"text": "x"}], [{"type": "text", "text": 1}]),
         "stop_sequences": NOT_LIST,
-        "tools": (*NOT_LIST, [{}], [{"name": 1}], [{"name": "f", "input_schema": "x"}]),
-        "tool_choice": (*NOT_FIELDS, {}),
-        "thinking": (*NOT_FIELDS, {}, {"type": "enabled", "budget_tokens": "x"}),
+        "tools": (
+            *NOT_LIST,
+            *([tool] for tool in ({}, {"name": 1}, {"name": "f", "input_schema": "x"})),
+            *([{"name": "f", "input_schema": {}, **more}] for more in ({"type": 1}, {"description": 1})),
+        ),
+        "tool_choice": (
+            *NOT_FIELDS,
+            {},
+            {"type": "sometimes"},
+            {"type": "tool"},
+            {"type": "auto", "disable_parallel_tool_use": "x"},
+        ),
+        "thinking": (*NOT_FIELDS, {}, {"type": "enabled"}, {"type": "enabled", "budget_tokens": "x"}),
         "metadata": (*NOT_FIELDS, {"user_id": 1}),
         "service_tier": NOT_TEXT,
         "container": (1, True, []),
@@ -264,8 +291,20 @@ WRONG_ELSEWHERE: dict[str, dict[str, tuple[Any, ...]]] = {
             *(said("x", role) for role in (None, 1, "", "emperor")),
             *(said(content) for content in (None, 1, {}, ["x"], [{"text": "x"}])),
             said([{"type": "text", "text": 1}]),
-            said([{"type": "image", "source": "x"}]),
+            *(
+                said([{"type": "image", "source": source}])
+                for source in (
+                    "x",
+                    {},
+                    {"type": "base64", "data": 1},
+                    {"type": "base64", "data": "x", "media_type": 1},
+                    {"type": "url"},
+                )
+            ),
             said([{"type": "tool_result", "content": "x"}]),
+            said([{"type": "tool_result", "tool_use_id": "t", "is_error": "x"}]),
+            said([{"type": "thinking", "thinking": 1}], "assistant"),
+            said([{"type": "redacted_thinking"}], "assistant"),
             said([{"type": "tool_result", "tool_use_id": "t", "content": 1}]),
             said([{"type": "tool_use", "id": "t", "name": "f", "input": "x"}], "assistant"),
         ),
@@ -289,10 +328,19 @@ WRONG_ELSEWHERE: dict[str, dict[str, tuple[Any, ...]]] = {
         "safety_identifier": NOT_TEXT,
         "include": NOT_LIST,
         "metadata": NOT_FIELDS,
-        "prompt": NOT_FIELDS,
-        "reasoning": (*NOT_FIELDS, {"effort": 1}),
-        "text": (*NOT_FIELDS, {"format": "x"}),
-        "tools": (*NOT_LIST, [{}], [{"type": "function"}]),
+        "prompt": (*NOT_FIELDS, {"id": 1}),
+        "reasoning": (*NOT_FIELDS, {"effort": 1}, {"summary": 1}),
+        "text": (
+            *NOT_FIELDS,
+            {"format": "x"},
+            {"format": {"type": "json_schema", "schema": 1}},
+            {"verbosity": 1},
+        ),
+        "tools": (
+            *NOT_LIST,
+            [{}],
+            *([{"type": "function", **more}] for more in ({}, {"name": ""}, {"name": "f", "description": 1})),
+        ),
         "tool_choice": (1, True, [], {}),
         "conversation": (1, True, [], {}),
         "input": (
@@ -314,6 +362,10 @@ WRONG_ELSEWHERE: dict[str, dict[str, tuple[Any, ...]]] = {
             ),
             [{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}],
             [{"type": "function_call_output", "output": "x"}],
+            [{"type": "reasoning", "summary": 1}],
+            said("x", "emperor"),
+            said([{"type": "input_image", "image_url": {"url": "x"}}]),
+            said([{"type": "input_file", "file_data": 1}]),
         ),
     },
     "/v1/embeddings": {

@@ -155,8 +155,9 @@ impl Closing {
     }
 
     fn terminal(&mut self, out: &mut Vec<StreamEvent>) {
-        // A limit, a filter or a stop sequence may leave an answer empty; a plain end may not.
-        let needs_words = matches!(self.stop, None | Some(StopReason::End));
+        // A limit, a filter or a stop sequence may leave an answer empty; a plain end may not, nor one
+        // for a reason that nobody knows.
+        let needs_words = matches!(self.stop, None | Some(StopReason::End | StopReason::Unknown));
         if self.stop == Some(StopReason::Malformed) {
             let detail = "the provider reports that its model's output was malformed";
             self.fail(upstream_error(ErrorKind::MalformedOutput, None, detail), out);

@@ -183,6 +183,20 @@ where
     })
 }
 
+/// A place among others, or null. Anything else names none.
+pub(crate) fn place<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let value = match (Finding { lists: false }).deserialize(deserializer)? {
+        Found::Nothing => return Ok(None),
+        Found::Number(number) => Value::Number(number),
+        Found::Text(text) => Value::String(text),
+        Found::Parts(_) | Found::Other => Value::Null,
+    };
+    as_count(&value).map(Some).ok_or_else(|| D::Error::custom("the index is none"))
+}
+
 /// No honest count is larger, and sums of a few of these stay far from the end of the type.
 const MOST: u64 = 9_000_000_000_000_000;
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::shape::rules::{LARGEST_COUNT, Mistake, Rule, each_of, follow, has_text, if_set};
+use crate::wire::shape::rules::{
+    LARGEST_COUNT, Mistake, Rule, each_of, follow, has_text, if_set, texts_if_set,
+};
 
 const RULES: &[(&str, Rule)] = &[
     ("stream", Rule::Flag),
@@ -16,7 +18,7 @@ const RULES: &[(&str, Rule)] = &[
     ("mcp_servers", Rule::List),
     ("system", Rule::Special(system)),
     ("tools", Rule::Special(tools)),
-    ("tool_choice", Rule::Special(typed)),
+    ("tool_choice", Rule::Special(tool_choice)),
     ("thinking", Rule::Special(thinking)),
     ("metadata", Rule::Special(metadata)),
     ("container", Rule::Special(container)),
@@ -64,13 +66,20 @@ fn block(block: &Value, inside: u8) -> Option<&'static str> {
     let problem = match block.get("type").and_then(Value::as_str) {
         None => return Some("has content blocks without a type"),
         Some("text") if !has_text(block, "text") => "has a text block without a text",
-        Some("image" | "document") if !block.get("source").is_some_and(Value::is_object) => {
-            "has an image or a document without a source"
+        Some("image" | "document") if !block.get("source").is_some_and(is_source) => {
+            "has an image or a document without a source that has a type and its texts"
         }
         Some("tool_use") if !is_call(block) => "has a tool_use block without id, name or an input object",
         Some("tool_result") if !has_text(block, "tool_use_id") => {
             "has a tool_result block without a tool_use_id"
         }
+        Some("tool_result") if !if_set(block, "is_error", Value::is_boolean) => {
+            "has a tool_result block whose is_error is neither true nor false"
+        }
+        Some("thinking") if !has_text(block, "thinking") || !texts_if_set(block, &["signature"]) => {
+            "has a thinking block whose thinking or signature is no text"
+        }
+        Some("redacted_thinking") if !has_text(block, "data") => "has a redacted_thinking block without data",
         Some("tool_result") if inside == 0 => {
             let result = block.get("content").filter(|content| !content.is_null());
             return result.and_then(|content| said(content, inside + 1));
@@ -78,6 +87,16 @@ fn block(block: &Value, inside: u8) -> Option<&'static str> {
         Some(_) => return None,
     };
     Some(problem)
+}
+
+/// Sources of kinds unknown here pass.
+fn is_source(source: &Value) -> bool {
+    match source.get("type").and_then(Value::as_str) {
+        None => false,
+        Some("base64" | "text") => has_text(source, "data") && texts_if_set(source, &["media_type"]),
+        Some("url") => has_text(source, "url"),
+        Some(_) => true,
+    }
 }
 
 fn is_call(block: &Value) -> bool {
@@ -96,17 +115,28 @@ fn tools(value: &Value) -> Option<&'static str> {
         None | Some("custom") => has_text(tool, "name") && if_set(tool, "input_schema", Value::is_object),
         Some(_) => true,
     };
+    let whole = |tool: &Value| whole(tool) && texts_if_set(tool, &["type", "description"]);
     let good = value.as_array().is_some_and(|tools| tools.iter().all(whole));
     (!good).then_some("must be an array of tools with a name and an input_schema that is an object")
 }
 
-fn typed(value: &Value) -> Option<&'static str> {
-    (!has_text(value, "type")).then_some("must be an object with a type")
+fn tool_choice(value: &Value) -> Option<&'static str> {
+    let known = match value.get("type").and_then(Value::as_str) {
+        Some("tool") => has_text(value, "name"),
+        Some(kind) => matches!(kind, "auto" | "any" | "none"),
+        None => false,
+    };
+    let good = known && if_set(value, "disable_parallel_tool_use", Value::is_boolean);
+    (!good).then_some("must be an object whose type is auto, any, none or tool, which needs a name")
 }
 
 fn thinking(value: &Value) -> Option<&'static str> {
     let budget = if_set(value, "budget_tokens", Value::is_u64);
-    (!budget).then_some("must have a budget_tokens that is a whole number").or_else(|| typed(value))
+    let good = match value.get("type").and_then(Value::as_str) {
+        Some("enabled") => budget && !value["budget_tokens"].is_null(),
+        kind => budget && kind.is_some(),
+    };
+    (!good).then_some("must be an object with a type; enabled has a budget_tokens that is a whole number")
 }
 
 fn metadata(value: &Value) -> Option<&'static str> {

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::shape::rules::{LARGEST_COUNT, Mistake, Rule, each_of, follow, has_text, if_set};
+use crate::wire::shape::rules::{
+    LARGEST_COUNT, Mistake, Rule, each_of, follow, has_text, if_set, texts_if_set,
+};
 
 const LARGEST_SEED: f64 = 9.3e18;
 
@@ -56,8 +58,8 @@ fn message(value: &Value) -> Option<&'static str> {
     if !ROLES.contains(&role) {
         return Some("has an unknown role (known: system, developer, user, assistant, tool)");
     }
-    if !if_set(value, "name", Value::is_string) {
-        return Some("has a name that is not a string");
+    if !texts_if_set(value, &["name", "refusal"]) {
+        return Some("has a name or a refusal that is not a string");
     }
     if role == "tool" && !has_text(value, "tool_call_id") {
         return Some("is a tool's answer without a tool_call_id");
@@ -85,10 +87,11 @@ fn message(value: &Value) -> Option<&'static str> {
 /// A call the model made earlier. Calls of kinds unknown here pass.
 fn is_call(call: &Value) -> bool {
     let is_whole = |made: &Value| has_text(made, "name") && if_set(made, "arguments", Value::is_string);
-    match call.get("type").and_then(Value::as_str) {
+    let known = match call.get("type").and_then(Value::as_str) {
         None | Some("function") => call.get("function").is_some_and(is_whole),
         Some(_) => true,
-    }
+    };
+    known && texts_if_set(call, &["id"])
 }
 
 /// Parts of kinds unknown here pass.
@@ -97,6 +100,12 @@ fn part(part: &Value) -> Option<&'static str> {
         None => Some("has content parts without a type"),
         Some("text") if !has_text(part, "text") => Some("has a text part without a text"),
         Some("image_url") if !is_link(part) => Some("has an image_url part without a url"),
+        Some("input_audio") if !part.get("input_audio").is_some_and(is_sound) => {
+            Some("has an input_audio part without data and a format as texts")
+        }
+        Some("file") if !part.get("file").is_some_and(is_file) => {
+            Some("has a file part that is no object of texts")
+        }
         Some(_) => None,
     }
 }
@@ -104,6 +113,14 @@ fn part(part: &Value) -> Option<&'static str> {
 /// Several servers take the address itself in place of the object that holds it.
 fn is_link(part: &Value) -> bool {
     part.get("image_url").is_some_and(|link| link.is_string() || has_text(link, "url"))
+}
+
+fn is_sound(sound: &Value) -> bool {
+    has_text(sound, "data") && texts_if_set(sound, &["format"])
+}
+
+fn is_file(file: &Value) -> bool {
+    file.is_object() && texts_if_set(file, &["file_data", "file_id", "filename"])
 }
 
 fn function_call(value: &Value) -> Option<&'static str> {
@@ -145,16 +162,20 @@ fn tools(value: &Value) -> Option<&'static str> {
 
 fn is_function(function: &Value) -> bool {
     let named = function.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
-    named && if_set(function, "parameters", Value::is_object)
+    let described = texts_if_set(function, &["description"]) && if_set(function, "strict", Value::is_boolean);
+    named && described && if_set(function, "parameters", Value::is_object)
 }
 
 fn tool_choice(value: &Value) -> Option<&'static str> {
     let good = match value {
         Value::String(word) => matches!(word.as_str(), "none" | "auto" | "required"),
-        Value::Object(choice) => choice.get("type").is_some_and(Value::is_string),
+        Value::Object(choice) => match choice.get("type").and_then(Value::as_str) {
+            Some("function") => choice.get("function").is_some_and(|function| has_text(function, "name")),
+            kind => kind.is_some(),
+        },
         _ => false,
     };
-    (!good).then_some("must be none, auto, required or an object with a type")
+    (!good).then_some("must be none, auto, required or an object with a type, a function with its name")
 }
 
 fn response_format(value: &Value) -> Option<&'static str> {
@@ -165,8 +186,11 @@ fn response_format(value: &Value) -> Option<&'static str> {
     if !known {
         return Some("must be an object whose type is text, json_object or json_schema");
     }
-    let schema = value.get("json_schema").filter(|schema| !schema.is_null());
-    schema
-        .is_some_and(|schema| !schema.is_object())
-        .then_some("must have an object as json_schema, with a name and a schema")
+    let is_schema = |schema: &Value| {
+        schema.is_object() && texts_if_set(schema, &["name"]) && if_set(schema, "schema", Value::is_object)
+    };
+    // Several servers take the schema itself beside the type.
+    let needed = value["type"] == "json_schema" && !value["schema"].is_object();
+    let good = if_set(value, "json_schema", is_schema) && !(needed && value["json_schema"].is_null());
+    (!good).then_some("must have an object as json_schema, with a name and a schema")
 }

@@ -37,7 +37,7 @@ pub(super) struct Vendor {
 
 #[derive(Deserialize, Default)]
 pub(super) struct Choice {
-    #[serde(default, deserialize_with = "loose::count")]
+    #[serde(default, deserialize_with = "loose::place")]
     pub(super) index: Option<u64>,
     #[serde(default)]
     pub(super) delta: Option<Object<Delta>>,
@@ -86,7 +86,7 @@ pub(super) struct Delta {
 
 #[derive(Deserialize, Default)]
 pub(super) struct ToolCall {
-    #[serde(default, deserialize_with = "loose::count")]
+    #[serde(default, deserialize_with = "loose::place")]
     pub(super) index: Option<u64>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) id: Option<String>,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::wire::shape::rules::{LARGEST_COUNT, Mistake, Rule, each, follow, has_text, if_set};
+use crate::wire::shape::rules::{LARGEST_COUNT, Mistake, Rule, each, follow, has_text, if_set, texts_if_set};
 
 const RULES: &[(&str, Rule)] = &[
     ("stream", Rule::Flag),
@@ -23,7 +23,7 @@ const RULES: &[(&str, Rule)] = &[
     ("temperature", Rule::Number(0.0, 2.0)),
     ("top_p", Rule::Number(0.0, 1.0)),
     ("metadata", Rule::Fields),
-    ("prompt", Rule::Fields),
+    ("prompt", Rule::Special(prompt)),
     ("stream_options", Rule::Fields),
     ("reasoning", Rule::Special(reasoning)),
     ("text", Rule::Special(text)),
@@ -31,6 +31,10 @@ const RULES: &[(&str, Rule)] = &[
     ("tool_choice", Rule::Special(tool_choice)),
     ("conversation", Rule::Special(conversation)),
 ];
+
+const ROLES: &[&str] = &["user", "assistant", "system", "developer"];
+
+const PART_TEXTS: &[&str] = &["text", "refusal", "image_url", "file_data", "file_url", "file_id", "filename"];
 
 /// Refuses the first field that is not what the dialect says.
 pub(crate) fn check(body: &Map<String, Value>) -> Result<(), Mistake> {
@@ -52,10 +56,16 @@ fn item(item: &Value) -> Option<&'static str> {
     let said = |name: &str| item.get(name).filter(|value| !value.is_null());
     match item.get("type").and_then(Value::as_str) {
         None if !has_text(item, "role") => Some("must be an object with a role or a type"),
+        None | Some("message") if !item["role"].as_str().is_some_and(|role| ROLES.contains(&role)) => {
+            Some("has an unknown role (known: user, assistant, system, developer)")
+        }
         None | Some("message") => said("content").map_or(Some("has no content"), content),
         Some("function_call") if !is_call(item) => Some("must have call_id, name and arguments as texts"),
         Some("function_call_output") if !has_text(item, "call_id") => Some("must have a call_id"),
         Some("function_call_output") => said("output").and_then(content),
+        Some("reasoning") if !if_set(item, "summary", Value::is_array) => {
+            Some("has a summary that is not an array")
+        }
         Some(_) => None,
     }
 }
@@ -76,24 +86,32 @@ fn part(part: &Value) -> Option<&'static str> {
     match part.get("type").and_then(Value::as_str) {
         None => Some("has content parts without a type"),
         Some("input_text" | "output_text") if !has_text(part, "text") => Some("has a text without a text"),
-        Some(_) if !if_set(part, "text", Value::is_string) => Some("has a text that is not a string"),
+        Some(_) if !texts_if_set(part, PART_TEXTS) => Some("has a part that is not made of strings"),
         Some(_) => None,
     }
 }
 
 fn reasoning(value: &Value) -> Option<&'static str> {
-    let good = value.is_object() && if_set(value, "effort", Value::is_string);
-    (!good).then_some("must be an object whose effort is a word")
+    let good = value.is_object() && texts_if_set(value, &["effort", "summary"]);
+    (!good).then_some("must be an object whose effort and summary are words")
+}
+
+fn prompt(value: &Value) -> Option<&'static str> {
+    (!has_text(value, "id")).then_some("must be an object with an id")
 }
 
 fn text(value: &Value) -> Option<&'static str> {
-    let good = value.is_object() && if_set(value, "format", |format| has_text(format, "type"));
+    let is_format = |format: &Value| has_text(format, "type") && if_set(format, "schema", Value::is_object);
+    let good = value.is_object() && if_set(value, "format", is_format) && texts_if_set(value, &["verbosity"]);
     (!good).then_some("must be an object whose format has a type")
 }
 
 fn tools(value: &Value) -> Option<&'static str> {
     let whole = |tool: &Value| match tool.get("type").and_then(Value::as_str) {
-        Some("function") => has_text(tool, "name") && if_set(tool, "parameters", Value::is_object),
+        Some("function") => {
+            let named = tool["name"].as_str().is_some_and(|name| !name.is_empty());
+            named && texts_if_set(tool, &["description"]) && if_set(tool, "parameters", Value::is_object)
+        }
         Some(_) => true,
         None => false,
     };

@@ -46,7 +46,7 @@ impl Reader for ResponsesReader {
         if answer.get("output").is_none() && answer.get("status").is_none() {
             return sink.error(error_in(200, body));
         }
-        if answer.get("status").is_none() && sink.list(&answer, "output").is_empty() {
+        if sink.text(&answer, "status").is_empty() && sink.list(&answer, "output").is_empty() {
             return sink.fail(ErrorKind::EmptyResponse, "the answer has neither a status nor any output");
         }
         start(&answer, sink);

@@ -87,6 +87,11 @@ pub(crate) fn if_set(holder: &Value, name: &str, good: impl Fn(&Value) -> bool) 
     holder.get(name).is_none_or(|value| value.is_null() || good(value))
 }
 
+/// Whether each of these fields of `holder` is a text, if it is set.
+pub(crate) fn texts_if_set(holder: &Value, names: &[&str]) -> bool {
+    names.iter().all(|name| if_set(holder, name, Value::is_string))
+}
+
 impl Rule {
     fn problem(&self, value: &Value) -> Option<String> {
         let said = |good: bool, problem: String| (!good).then_some(problem);
