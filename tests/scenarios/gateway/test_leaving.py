@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import ssl
 import sys
@@ -91,3 +93,36 @@ def test_a_caller_that_reads_nothing_does_not_keep_its_upstream(cloud, caller):
         sock.sendall(request("Hi", stream=True))
         read_until(sock, b"word")
         assert cloud.calls[0].left.wait(30)
+
+
+def asked(cloud, port: int) -> socket.socket:
+    """A connection whose plain call has reached an upstream that says nothing."""
+    cloud.script("a", ["silent"])
+    sock = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    sock.sendall(request("Hi", stream=False))
+    for _ in looks():
+        if cloud.calls:
+            break
+    return sock
+
+
+def test_who_closes_the_sending_side_before_the_answer_is_told_so(cloud):
+    with running_gateway(CONFIG.format(port=cloud.port)) as gateway, asked(cloud, gateway.port) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        answer = read_until(sock, b"}}")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"closed for sending" in answer
+    assert cloud.calls[0].left.wait(10)
+
+
+def test_a_call_that_a_stop_cuts_breaks_off_and_is_not_told_that_it_was_wrong(cloud):
+    config = CONFIG.replace("send: 300ms", "send: 300ms, drain: 1s")
+    with running_gateway(config.format(port=cloud.port)) as gateway, asked(cloud, gateway.port) as sock:
+        os.kill(gateway.pid, signal.SIGTERM)
+        try:
+            answer = sock.recv(65536)
+        except ConnectionError:
+            answer = b""
+
+    assert answer == b""

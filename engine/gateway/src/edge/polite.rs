@@ -23,11 +23,18 @@ use super::wire::Wire;
 pub trait LastWord {
     /// Writes what fits now; the connection is closed next.
     fn last_word(&mut self, bytes: &[u8]);
+
+    /// Whether the caller is known to send nothing more.
+    fn is_half_closed(&self) -> bool;
 }
 
 impl<T> LastWord for TokioIo<Wire<T>> {
     fn last_word(&mut self, bytes: &[u8]) {
         self.inner().try_write(bytes);
+    }
+
+    fn is_half_closed(&self) -> bool {
+        self.inner().is_half_closed()
     }
 }
 
@@ -41,7 +48,7 @@ pub struct Polite<S: LastWord> {
     answers: u32,
     asked: bool,
     ended: bool,
-    two_lengths: bool,
+    broken_head: bool,
     refused: bool,
     linger: Option<Pin<Box<Sleep>>>,
     /// How long a write may wait, and since when one does.
@@ -59,7 +66,7 @@ impl<S: LastWord> Polite<S> {
             answers: 0,
             asked: false,
             ended: false,
-            two_lengths: false,
+            broken_head: false,
             refused: false,
             linger: None,
             patience,
@@ -80,9 +87,9 @@ impl<S: LastWord> Polite<S> {
             }
             return Ok(());
         };
-        self.two_lengths = has_two_lengths(&head[..end]);
+        self.broken_head = has_two_lengths(&head[..end]) || head.starts_with(PREFACE);
         self.head = None;
-        if self.two_lengths { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+        if self.broken_head { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
     }
 
     /// Our own answer for one that the server made by itself.
@@ -94,13 +101,22 @@ impl<S: LastWord> Polite<S> {
 }
 
 impl<S: LastWord> Polite<S> {
-    /// Answers a request that would get none. Later calls say nothing.
+    /// Answers a request that would get none by its caller's doing. One that is cut because this process
+    /// ends sees a broken connection, after which clients ask again. Later calls say nothing.
     fn say_last_word(&mut self) {
-        if std::mem::take(&mut self.two_lengths) || (self.asked && self.answers == 0) {
-            let status = if self.ended || self.head.is_none() { 400 } else { 408 };
-            self.answers += 1;
-            self.inner.last_word(&refusal(status));
-        }
+        let word = if std::mem::take(&mut self.broken_head) {
+            refusal(400)
+        } else if !self.asked || self.answers > 0 {
+            return;
+        } else if self.head.is_some() {
+            refusal(if self.ended { 400 } else { 408 })
+        } else if self.inner.is_half_closed() {
+            left_early()
+        } else {
+            return;
+        };
+        self.answers += 1;
+        self.inner.last_word(&word);
     }
 }
 
@@ -256,6 +272,9 @@ impl<S: Read + Write + LastWord + Unpin> Write for Polite<S> {
     }
 }
 
+/// Of HTTP/2, which the server leaves without an answer.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
 /// A head that has both lengths can mean two requests to two readers.
 fn has_two_lengths(head: &[u8]) -> bool {
     let (mut length, mut coding) = (false, false);
@@ -285,6 +304,12 @@ fn status_of(answer: &[u8]) -> u16 {
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(400)
 }
 
+/// Who closes its side while we work is taken to have left: the call to the upstream ends.
+fn left_early() -> Vec<u8> {
+    let message = "the connection was closed for sending in the middle of the body or before the answer";
+    told(400, "Bad Request", (ErrorKind::InvalidRequest, message, "keep it open until the answer has come"))
+}
+
 fn refusal(status: u16) -> Vec<u8> {
     let (reason, kind, message, hint) = match status {
         408 => (
@@ -307,6 +332,10 @@ fn refusal(status: u16) -> Vec<u8> {
             "one Content-Length or chunked, one Host, no line breaks inside headers",
         ),
     };
+    told(status, reason, (kind, message, hint))
+}
+
+fn told(status: u16, reason: &str, (kind, message, hint): (ErrorKind, &str, &str)) -> Vec<u8> {
     let (_, body) = encode_error(kind, message, hint, "");
     let head = format!(
         "HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

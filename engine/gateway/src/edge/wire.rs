@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -20,6 +20,16 @@ impl<T> Wire<T> {
             // The caller may be gone, which is why it got no answer: then there is nobody to tell.
             let _ = stream.try_write(bytes);
         }
+    }
+
+    /// Whether the other side is known to send nothing more.
+    pub fn is_half_closed(&self) -> bool {
+        let Self::Plain(stream) = self else {
+            return false;
+        };
+        let mut byte = [0];
+        let peeked = stream.poll_peek(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut byte));
+        matches!(peeked, Poll::Ready(Ok(0)))
     }
 }
 
