@@ -56,7 +56,6 @@ pub async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response
             Err(refuse(404, ErrorKind::NotFound, &text, ROUTES_HINT).unread())
         }
     };
-    shared.after_the_others().await;
     drop(in_flight);
     routed.unwrap_or_else(|refused| refused.answer(dialect))
 }

@@ -64,7 +64,9 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
                 }
                 let mut headers = HeaderMap::with_capacity(truth::room(&job, &attempt));
                 truth::tell(&job, &attempt, overhead, &mut headers);
-                return commit(&job, Flow::new(attempt, voice, tried, candidate), held, headers);
+                let answer = commit(&job, Flow::new(attempt, voice, tried, candidate), held, headers);
+                job.shared.after_the_others().await;
+                return answer;
             }
             Err(error) => {
                 tried.push(Tried { candidate, role, error: error.clone(), took_ms: attempt.took_ms() });
