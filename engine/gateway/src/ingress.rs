@@ -131,8 +131,9 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
         let text = format!("this key may not use the feature {:?}", facts.feature);
         return Err(refuse(403, ErrorKind::Auth, &text, "ask for a key that lists the feature"));
     }
-    if !snapshot.limits_output(&facts.feature) {
-        check_limit(&decoded).map_err(|error| unreadable(&error, OF_THE_API))?;
+    let unlimited = check_limit(&decoded).err().filter(|_| !snapshot.limits_output(&facts.feature));
+    if let Some(error) = unlimited {
+        return Err(unreadable(&error, OF_THE_API));
     }
     if facts.pin.is_some() && !caller.may_measure() {
         let text = "this key may not pin an endpoint";

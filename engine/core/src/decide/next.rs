@@ -119,8 +119,8 @@ fn is_new_target(situation: &Situation<'_>, index: usize) -> bool {
     situation.tried.iter().all(|tried| target(tried.candidate) != target(index))
 }
 
-/// Too long for this model may fit a later one that is not known to take as little, and what has no form at one endpoint may have one at
-/// another; nothing else of the caller's is anyone else's business.
+/// Too long for this model may fit a later one that is not known to take as little, and what has no form
+/// at one endpoint may have one at another; nothing else of the caller's is anyone else's business.
 fn after_callers_mistake(situation: &Situation<'_>, last: &Tried) -> Next {
     let before = situation.tried.iter().filter(|tried| tried.error.kind == ErrorKind::ContextLength).count();
     if last.error.kind == ErrorKind::ContextLength && before == 1 {
