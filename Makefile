@@ -62,7 +62,7 @@ cut-streams: setup ## Ten thousand recorded streams cut at a random byte: none m
 	$(PY) tests/e2e/recorded/cut.py ../shared/data/provider-exchanges/exchanges.jsonl $(ARGS)
 
 measure-rollback: setup ## Three gateways under load: seconds to share zero, decision delay, the loop's cost (minutes)
-	$(PY) bench/rollback.py $(ARGS)
+	PYTHONPATH=tests/support $(PY) bench/rollback.py $(ARGS)
 
 flags: setup ## A hundred thousand units through the OpenFeature SDK: the engine's arm each (ARGS=UNITS; minutes)
 	CROSSFADE_UNITS=$(or $(ARGS),100000) $(PY) -m pytest -q tests/scenarios/migration/test_flags.py -k sdk_sees

@@ -169,7 +169,6 @@ def document_of(number: int) -> dict[str, Any]:
 
 async def give_evidence(parts: Any, folder: Any, number: int) -> None:
     """What a week of measuring would have left: this bench measures the way back."""
-    sys.path.insert(0, str(ROOT / "tests" / "e2e"))
     from assumed import assume_evidence  # noqa: PLC0415
 
     await assume_evidence(parts.log, folder, parts.publisher.config, f"move-{number}", f"f{number}")
