@@ -24,7 +24,6 @@ from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.evidence.gateway_address import gateway_address
 from crossfade.control.evidence.gateway_admin import AdminPorts, HttpGatewayAdmin
 from crossfade.control.evidence.gateway_client import GatewayClient
-from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.flags import FlagBook, reader_of
 from crossfade.control.ledger.prices import snapshot_prices
 from crossfade.control.ledger.units import UnitsBook
@@ -194,7 +193,6 @@ async def _parts_on(
         units=units,
         migrations=build_migrations(migration_parts),
         admin_ports=admin_ports,
-        proofs_of=EvidenceStore(events, folder, keys).proofs,
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )

@@ -52,14 +52,9 @@ PEOPLE = {
 }
 
 
-async def proofs_of(name):
-    return {"keys": {"Ann": [{"keyid": "k"}]}, "artefacts": {"ab" * 32: "I approve.\r\n"}}
-
-
 @pytest.fixture
 async def cli(world, tmp_path, monkeypatch):
     mine = {"migrations", "gateway_token", "api_token", "config_error", "person_of", "sessions", "publisher"}
-    mine |= {"proofs_of"}
     unused = dict.fromkeys(name for name in ControlParts.__dataclass_fields__ if name not in mine)
     people = {name: PersonSection(hash=hashed, roles=roles) for name, (_, hashed, roles) in PEOPLE.items()}
     parts = ControlParts(
@@ -70,7 +65,6 @@ async def cli(world, tmp_path, monkeypatch):
         gateway_token="g",
         api_token="secret",
         person_of=lambda bearer: person_of(bearer, "secret", people, "pepper"),
-        proofs_of=proofs_of,
     )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_api(parts), log_level="error", lifespan="off"))

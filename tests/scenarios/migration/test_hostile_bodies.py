@@ -52,7 +52,7 @@ def http():
     for router in (create_feedback_router(parts), create_flags_router(parts)):
         app.include_router(router)
     service = SimpleNamespace(start=start, sign=sign, command=command)
-    app.include_router(create_migrations_router(service, lambda _: ADMIN, lambda _: None))
+    app.include_router(create_migrations_router(service, lambda _: ADMIN))
     client = TestClient(app, raise_server_exceptions=False)
     client.kept = kept
     return client

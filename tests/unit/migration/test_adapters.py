@@ -174,3 +174,11 @@ async def test_evidence_is_verified_anew_after_a_new_line_and_every_minute_but_n
     await looked.of("move", anew=True)
     assert len(asked) == 4, "who asks for it has it verified now"
     await log.close()
+
+
+async def test_what_verifies_the_evidence_is_the_stores_own(tmp_path):
+    async def proofs(migration):
+        return {"keys": {}, "artefacts": {"of": migration}}
+
+    looked = LookedUp(SimpleNamespace(proofs=proofs), None, lambda: 0.0)
+    assert await looked.proofs("move") == {"keys": {}, "artefacts": {"of": "move"}}

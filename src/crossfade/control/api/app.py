@@ -53,7 +53,7 @@ def create_api(parts: ControlParts) -> FastAPI:
     for router in (create_feedback_router(parts), create_flags_router(parts), create_login_router(parts)):
         app.include_router(router)
     if parts.migrations is not None:
-        migrations = create_migrations_router(parts.migrations, parts.person_of, parts.proofs_of)
+        migrations = create_migrations_router(parts.migrations, parts.person_of)
         app.include_router(migrations, prefix="/api/v1", dependencies=reader)
     app.include_router(create_metrics_router(parts), dependencies=reader)
     app.add_exception_handler(StoreError, _no_store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
@@ -18,8 +18,6 @@ from crossfade.control.migration.report.oscal import oscal_of
 from crossfade.control.migration.service import Migrations, RefusedError
 from crossfade.control.migration.spec.reader import SpecError
 from crossfade.domain.people import Role
-
-ProofsOf = Callable[[str], Awaitable[dict[str, Any]]]  # a migration's {keys: by signer, artefacts: by hash}
 
 T = TypeVar("T")
 
@@ -99,22 +97,13 @@ ROLES = {
 }
 
 
-def create_migrations_router(migrations: Migrations, known: Known, proofs_of: ProofsOf) -> APIRouter:
+def create_migrations_router(migrations: Migrations, known: Known) -> APIRouter:
     """All routes under `/migrations` and `/evidence`. `known`: whose token a bearer is."""
     router = APIRouter()
     _add_reads(router, migrations)
-    _add_proofs(router, migrations, proofs_of)
     _add_people(router, migrations, known)
     _add_commands(router, migrations, known)  # last: its path takes any verb
     return router
-
-
-def _add_proofs(router: APIRouter, migrations: Migrations, proofs_of: ProofsOf) -> None:
-    @router.get("/migrations/{name}/proofs")
-    async def proofs(name: str) -> dict[str, Any]:
-        """What verifies the evidence without control: signers' public keys, the raw material by its hash."""
-        await _found(migrations.status(name))
-        return await proofs_of(name)
 
 
 def _role_of_verb(request: Request) -> Role:
@@ -148,6 +137,11 @@ def _add_reads(router: APIRouter, migrations: Migrations) -> None:
     async def oscal(name: str) -> dict[str, Any]:
         """The evidence as OSCAL assessment results."""
         return oscal_of(await _found(migrations.report(name)))
+
+    @router.get("/migrations/{name}/proofs")
+    async def proofs(name: str) -> dict[str, Any]:
+        """What verifies the evidence without control: signers' public keys, the raw material by its hash."""
+        return await _found(migrations.proofs(name))
 
     @router.get("/evidence")
     async def evidence(migration: str | None = None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from crossfade.config.shape.control import OidcSection
     from crossfade.control.api.access import Person
@@ -47,7 +47,6 @@ class ControlParts:
     oidc_of: Callable[[OidcSection], Oidc]
     is_caller: Callable[[str], bool]  # whether a bearer may call the gateways
     admin_ports: AdminPorts
-    proofs_of: Callable[[str], Awaitable[dict[str, Any]]]  # a migration's {keys, artefacts}
     gateway_token: str = field(repr=False)
     api_token: str = field(repr=False)
     config_error: str | None = None

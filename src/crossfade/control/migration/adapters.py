@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from crossfade.config.features import Config
 from crossfade.control.evidence.store import EvidenceStore
@@ -222,6 +223,10 @@ class LookedUp:
             known = (count, now, await self.store.of(migration))
             self.found[migration] = known
         return known[2]
+
+    async def proofs(self, migration: str) -> dict[str, Any]:
+        """See `EvidencePort`."""
+        return await self.store.proofs(migration)
 
 
 @dataclass(frozen=True, slots=True)

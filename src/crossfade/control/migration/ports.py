@@ -143,6 +143,10 @@ class EvidencePort(Protocol):
         """All records of a migration. `anew`: verified now, whatever was found lately."""
         ...
 
+    async def proofs(self, migration: str) -> dict[str, Any]:
+        """What somebody else needs to verify them: {keys: by signer, artefacts: by hash}."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -285,6 +285,11 @@ class Migrations:
         state = await self._open(name)
         return await self._ports.people.label(state.spec, labels, rater)
 
+    async def proofs(self, name: str) -> dict[str, Any]:
+        """What verifies the evidence without control. Raises LookupError for an unknown name."""
+        controller, _ = await self._one(name)
+        return await self._ports.evidence.proofs(controller.name)
+
     async def report(self, name: str) -> dict[str, Any]:
         """The report as it stands. Raises LookupError for an unknown name."""
         controller, state = await self._one(name)

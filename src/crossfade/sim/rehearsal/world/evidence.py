@@ -74,6 +74,10 @@ class RehearsedEvidence:
         """See `EvidencePort`."""
         return tuple(signed for signed in self.records if signed.evidence.migration == migration)
 
+    async def proofs(self, migration: str) -> dict[str, Any]:
+        """See `EvidencePort`: nothing is signed in a rehearsal."""
+        raise LookupError(f"no evidence of {migration} is signed in a rehearsal")
+
     async def collect(self, task: Task) -> SignedEvidence:
         """See `CollectorsPort`."""
         match task.kind:
