@@ -384,8 +384,8 @@ def spread(rows: list[dict[str, float]], name: str) -> dict[str, float]:
 async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
     """Everything, on loopback."""
     from crossfade.app.garbage import collect_less  # noqa: PLC0415
-    from crossfade.app.wiring import control_parts  # noqa: PLC0415
-    from crossfade.control.credentials.broker import CredentialBroker  # noqa: PLC0415
+    from crossfade.app.wiring import control_parts, early_parts  # noqa: PLC0415
+    from crossfade.config.load import load_config  # noqa: PLC0415
     from crossfade.control.store.state_dir import StateDir  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
@@ -397,9 +397,9 @@ async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
         )
         wait_for(upstream)
         folder.prepare()
-        no_credentials = CredentialBroker(())
+        early = early_parts(load_config(root / "crossfade.yaml").config, folder)
         async with (
-            control_parts(root / "crossfade.yaml", folder, no_credentials) as parts,
+            control_parts(root / "crossfade.yaml", folder, early) as parts,
             serving(parts, control),
         ):
             secrets = {"token": folder.gateway_token(), "pepper": folder.pepper()}

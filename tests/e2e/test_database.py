@@ -4,8 +4,10 @@ callers notice nothing, the way back works without it, and the log has what was 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import re
 import signal
 import tempfile
 import threading
@@ -15,7 +17,7 @@ from urllib.error import HTTPError
 
 import pytest
 from assumed import assume_evidence
-from deployment import ENVIRONMENT, call, running_deployment
+from deployment import ENVIRONMENT, Command, call, free_ports, running_deployment
 
 from crossfade.app.demo import traffic
 from crossfade.client import ApiError, Client
@@ -158,16 +160,16 @@ async def until(client, **wanted) -> dict:
         pytest.fail(f"not {wanted} within {WITHIN_S} s, but {status}")
 
 
-def effect_of(deployment) -> dict:
-    state = call(f"{deployment.admin}/admin/state")
+def effect_of(admin: str) -> dict:
+    state = call(f"{admin}/admin/state")
     return next(effect for effect in state["effects"] if effect["feature"] == "recap")
 
 
-async def until_share(deployment, share: float) -> dict:
+async def until_share(deployment, share: float, admin: str | None = None) -> dict:
     """Once the gateway's own engine gives the candidate this share: control may be unable to say."""
     async with asyncio.timeout(WITHIN_S):
         while True:
-            effect = await asyncio.to_thread(effect_of, deployment)
+            effect = await asyncio.to_thread(effect_of, admin or deployment.admin)
             if effect["candidate_share"] == share:
                 return effect
             await asyncio.sleep(0.1)
@@ -317,3 +319,68 @@ async def all_together(deployment, client, stores, tally, control: int) -> None:
     back = await asyncio.to_thread(deployment.cli, "migration", "rollback", "move", "--reason", "done")
     assert back.returncode == 0, back.stderr
     await until_share(deployment, 0.0)
+
+
+@contextlib.contextmanager
+def another_gateway(deployment, folder: Path):
+    """Beside the deployment's own: its process, and its admin port."""
+    first = free_ports(2)
+    admin = f"127.0.0.1:{first + 1}"
+    own = ["--name", "gateway-2", "--listen", f"127.0.0.1:{first}", "--admin", admin]
+    shared = ["--config", str(deployment.config), "--state", str(deployment.state), "--json"]
+    command = Command(["gateway", *own, *shared], folder, ENVIRONMENT)
+    try:
+        command.wait_for(ready="gateway")
+        yield command, f"http://{admin}"
+    finally:
+        command.stop()
+
+
+async def roll_back(deployment, name: str, reason: str):
+    return await asyncio.to_thread(deployment.cli, "migration", "rollback", name, "--reason", reason)
+
+
+async def test_a_control_started_without_its_database_rolls_back_by_the_gateways(
+    deployment, client, database, tmp_path
+):
+    with another_gateway(deployment, tmp_path) as (other, admin):
+        await give_evidence(deployment, database)
+        await asyncio.to_thread(client.post, "/migrations", {"actor": "owner", "spec": SPEC})
+        await until(client, share=0.5)
+        for one in (deployment.admin, admin):
+            await until_share(deployment, 0.5, one)
+
+        database.kill()
+        await kill_control(deployment, client, deployment.control_pid)
+        back = await roll_back(deployment, "move", "I saw it")
+        assert back.returncode == 0, back.stdout + back.stderr
+        assert "share 0 on 2 gateways after" in back.stdout
+        assert "the log was not written (control has started and waits: the database" in back.stdout
+        assert "the kill switches were pulled on gateway-1, gateway-2" in back.stdout
+        assert "when the database is back, it is logged" in back.stdout
+        for one in (deployment.admin, admin):
+            effect = await asyncio.to_thread(effect_of, one)
+            assert (effect["killed"], effect["candidate_share"]) == (True, 0.0)
+        unknown = await roll_back(deployment, "moove", "a slip")
+        assert unknown.returncode == 2, unknown.stdout + unknown.stderr
+        assert "no gateway carries a split of migration 'moove'" in unknown.stderr
+
+        os.kill(deployment.gateway_pid, signal.SIGKILL)
+        await asyncio.to_thread(deployment.command.wait_for, ready="gateway")
+        await until_share(deployment, 0.0)  # it forgot its switch, and control pulled it again
+        await asyncio.to_thread(other.stop)
+        again_back = await roll_back(deployment, "move", "I saw it")
+        assert again_back.returncode == 1, again_back.stdout + again_back.stderr
+        assert re.search(
+            r"NOT at share 0 everywhere after \S+ s: gateway-2 did not show it", again_back.stdout
+        )
+
+    database.start()
+    await until_ready(deployment)
+    status = await until(client, state="rolled_back", share=0.0)
+    assert "I saw it (while the log could not be reached)" in status["rolled_back"]
+    rows = await lines(database, "migration/move")
+    assert sum(row.payload.get("action") == "roll_back" for row in rows) == 1, "asked for twice, told once"
+    await again(deployment, client, epoch=2)
+    audit = await asyncio.to_thread(deployment.cli, "audit", "verify")
+    assert audit.returncode == 0, audit.stdout + audit.stderr

@@ -1,13 +1,14 @@
 //! The admin port (loopback): metrics, health, state, and the kill switch that works when
 //! everything else is gone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossfade_core::decide::Engine;
 use crossfade_core::decide::health::breaker::Force;
 use crossfade_core::decide::health::timeline::Transition;
 use crossfade_core::domain::outcome::ErrorKind;
-use crossfade_core::domain::snapshot::Dialect;
+use crossfade_core::domain::snapshot::{Dialect, Rollout};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
@@ -55,6 +56,7 @@ fn state(shared: &Shared) -> Response<AnswerBody> {
             "gateway": shared.options.name,
             "snapshot_version": engine.snapshot().version,
             "effects": engine.effects(),
+            "rollouts": rollouts(engine),
             "health": engine.health(),
             "timelines": timelines(engine, now),
         })
@@ -63,6 +65,13 @@ fn state(shared: &Shared) -> Response<AnswerBody> {
         Some(state) => json(StatusCode::OK, state.to_string().into_bytes()),
         None => plain(StatusCode::SERVICE_UNAVAILABLE, "no snapshot yet"),
     }
+}
+
+/// The split that each feature carries as it was published, whatever this gateway does with it now: a
+/// control that cannot read its log learns here which features a migration moves.
+fn rollouts(engine: &Engine) -> BTreeMap<&str, &Rollout> {
+    let features = engine.snapshot().features.iter();
+    features.filter_map(|(name, feature)| Some((name.as_str(), feature.rollout.as_ref()?))).collect()
 }
 
 /// Each endpoint's transitions with wall times, oldest first.

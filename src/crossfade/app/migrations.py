@@ -54,6 +54,7 @@ class MigrationParts:
     metrics: MetricBook
     keys: SigningKeys
     admin: HttpGatewayAdmin
+    aside: Aside
 
 
 def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
@@ -107,6 +108,6 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         flags=parts.flags,
         metrics=parts.metrics,
         steady=time.monotonic,
-        aside=Aside(parts.folder.root / "aside.ndjson"),
+        aside=parts.aside,
     )
     return Migrations(ports, holder=f"{socket.gethostname()}-{os.getpid()}")

@@ -17,13 +17,12 @@ import uvicorn
 
 from crossfade.app.garbage import collect_less
 from crossfade.app.waiting import Door, Waiting
-from crossfade.app.wiring import control_parts, running, sessions_of, who
-from crossfade.config.compile import credential_plan
+from crossfade.app.wiring import control_parts, early_parts, running, sessions_of, who
 from crossfade.config.features import Config
 from crossfade.config.load import ConfigError, load_config
-from crossfade.control.api.app import create_api, create_waiting_api
+from crossfade.control.api.app import create_api
 from crossfade.control.api.parts import ControlParts
-from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.control.api.waiting import WaitingParts, create_waiting_api
 from crossfade.control.store.state_dir import StateDir
 
 DRAIN_S = 3  # long polls are cut: gateways ask again
@@ -41,13 +40,17 @@ def serve_control(config: Path, state: Path, *, json_ready: bool) -> int:
 
 async def _serve(config: Config, config_path: Path, folder: StateDir, *, json_ready: bool) -> int:
     folder.prepare()
-    broker = CredentialBroker(credential_plan(config))
-    await broker.refresh()
+    early = early_parts(config, folder)
+    await early.broker.refresh()
     stop = asyncio.Event()
     waiting = Waiting(lambda why: _say({"waits": "control", "reason": why}, is_json=json_ready))
     known = partial(who, folder=folder, people=lambda: config.people, sessions=sessions_of(folder))
-    door = Door(create_waiting_api(broker, folder.gateway_token(), known, lambda: waiting.why))
-    async with running([broker.run]), AsyncExitStack() as stack:
+    unread = early.unread()
+    meanwhile = WaitingParts(
+        early.broker, early.admin.ports, unread, known, lambda: waiting.why, folder.gateway_token()
+    )
+    door = Door(create_waiting_api(meanwhile))
+    async with running([early.broker.run, unread.keep_watch]), AsyncExitStack() as stack:
         try:
             server, serving = await _listen(door, config.control.listen)
         except OSError as error:
@@ -61,7 +64,7 @@ async def _serve(config: Config, config_path: Path, folder: StateDir, *, json_re
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
         async def enter() -> ControlParts:
-            return await stack.enter_async_context(control_parts(config_path, folder, broker))
+            return await stack.enter_async_context(control_parts(config_path, folder, early))
 
         parts = await waiting.until(enter, stop)
         if parts is not None:
@@ -71,7 +74,7 @@ async def _serve(config: Config, config_path: Path, folder: StateDir, *, json_re
             _say(ready, is_json=json_ready)
             await stop.wait()
             parts.publisher.close()
-        broker.close()
+        early.broker.close()
         server.should_exit = True
         await serving
     return 0

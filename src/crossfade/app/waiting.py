@@ -1,8 +1,8 @@
 """What control does until it has read its log: it says why it waits, renews credentials, and tries again.
 
 A control that ended instead would be started again and again, and while it is away the gateways' credentials
-run out. Nothing else is done meanwhile: without the log it knows of no migration and may publish nothing, so
-the gateways serve on from their last snapshot and keep their records.
+run out. Without the log it knows of no migration and may publish nothing, so the gateways serve on from their
+last snapshot and keep their records. Only the way back is open: see `control.migration.unread`.
 """
 
 from __future__ import annotations

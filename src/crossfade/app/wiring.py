@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -36,12 +37,14 @@ from crossfade.control.migration.metrics.pushed import Pushed
 from crossfade.control.migration.people.feedback import Feedback
 from crossfade.control.migration.people.liked import Liked
 from crossfade.control.migration.people.trends import Consequence, Trends
+from crossfade.control.migration.unread import HEARD_WITHIN_S, Unread
 from crossfade.control.notify import Notifier
 from crossfade.control.publish import Extra, Publisher
 from crossfade.control.records.by_hand import ByHand
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.own_turns import OwnTurns
 from crossfade.control.records.store import RecordStore
+from crossfade.control.store.aside import Aside
 from crossfade.control.store.checkpoints import Checkpoints
 from crossfade.control.store.eventlog import EventLog, StoreError
 from crossfade.control.store.keys import is_caller, measure_key
@@ -121,20 +124,44 @@ async def log_of(config: Config, folder: StateDir) -> AsyncIterator[EventLog]:
         await events.close()
 
 
+@dataclass(frozen=True, slots=True)
+class EarlyParts:
+    """What works before the log can be read, and goes on afterwards."""
+
+    broker: CredentialBroker
+    admin: HttpGatewayAdmin
+    aside: Aside
+
+    def unread(self) -> Unread:
+        """The way back until then. From now on gateways have time to say where they are."""
+        heard_s = time.monotonic() + HEARD_WITHIN_S
+        return Unread(self.admin, self.aside, time.time, time.monotonic, asyncio.sleep, heard_s)
+
+
+def early_parts(config: Config, folder: StateDir) -> EarlyParts:
+    """Reads what this machine kept of the last run; the log is not touched."""
+    own = OwnTurns(folder.root / "turns.json", time.time)
+    return EarlyParts(
+        broker=CredentialBroker(credential_plan(config)),
+        admin=HttpGatewayAdmin(AdminPorts(), own),
+        aside=Aside(folder.root / "aside.ndjson"),
+    )
+
+
 @asynccontextmanager
 async def control_parts(
-    config_path: Path, folder: StateDir, broker: CredentialBroker
+    config_path: Path, folder: StateDir, early: EarlyParts
 ) -> AsyncIterator[ControlParts]:
-    """Build control around a broker that runs already, run its loops, and take them down again.
+    """Build control around what runs already, run its loops, and take them down again.
 
     Raises:
         StoreError: the log cannot be reached, or a changed row of it not be read; nothing is left behind.
     """
     config = load_config(config_path).config
-    broker.expect(credential_plan(config))
+    early.broker.expect(credential_plan(config))
     async with log_of(config, folder) as events:
         try:
-            parts, looking = await _parts_on(events, config, folder, broker)
+            parts, looking = await _parts_on(events, config, folder, early)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             if (broken := await events.verify()) is None:
                 raise  # the log holds: it is not at fault
@@ -149,7 +176,7 @@ async def control_parts(
 
 
 async def _parts_on(
-    events: EventLog, config: Config, folder: StateDir, broker: CredentialBroker
+    events: EventLog, config: Config, folder: StateDir, early: EarlyParts
 ) -> tuple[ControlParts, list[Loop]]:
     """The parts, and what else runs beside them."""
     board = CounterBoard()
@@ -166,11 +193,9 @@ async def _parts_on(
     records.listen(samples.observe)
     flags = flags_of(config, events)
     metrics = metrics_of(publisher, samples, folder, records)
-    own = OwnTurns(folder.root / "turns.json", time.time)
-    admin_ports = AdminPorts()
-    admin = HttpGatewayAdmin(admin_ports.urls, own)
+    admin, aside = early.admin, early.aside
     migration_parts = MigrationParts(
-        events, publisher, board, records, folder, samples, units, flags, metrics, keys, admin
+        events, publisher, board, records, folder, samples, units, flags, metrics, keys, admin, aside
     )
     trends = Trends(time.time, partial(consequence_of, publisher))
     sessions = sessions_of(folder)
@@ -189,10 +214,10 @@ async def _parts_on(
         publisher=publisher,
         board=board,
         records=records,
-        broker=broker,
+        broker=early.broker,
         units=units,
         migrations=build_migrations(migration_parts),
-        admin_ports=admin_ports,
+        admin_ports=admin.ports,
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )
@@ -200,7 +225,7 @@ async def _parts_on(
         config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
     )
     liked = liked_of(trends, publisher, folder)
-    hands = ByHand(board, events, own)
+    hands = ByHand(board, events, admin.own)
     looking = (checkpoints, flags, metrics, metrics.judge, notifier, liked, hands)
     return parts, [checkpoints.look_back, *(part.run for part in looking)]
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
+
+from crossfade.control.evidence.gateway_admin import AdminPorts, HttpGatewayAdmin
+from crossfade.control.migration.unread import Asked, Unread
+from crossfade.control.records.own_turns import OwnTurns
+from crossfade.control.store.aside import Aside
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -25,12 +32,15 @@ features:
 """
 
 
+ROLLOUT = {
+    "migration": "move", "epoch": 1, "salt": "s", "share": 1.0, "baseline_share": 0.0,
+    "candidate": {"pool": "new", "set": {}}, "dead_hard": 5, "dead_of": 20,
+}  # fmt: skip
+
+
 def at_full_share(snapshot: dict) -> dict:
     """The feature's candidate serves everybody."""
-    snapshot["features"]["f"]["rollout"] = {
-        "migration": "move", "epoch": 1, "salt": "s", "share": 1.0, "baseline_share": 0.0,
-        "candidate": {"pool": "new", "set": {}}, "dead_hard": 5, "dead_of": 20,
-    }  # fmt: skip
+    snapshot["features"]["f"]["rollout"] = ROLLOUT
     snapshot["features"]["f"]["eligible"] = ["n", "o"]
     return snapshot
 
@@ -107,3 +117,22 @@ def test_calls_at_the_incumbent_and_unknown_features_are_left_alone(cloud):
         assert put(gateway.admin_port, "/admin/cut/nobody")[0] == 404
         assert put(gateway.admin_port, "/admin/cut/f") == (200, {"feature": "f", "cut": 0})
         assert ask(gateway.port, stream=True).ends == "whole"
+
+
+async def test_a_gateway_says_which_migration_it_carries_to_a_control_that_knows_of_none(tmp_path):
+    with running_gateway(CONFIG.format(port=9), at_full_share) as gateway:
+        ports = AdminPorts()
+        ports.tell("g", f"127.0.0.1:{gateway.admin_port}", "127.0.0.1")
+        admin = HttpGatewayAdmin(ports, OwnTurns(tmp_path / "turns.json", time.time))
+        aside = Aside(tmp_path / "aside.ndjson")
+        unread = Unread(admin, aside, time.time, time.monotonic, asyncio.sleep, 0.0)
+        with pytest.raises(LookupError, match="g carry move"):
+            await unread.roll_back(Asked("another", "ann", "stop"), why="away")
+        assert await admin.share("g", "f") == 1.0
+        result = await unread.roll_back(Asked("move", "ann", "stop"), why="away")
+        assert (result.is_zero, result.killed, result.is_set_aside) == (True, ("g",), True)
+        [effect] = gateway.state()["effects"]
+        assert (effect["killed"], effect["candidate_share"]) == (True, 0.0)
+        assert gateway.state()["rollouts"] == {"f": ROLLOUT}
+        assert (await admin.rollouts("g"))["f"].share == 1.0, "as published, whatever the switch says"
+        assert [(line["salt"], line["epoch"]) for _, line in aside.unsettled()] == [("s", 1)]

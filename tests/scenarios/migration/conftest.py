@@ -13,6 +13,7 @@ from crossfade.control.evidence.gateway_admin import AdminError
 from crossfade.control.migration.guard.samples import Sample
 from crossfade.control.migration.ports import Candidate, CollectError, Ports
 from crossfade.control.migration.service import Migrations
+from crossfade.control.migration.unread import Unread
 from crossfade.control.store.aside import Aside
 from crossfade.control.store.eventlog import ConflictError, EventLog, StoreError
 from crossfade.domain.attempt import ArmCount, ArmKind, FeatureEffect
@@ -240,6 +241,15 @@ class Clouds:
     async def share(self, gateway, feature):
         return self.views((feature,))[0].effects[0].candidate_share
 
+    def uncallable(self):
+        return ()
+
+    async def rollouts(self, gateway):
+        if self.deaf:
+            raise AdminError("no route (hint: look)")
+        laid = {feature: overlay.rollout for feature, overlay in self.shown.items()}
+        return {feature: rollout for feature, rollout in laid.items() if rollout is not None}
+
     async def cut(self, gateway, feature):
         if self.deaf:
             raise AdminError("no route (hint: look)")
@@ -339,6 +349,11 @@ class World:
         """A new control process over the same log and gateways."""
         self.service = service_of(self.clouds, self.log)
 
+    def unread(self):
+        """What a control process has that was started while the log is away."""
+        clouds, aside = self.clouds, aside_of(self.log)
+        return Unread(clouds, aside, clouds.clock, clouds.steady, asyncio.sleep, 0.0)
+
     def elsewhere(self):
         """A control process on another machine, over the same log and gateways."""
         return World(self.clouds, self.log, service_of(self.clouds, self.log, "-elsewhere"))
@@ -378,6 +393,10 @@ class World:
         return [line.payload.get("action", line.kind) for line in self.log.lines]
 
 
+def aside_of(log, machine=""):
+    return Aside(Path(log._engine.url.database).with_suffix(f".aside{machine}"))
+
+
 def service_of(clouds, log, machine=""):
     many = (clouds,) * 7
     ports = Ports(
@@ -389,7 +408,7 @@ def service_of(clouds, log, machine=""):
         flags=clouds,
         metrics=clouds,
         steady=clouds.steady,
-        aside=Aside(Path(log._engine.url.database).with_suffix(f".aside{machine}")),
+        aside=aside_of(log, machine),
     )
     return Migrations(ports, "holder", asyncio.sleep)
 

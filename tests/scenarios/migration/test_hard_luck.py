@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from crossfade.control.migration.history import Verb
+from crossfade.control.migration.unread import Asked
 from crossfade.control.store.eventlog import EventLog
 from crossfade.domain.evidence import EvidenceKind
 
@@ -242,6 +243,7 @@ async def test_a_rollback_without_the_database_pulls_the_kill_switches_and_is_lo
     assert (result.is_zero, result.killed, result.missing) == (True, ("g1",), ())
     assert "the database is away" in result.unlogged
     assert result.is_set_aside
+    assert (result.cut, result.uncut) == ({"g1": 3}, ()), "a hard rollback is one without the log, too"
     world.clouds.killed.clear()  # a gateway that restarts has forgotten its switch
     with pytest.raises(ConnectionError):
         await world.service.turn_all()
@@ -255,10 +257,106 @@ async def test_a_rollback_without_the_database_pulls_the_kill_switches_and_is_lo
     assert (status["state"], status["share"]) == ("rolled_back", 0.0)
     assert status["rolled_back"] == "asked by ann: stop (while the log could not be reached)"
     told = [line for line in world.log.lines if line.payload.get("action") == "roll_back"]
-    assert [line.actor for line in told] == ["ann"]
+    assert [(line.actor, line.payload["aside"]["cut"]) for line in told] == [("ann", {"g1": 3})]
     world.clouds.killed.clear()
     await world.turns(5)
     assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+
+
+async def asked_of_a_control_that_never_read_the_log(world):
+    """The database goes away at 25 %, control starts anew, and a person rolls back."""
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away = True
+    unread = world.unread()
+    result = await unread.roll_back(Asked("move", "ann", "stop"), why="the database is away")
+    assert (result.is_zero, result.killed, result.is_set_aside) == (True, ("g1",), True)
+    assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+    return unread
+
+
+async def rolled_back_lines(world):
+    lines = await world.log.read("migration/move")
+    return [line for line in lines if line.payload.get("action") == "roll_back"]
+
+
+async def test_a_control_started_without_the_database_rolls_back_and_the_log_has_it_once_it_is_back(world):
+    unread = await asked_of_a_control_that_never_read_the_log(world)
+    world.clouds.killed.clear()  # a gateway that restarts has forgotten its switch
+    await unread.hold()
+    assert world.clouds.killed == {"recap"}
+
+    world.log.is_away = False
+    world.restart()
+    await world.turns(30)
+    status = await world.service.status("move")
+    assert (status["state"], status["share"]) == ("rolled_back", 0.0)
+    assert status["rolled_back"] == "asked by ann: stop (while the log could not be reached)"
+    [line] = await rolled_back_lines(world)
+    assert (line.actor, line.payload["aside"]["killed"]) == ("ann", ["g1"])
+    world.clouds.killed.clear()
+    await world.unread().hold()
+    assert world.clouds.killed == set(), "the share itself is 0, and the next epoch is free"
+    await world.turns(5)
+    assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
+
+
+async def test_such_a_rollback_is_of_its_epoch_only(world):
+    await asked_of_a_control_that_never_read_the_log(world)
+    world.log.is_away = False
+    world.clouds.killed.clear()
+    other = world.elsewhere()
+    await other.service.roll_back("move", actor="bo", reason="I saw it too")
+    await other.service.command("move", Verb.RESUME, actor="bo", reason="mended")
+    await other.until_share(0.01)
+    world.restart()
+    await world.turns(2)
+    assert (await world.service.status("move"))["state"] == "rollout"
+    assert [line.actor for line in await rolled_back_lines(world)] == ["bo"]
+    await world.unread().hold()
+    assert world.clouds.killed == set()
+
+
+async def test_such_a_rollback_is_not_of_a_migration_started_anew_under_its_name(world, make_world):
+    unread = await asked_of_a_control_that_never_read_the_log(world)
+    [(_, line)] = unread.aside.unsettled()
+    anew = await make_world(1)  # the database was lost, and everything begins again
+    anew.service._ports.aside.write(line)
+    await anew.signed()
+    await anew.until_share(0.25)
+    assert (await anew.service.status("move"))["state"] == "rollout"
+    assert anew.service._ports.aside.unsettled() == []
+
+
+async def test_a_standby_gives_the_log_what_was_set_aside_on_its_machine(world):
+    await asked_of_a_control_that_never_read_the_log(world)
+    world.log.is_away = False
+    assert await world.log.acquire_lease("migrations", "another", 5.0)
+    world.restart()
+
+    async def once(_):
+        raise asyncio.CancelledError
+
+    world.service._pause = once
+    with pytest.raises(asyncio.CancelledError):
+        await world.service.run()
+    assert [line.actor for line in await rolled_back_lines(world)] == ["ann"]
+
+
+async def test_a_control_that_lost_the_log_before_it_read_of_the_migration_asks_the_gateways(world):
+    await world.signed()
+    await world.until_share(0.25)
+    world.restart()
+    world.log.is_away = True
+    result = await world.service.roll_back("move", actor="ann", reason="stop")
+    assert (result.is_zero, result.killed, result.is_set_aside) == (True, ("g1",), True)
+    assert "the database is away" in result.unlogged
+    with pytest.raises(LookupError, match="g1 carry move"):
+        await world.service.roll_back("moove", actor="ann", reason="stop")
+
+    world.log.is_away = False
+    await world.turns(2)
+    assert (await world.service.status("move"))["state"] == "rolled_back"
 
 
 async def test_a_rollback_that_is_logged_where_no_row_can_be_read_pulls_the_kill_switches(world):
@@ -348,6 +446,12 @@ async def test_what_was_decided_alone_reaches_the_log_over_a_restart(world):
     world.restart()
     await world.turns(2)
     assert len(world.log.lines) == again, "told once"
+
+
+async def test_a_line_set_aside_that_says_nothing_stops_no_turn(world):
+    await world.signed()
+    world.service._ports.aside.write({"reason": "of no migration"})
+    await world.until_share(0.01)
 
 
 async def test_what_was_decided_alone_is_of_its_epoch_only(world):

@@ -6,8 +6,8 @@ import sqlite3
 
 import pytest
 
-from crossfade.app.wiring import control_parts
-from crossfade.control.credentials.broker import CredentialBroker
+from crossfade.app.wiring import control_parts, early_parts
+from crossfade.config.load import load_config
 from crossfade.control.store.eventlog import StoreError
 from crossfade.control.store.state_dir import StateDir
 
@@ -23,7 +23,8 @@ async def test_a_row_that_cannot_be_read_is_told_as_a_log_that_does_not_hold(tmp
     config, folder = tmp_path / "crossfade.yaml", StateDir(tmp_path / "state")
     config.write_text(CONFIG)
     folder.root.mkdir()
-    async with control_parts(config, folder, CredentialBroker(())):
+    early = early_parts(load_config(config).config, folder)
+    async with control_parts(config, folder, early):
         pass
     with sqlite3.connect(folder.database) as database:
         for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
@@ -32,5 +33,5 @@ async def test_a_row_that_cannot_be_read_is_told_as_a_log_that_does_not_hold(tmp
         database.execute("UPDATE events SET payload = ? WHERE seq = ?", (payload, first))
     database.close()
     with pytest.raises(StoreError, match=f"does not hold: row {first} was changed"):
-        async with control_parts(config, folder, CredentialBroker(())):
+        async with control_parts(config, folder, early):
             pass

@@ -176,9 +176,11 @@ def rollback(
             raise typer.Exit(1)
         return
     missing = ", ".join(result["missing"]) or "a gateway"
+    is_tried = not result["unlogged"] or result["is_set_aside"]
     text = (
         f"NOT at share 0 everywhere after {result['seconds']:.3f} s: {missing} did not show it "
-        f"(hint: PUT /admin/kill/FEATURE on that gateway's admin port; control goes on trying){cut}"
+        f"(hint: PUT /admin/kill/FEATURE on that gateway's admin port"
+        f"{'; control goes on trying' if is_tried else ''}){cut}"
     )
     _print(result, text, as_json=as_json)
     raise typer.Exit(1)

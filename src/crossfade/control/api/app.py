@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as NotServedError
 
-from crossfade.control.api.access import Known, require_reader
+from crossfade.control.api.access import require_reader
 from crossfade.control.api.feedback import create_feedback_router
 from crossfade.control.api.flags import create_flags_router
 from crossfade.control.api.internal import create_credentials_router, create_internal_router
@@ -24,16 +23,10 @@ from crossfade.control.api.migrations import create_migrations_router
 from crossfade.control.api.overview import create_overview_router
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.api.records import create_records_router
-from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.store.eventlog import StoreError
 from crossfade.version import __version__
 
 SHOWN_PROBLEMS = 20
-_READING, _WRITING = ["GET"], ["PUT", "POST", "PATCH", "DELETE"]
-_MEANWHILE = (
-    "the gateways serve on as before; a candidate's traffic is taken away at each of them by "
-    "curl -X PUT http://GATEWAY_ADMIN/admin/kill/FEATURE"
-)
 _NO_CONSOLE = (
     "<h1>Crossfade</h1><p>The console is not built: run <code>npm --prefix console run build</code>.</p>"
 )
@@ -62,36 +55,12 @@ def create_api(parts: ControlParts) -> FastAPI:
     async def readiness() -> PlainTextResponse:
         return PlainTextResponse("ready\n")
 
-    _mount_console(app)
+    mount_console(app)
     return app
 
 
-def create_waiting_api(
-    broker: CredentialBroker, gateway_token: str, known: Known, why: Callable[[], str]
-) -> FastAPI:
-    """The application of a control that cannot read its log yet: credentials, and why nothing else."""
-    app = FastAPI(title="Crossfade control", version=__version__, openapi_url=None)
-    app.include_router(create_credentials_router(broker, gateway_token), prefix="/internal/v1")
-    add_errors(app)
-
-    async def waits() -> JSONResponse:
-        said = f"control has started and waits: {why() or 'it has not asked for its log yet'}"
-        return JSONResponse({"error": {"message": said, "hint": _MEANWHILE}}, status_code=503)
-
-    async def later() -> PlainTextResponse:
-        return PlainTextResponse("control has started and waits for its database\n", status_code=503)
-
-    reader = [Depends(require_reader(known))]
-    for path in ("/api/{path:path}", "/metrics"):
-        app.add_api_route(path, waits, methods=[*_READING, *_WRITING], dependencies=reader)
-    for path in ("/health/readiness", "/internal/{path:path}"):
-        app.add_api_route(path, later, methods=_READING)
-    app.add_api_route("/{path:path}", later, methods=_WRITING)
-    _mount_console(app)
-    return app
-
-
-def _mount_console(app: FastAPI) -> None:
+def mount_console(app: FastAPI) -> None:
+    """The page at `/`, or how to build it."""
     console = Path(str(resources.files("crossfade"))) / "console"
     if (console / "index.html").is_file():
         app.mount("/", StaticFiles(directory=console, html=True))

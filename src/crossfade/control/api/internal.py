@@ -17,10 +17,13 @@ HOLD_S = 20.0
 CUT_OFF_LOOK_S = 0.1
 
 
+def gateways_only(gateway_token: str) -> Any:
+    """A dependency that lets only gateways in."""
+    return Depends(require_token(gateway_token, "the gateway and control must share one state folder"))
+
+
 def _router(gateway_token: str) -> APIRouter:
-    """One that lets only gateways in."""
-    guard = Depends(require_token(gateway_token, "the gateway and control must share one state folder"))
-    return APIRouter(dependencies=[guard], include_in_schema=False)
+    return APIRouter(dependencies=[gateways_only(gateway_token)], include_in_schema=False)
 
 
 def create_credentials_router(broker: CredentialBroker, gateway_token: str) -> APIRouter:

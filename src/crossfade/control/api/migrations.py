@@ -121,32 +121,32 @@ def _add_reads(router: APIRouter, migrations: Migrations) -> None:
     @router.get("/migrations/{name}")
     async def status(name: str) -> dict[str, Any]:
         """Each step, each gate's verdict, what is missing, the next action and why."""
-        return await _found(migrations.status(name))
+        return await found(migrations.status(name))
 
     @router.get("/migrations/{name}/report")
     async def report(name: str) -> dict[str, Any]:
         """What was decided, on which evidence."""
-        return await _found(migrations.report(name))
+        return await found(migrations.report(name))
 
     @router.get("/migrations/{name}/report.html", response_class=HTMLResponse)
     async def report_html(name: str) -> str:
         """The report as one self-contained page."""
-        return await _found(migrations.report_html(name))
+        return await found(migrations.report_html(name))
 
     @router.get("/migrations/{name}/oscal")
     async def oscal(name: str) -> dict[str, Any]:
         """The evidence as OSCAL assessment results."""
-        return oscal_of(await _found(migrations.report(name)))
+        return oscal_of(await found(migrations.report(name)))
 
     @router.get("/migrations/{name}/proofs")
     async def proofs(name: str) -> dict[str, Any]:
         """What verifies the evidence without control: signers' public keys, the raw material by its hash."""
-        return await _found(migrations.proofs(name))
+        return await found(migrations.proofs(name))
 
     @router.get("/evidence")
     async def evidence(migration: str | None = None) -> list[dict[str, Any]]:
         """Records with whether their signature verifies, and their envelopes."""
-        records = await _found(migrations.evidence(migration))
+        records = await found(migrations.evidence(migration))
         return [{**evidence_row(record), "envelope": record.envelope} for record in records]
 
 
@@ -157,7 +157,7 @@ def _add_commands(router: APIRouter, migrations: Migrations, known: Known) -> No
     @router.post("/migrations", status_code=201)
     async def start(body: Start, person: Person = releaser) -> dict[str, Any]:
         """Check a migration and start it."""
-        return await _found(migrations.start(body.spec, actor=person.acting(body.actor)))
+        return await found(migrations.start(body.spec, actor=person.acting(body.actor)))
 
     @router.post("/migrations/{name}/rollback")
     async def rollback(name: str, body: RollbackCommand, person: Person = operator) -> dict[str, Any]:
@@ -167,14 +167,14 @@ def _add_commands(router: APIRouter, migrations: Migrations, known: Known) -> No
         answers, after it the caller sees an honest error. The default lets them finish.
         """
         actor = person.acting(body.actor)
-        result = await _found(migrations.roll_back(name, actor=actor, reason=body.reason, hard=body.hard))
+        result = await found(migrations.roll_back(name, actor=actor, reason=body.reason, hard=body.hard))
         return asdict(result)
 
     @router.post("/migrations/{name}/{verb}")
     async def command(name: str, verb: Verb, body: Command, person: Person = by_verb) -> dict[str, Any]:
         """Hold, resume, advance, promote, close or drill; the next turn acts on it."""
         actor = person.acting(body.actor)
-        return await _found(migrations.command(name, verb, actor=actor, reason=body.reason))
+        return await found(migrations.command(name, verb, actor=actor, reason=body.reason))
 
 
 def _add_people(router: APIRouter, migrations: Migrations, known: Known) -> None:
@@ -185,35 +185,35 @@ def _add_people(router: APIRouter, migrations: Migrations, known: Known) -> None
         """Sign the candidate as it is now, with one's own name."""
         own = person.signing(body.name)
         signing = migrations.sign(name, role=body.role, person=own, statement=body.statement)
-        return evidence_row(await _found(signing))
+        return evidence_row(await found(signing))
 
     @router.post("/migrations/{name}/attest", status_code=201)
     async def attest(name: str, body: Attestation, person: Person = compliance) -> list[dict[str, Any]]:
         """Attest what no API shows of the candidate as it is now, with one's own name."""
         own, facts = person.signing(body.name), tuple(body.facts)
         attesting = migrations.attest(name, role=body.role, person=own, facts=facts, statement=body.statement)
-        return [evidence_row(record) for record in await _found(attesting)]
+        return [evidence_row(record) for record in await found(attesting)]
 
     @router.post("/migrations/{name}/waive", status_code=201)
     async def waive(name: str, body: Waiver, person: Person = compliance) -> dict[str, Any]:
         """Sign a waiver, with one's own name; a gate is waived while two people's hold."""
         own = person.signing(body.name)
         waiving = migrations.waive(name, gate=body.gate, person=own, reason=body.reason)
-        return evidence_row(await _found(waiving))
+        return evidence_row(await found(waiving))
 
     @router.get("/migrations/{name}/labels", dependencies=[operator])
     async def label_queue(name: str) -> list[dict[str, Any]]:
         """Blind pairs waiting for a label."""
-        return await _found(migrations.label_queue(name))
+        return await found(migrations.label_queue(name))
 
     @router.post("/migrations/{name}/labels")
     async def label(name: str, body: Labels, person: Person = operator) -> dict[str, int]:
         """Take labels in; labels of the same pair and rater count once."""
         rater = person.signing(body.rater)
-        return {"accepted": await _found(migrations.label(name, body.labels, rater=rater))}
+        return {"accepted": await found(migrations.label(name, body.labels, rater=rater))}
 
 
-async def _found(answer: Awaitable[T]) -> T:
+async def found(answer: Awaitable[T]) -> T:
     """Await it; what the caller got wrong becomes a 404, 409 or 422 with the message and its hint."""
     try:
         return await answer

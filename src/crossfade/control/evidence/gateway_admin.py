@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+from pydantic import TypeAdapter, ValidationError
 
 from crossfade.control import outgoing
 from crossfade.control.records.own_turns import OwnTurns
+from crossfade.domain.snapshot import Rollout
 
 ANSWERS_WITHIN_S = 5.0
+_ROLLOUTS = TypeAdapter(dict[str, Rollout])
 
 
 class AdminError(Exception):
@@ -23,19 +25,22 @@ class AdminError(Exception):
 class AdminPorts:
     """Where each gateway's admin port is, as the gateways say when they ask for a snapshot.
 
-    `urls`: by gateway name, without those that cannot be called from here. In memory: after a restart
-    each says it again with its next question, a second or so later.
+    `urls`: by gateway name. `uncallable`: gateways whose port cannot be called from here. In memory: after
+    a restart each says it again with its next question, a second or so later.
     """
 
     urls: dict[str, str] = field(default_factory=dict)
+    uncallable: set[str] = field(default_factory=set)
 
     def tell(self, gateway: str, listens: str | None, peer: str | None) -> None:
         """What a gateway says it listens at (`HOST:PORT`), and the address its question came from."""
         url = _url_from_here(listens, peer) if listens is not None and peer is not None else None
         if url is None:
             self.urls.pop(gateway, None)
+            self.uncallable.add(gateway)
         else:
             self.urls[gateway] = url
+            self.uncallable.discard(gateway)
 
 
 def _url_from_here(listens: str, peer: str) -> str | None:
@@ -54,17 +59,18 @@ def _url_from_here(listens: str, peer: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class HttpGatewayAdmin:
-    """`ports.GatewayAdmin` over HTTP. `urls`: gateway name to the base URL of its admin port.
+    """`ports.GatewayAdmin` over HTTP. `own`: told of each switch that is turned here."""
 
-    `own`: told of each switch that is turned here.
-    """
-
-    urls: Mapping[str, str]
+    ports: AdminPorts
     own: OwnTurns
 
     def names(self) -> tuple[str, ...]:
         """Gateways whose admin address is known."""
-        return tuple(self.urls)
+        return tuple(self.ports.urls)
+
+    def uncallable(self) -> tuple[str, ...]:
+        """Gateways that have asked control, and whose admin port cannot be called from here."""
+        return tuple(self.ports.uncallable)
 
     async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
         """Pull or release the local kill switch. Raises `AdminError`."""
@@ -76,29 +82,51 @@ class HttpGatewayAdmin:
         return int((await self._call("PUT", gateway, f"/admin/cut/{feature}"))["cut"])
 
     async def share(self, gateway: str, feature: str) -> float:
-        """The candidate's share as the engine has it now. Raises `AdminError`, also where another answers.
+        """The candidate's share as the engine has it now. Raises `AdminError`."""
+        effects = (await self._state(gateway))["effects"]
+        return next((float(e["candidate_share"]) for e in effects if e["feature"] == feature), 0.0)
+
+    async def rollouts(self, gateway: str) -> dict[str, Rollout]:
+        """By feature, the split it carries as it was published. Raises `AdminError`."""
+        try:
+            return _ROLLOUTS.validate_python((await self._state(gateway))["rollouts"])
+        except (KeyError, ValidationError) as error:
+            raise AdminError(
+                f"{gateway} does not say which migrations it carries (hint: it is of another version: "
+                "PUT /admin/kill/FEATURE on its admin port)"
+            ) from error
+
+    async def _state(self, gateway: str) -> dict[str, Any]:
+        """Raises `AdminError`, also where another answers.
 
         Behind a proxy every question comes from here: a gateway's loopback may be another machine's.
         """
-        state = await self._call("GET", gateway, "/admin/state")
+        url = self._url(gateway)
+        state: dict[str, Any] = await self._call("GET", gateway, "/admin/state")
         if (named := state.get("gateway")) != gateway:
             raise AdminError(
-                f"{self.urls[gateway]} is the admin port of {named}, not of {gateway} (hint: let "
+                f"{url} is the admin port of {named}, not of {gateway} (hint: let "
                 "the admin port of each gateway listen where control can call it: gateway.admin)"
             )
-        return next((float(e["candidate_share"]) for e in state["effects"] if e["feature"] == feature), 0.0)
+        return state
 
-    async def _call(self, method: str, gateway: str, path: str) -> Any:
-        url = f"{self.urls[gateway].rstrip('/')}{path}"
+    def _url(self, gateway: str) -> str:
+        """Raises `AdminError`: it may have said meanwhile that it listens where it cannot be called."""
+        if gateway not in self.ports.urls:
+            raise AdminError(f"the admin port of {gateway} is not known (hint: see gateway.admin)")
+        return self.ports.urls[gateway]
+
+    async def _call(self, method: str, gateway: str, path: str) -> dict[str, Any]:
+        url = f"{self._url(gateway)}{path}"
         try:
             async with outgoing.client(ANSWERS_WITHIN_S) as client:
                 answer = await client.request(method, url)
-        except httpx2.HTTPError as error:
-            raise AdminError(
-                f"{method} {url}: {error} (hint: is that gateway's admin port right?)"
-            ) from error
-        if answer.status_code >= 300:
+            said = answer.json() if answer.status_code < 300 else None
+        except (httpx2.HTTPError, ValueError) as error:
+            why = str(error) or type(error).__name__  # a timeout says nothing
+            raise AdminError(f"{method} {url}: {why} (hint: is that gateway's admin port right?)") from error
+        if not isinstance(said, dict):
             raise AdminError(
                 f"{method} {url} answered {answer.status_code} (hint: check that gateway's admin port)"
             )
-        return answer.json()
+        return said

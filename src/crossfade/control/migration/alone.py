@@ -50,11 +50,12 @@ class Alone:
     async def settle(self, controllers: Mapping[str, Controller]) -> None:
         """Give the log what was set aside. Lines about what has changed since are only marked."""
         for number, line in self.ports.aside.unsettled():
-            controller = controllers.get(str(line["migration"]))
+            controller = controllers.get(str(line.get("migration")))
             if controller is None:
                 continue
             state = await controller.read()
-            if state.epoch == line["epoch"] and not _is_given_up(state):
+            is_same = state.epoch == line["epoch"] and state.salt == line.get("salt", state.salt)
+            if is_same and not _is_given_up(state):
                 action = RollBack(str(line["reason"]))
                 payload = {**history.encode_action(action), "aside": line}
                 stream = history.stream_of(controller.name)
@@ -65,16 +66,27 @@ class Alone:
             self.decided.discard((controller.name, int(line["epoch"])))
 
     async def set_aside(
-        self, controller: Controller, state: MigrationState, *, actor: str, reason: str
+        self,
+        controller: Controller,
+        state: MigrationState,
+        *,
+        actor: str,
+        reason: str,
+        cut: Mapping[str, int] | None = None,
     ) -> bool:
-        """Keep a rollback for the log, and hold to it meanwhile; whether it is kept."""
+        """Keep a rollback for the log, and hold to it meanwhile; whether it is kept.
+
+        `cut`: as in `RollBackResult`.
+        """
         line = {
             "migration": controller.name,
             "epoch": state.epoch,
+            "salt": state.salt,
             "actor": actor,
             "reason": reason,
             "unix_s": self.ports.clock(),
             "counts": [asdict(counts) for counts in controller.tally.counts],
+            "cut": dict(cut or {}),
         }
         self.decided.add((controller.name, state.epoch))
         try:

@@ -62,25 +62,31 @@ async def pull_kill_switches(
     A gateway in sight that sends traffic to the candidate, and whose admin port is not known, is missing.
     """
     known = tuple(admin.names())
-    killed: list[str] = []
-    missing = [
+    unknown = [
         view.name
         for view in views
         if view.name not in known and any(effect.candidate_share for effect in view.effects)
     ]
-    for name in known:
-        try:
-            for feature in features:
-                await admin.kill(name, feature, is_killed=True)
-            shares = [await admin.share(name, feature) for feature in features]
-        except AdminError:
-            log.warning("kill switch of gateway %s was not pulled", name, exc_info=True)
-            shares = [1.0]
-        (missing if any(shares) else killed).append(name)
+    # At once: one that does not answer delays no other.
+    pulled = await asyncio.gather(*(is_pulled(admin, name, features) for name in known))
+    killed = tuple([name for name, is_done in zip(known, pulled, strict=True) if is_done])
+    missing = (*unknown, *(name for name in known if name not in killed))
     is_zero = bool(killed) and not missing
-    return RollBackResult(
-        is_zero, 0.0, (*killed, *missing), tuple(missing), 0, unlogged=why, killed=tuple(killed)
-    )
+    return RollBackResult(is_zero, 0.0, (*killed, *missing), missing, 0, unlogged=why, killed=killed)
+
+
+async def is_pulled(admin: GatewayAdmin, gateway: str, features: Iterable[str]) -> bool:
+    """Pull a gateway's switches of these features, at once; whether its engine shows share 0 of each then."""
+
+    async def pull(feature: str) -> bool:
+        try:
+            await admin.kill(gateway, feature, is_killed=True)
+            return not await admin.share(gateway, feature)
+        except AdminError as error:
+            log.warning("kill switch of %s on gateway %s was not pulled: %s", feature, gateway, error)
+            return False
+
+    return all(await asyncio.gather(*(pull(feature) for feature in features)))
 
 
 def counted(state: MigrationState, stages: tuple[StageCounts, ...]) -> dict[str, Any]:
@@ -104,8 +110,8 @@ async def cut_calls(
     for name in admin.names():
         try:
             cut[name] = sum([await admin.cut(name, feature) for feature in features])
-        except AdminError:
-            log.warning("calls at gateway %s were not cut", name, exc_info=True)
+        except AdminError as error:
+            log.warning("calls at gateway %s were not cut: %s", name, error)
     return cut, tuple(name for name in dict.fromkeys((*gateways, *admin.names())) if name not in cut)
 
 

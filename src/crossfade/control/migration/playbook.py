@@ -16,6 +16,7 @@ from crossfade.control.migration.asking import collect_unless_tried, open_gate, 
 from crossfade.control.migration.gates import GateInput
 from crossfade.control.migration.guard.incident import decide_beside, decide_calm
 from crossfade.control.migration.guard.verdict import decide_guards
+from crossfade.control.migration.history import Verb
 from crossfade.domain.evidence import Evidence, EvidenceKind, SignedEvidence, Verdict
 from crossfade.domain.migration import (
     Action,
@@ -337,3 +338,24 @@ def _leave(state: MigrationState, verdict: rollout.StageVerdict, frozen: str | N
     return Advance(
         share, state.stage + 1, verdict.is_weak, f"{strength} at {state.share:.0%}: {verdict.reason}"
     )
+
+
+def refuse_command(state: MigrationState, verb: Verb) -> str:
+    """Why a command makes no sense in this state; empty if it does."""
+    name = state.spec.name
+    if state.closed_unix_s is not None:
+        return f"migration {name!r} is closed"
+    is_last = state.stage == len(state.spec.rollout.stages)
+    match verb:
+        case Verb.RESUME if isinstance(state.pending, RollBack):
+            return "the rollback has not taken effect on every gateway yet (hint: see `status`)"
+        case Verb.ADVANCE if not state.stage:
+            return "there is no stage to advance from (hint: `status` says which gate is open)"
+        case Verb.PROMOTE if not is_last:
+            return f"the candidate is at {state.share:.0%}, not at 100% (hint: `advance` approves a stage)"
+        case Verb.CLOSE if state.promoted_unix_s is None and state.rolled_back is None:
+            return "neither promoted nor rolled back (hint: `rollback` first, or wait for `promote`)"
+        case Verb.DRILL if state.stage:
+            return "a drill needs share 0 (hint: `rollback`, then `resume`)"
+        case _:
+            return ""

@@ -22,6 +22,7 @@ from crossfade.domain.migration import (
 )
 from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
+from crossfade.domain.snapshot import Rollout
 
 Report = Callable[[str], None]  # one line of progress, for people
 Clock = Callable[[], float]  # Unix seconds
@@ -266,6 +267,10 @@ class GatewayAdmin(Protocol):
         """Gateways whose admin address is known."""
         ...
 
+    def uncallable(self) -> tuple[str, ...]:
+        """Gateways that have asked control, and whose admin port cannot be called from here."""
+        ...
+
     async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
         """Pull or release the local kill switch."""
         ...
@@ -276,6 +281,10 @@ class GatewayAdmin(Protocol):
 
     async def share(self, gateway: str, feature: str) -> float:
         """The candidate's share as the gateway's engine has it now."""
+        ...
+
+    async def rollouts(self, gateway: str) -> dict[str, Rollout]:
+        """By feature, the split that the gateway carries, as it was published."""
         ...
 
 

@@ -19,14 +19,16 @@ from crossfade.control.migration.alone import Alone
 from crossfade.control.migration.controller import LOGGED_WITHIN_S, Controller
 from crossfade.control.migration.effects import RollBackResult, cut_calls
 from crossfade.control.migration.history import Kind, Verb
+from crossfade.control.migration.playbook import refuse_command
 from crossfade.control.migration.ports import CollectError, Pause, Ports, SignRequest
 from crossfade.control.migration.report.attention import page_of
 from crossfade.control.migration.report.document import report_of
 from crossfade.control.migration.report.html import render_report
 from crossfade.control.migration.report.status import status_of
 from crossfade.control.migration.spec.parse import parse_spec
+from crossfade.control.migration.unread import Asked, Unread
 from crossfade.domain.evidence import SignedEvidence
-from crossfade.domain.migration import MigrationState, RollBack
+from crossfade.domain.migration import MigrationState
 
 LEASE, LEASE_S = "migrations", 5.0  # ten turns: a dead holder is replaced before anyone notices
 TURN_S, CALM_TURN_S = 0.5, 0.95  # seconds; counters come every second
@@ -52,6 +54,7 @@ class Migrations:
         self._logged: dict[str, int] = {}  # the newest line about each migration, evidence and labels too
         self._turned: dict[str, tuple[tuple[int, int] | None, float]] = {}
         self._alone = Alone(ports)
+        self._unread = Unread(ports.admin, ports.aside, ports.clock, ports.steady, pause, 0.0)
         self._lost: set[str] = set()  # migrations whose latest turn failed
         self._ended: dict[str, float] = {}  # when the latest turn that did not fail ended
         self._is_standby = False
@@ -64,6 +67,8 @@ class Migrations:
                     await self.turn_all(only_due=True)
                 else:
                     await self._stop_collections()
+                    if self._ports.aside.unsettled():
+                        await self._all_told()
                 await self._pause(TURN_S)
         finally:
             await self._stop_collections()
@@ -103,8 +108,7 @@ class Migrations:
     async def turn_all(self, *, only_due: bool = False) -> None:
         """One turn of every open migration; one that fails does not stop the others."""
         try:
-            found = await self._all()
-            await self._alone.settle(self._controllers)
+            found = await self._all_told()
         except Exception:
             self._lost.update(self._controllers)
             raise
@@ -246,7 +250,7 @@ class Migrations:
             RefusedError: if it makes no sense now.
         """
         _, state = await self._one(name)
-        refusal = refuse(state, verb)
+        refusal = refuse_command(state, verb)
         if refusal:
             raise RefusedError(refusal)
         await self._append(name, Kind.COMMAND, {"verb": verb.value}, actor, reason or verb.value)
@@ -259,21 +263,26 @@ class Migrations:
             LookupError: unknown migration.
             RefusedError: if it is closed.
         """
-        controller, state = await self._one_as_known(name)
+        try:
+            controller, state = await self._one_as_known(name)
+        except LookupError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the gateways know what they carry
+            return await self._unread.roll_back(Asked(name, actor, reason, hard), why=repr(error))
         if state.closed_unix_s is not None:
             raise RefusedError(f"migration {name!r} is closed (hint: change the feature's hierarchy)")
         result = await controller.roll_back(actor=actor, reason=reason)
+        if hard:
+            cut, uncut = await cut_calls(self._ports.admin, state.spec.features, result.gateways)
+            result = replace(result, cut=cut, uncut=uncut)
         if result.unlogged:
             said = f"asked by {actor}: {reason} (while the log could not be reached)"
-            kept = await self._alone.set_aside(controller, state, actor=actor, reason=said)
+            kept = await self._alone.set_aside(controller, state, actor=actor, reason=said, cut=result.cut)
             return replace(result, is_set_aside=kept)
-        if not hard:
-            return result
-        cut, uncut = await cut_calls(self._ports.admin, state.spec.features, result.gateways)
-        await self._append(
-            name, Kind.CUT, {"cut": cut, "uncut": list(uncut)}, actor, reason or "hard rollback"
-        )
-        return replace(result, cut=cut, uncut=uncut)
+        if hard:
+            said_cut = {"cut": result.cut, "uncut": list(result.uncut)}
+            await self._append(name, Kind.CUT, said_cut, actor, reason or "hard rollback")
+        return result
 
     async def label_queue(self, name: str) -> list[dict[str, Any]]:
         """Blind pairs waiting for a label."""
@@ -319,6 +328,12 @@ class Migrations:
             about = line.stream.partition("/")[2]
             self._logged[about] = line.seq
         return list(self._controllers.values())
+
+    async def _all_told(self) -> list[Controller]:
+        """Once the log has what was set aside here, whoever drives."""
+        found = await self._all()
+        await self._alone.settle(self._controllers)
+        return found
 
     async def _one(self, name: str) -> tuple[Controller, MigrationState]:
         await self._all()
@@ -369,24 +384,3 @@ class Migrations:
     async def _stop_collections(self) -> None:
         for controller in self._controllers.values():
             await controller.stop()
-
-
-def refuse(state: MigrationState, verb: Verb) -> str:
-    """Why a command makes no sense in this state; empty if it does."""
-    name = state.spec.name
-    if state.closed_unix_s is not None:
-        return f"migration {name!r} is closed"
-    is_last = state.stage == len(state.spec.rollout.stages)
-    match verb:
-        case Verb.RESUME if isinstance(state.pending, RollBack):
-            return "the rollback has not taken effect on every gateway yet (hint: see `status`)"
-        case Verb.ADVANCE if not state.stage:
-            return "there is no stage to advance from (hint: `status` says which gate is open)"
-        case Verb.PROMOTE if not is_last:
-            return f"the candidate is at {state.share:.0%}, not at 100% (hint: `advance` approves a stage)"
-        case Verb.CLOSE if state.promoted_unix_s is None and state.rolled_back is None:
-            return "neither promoted nor rolled back (hint: `rollback` first, or wait for `promote`)"
-        case Verb.DRILL if state.stage:
-            return "a drill needs share 0 (hint: `rollback`, then `resume`)"
-        case _:
-            return ""

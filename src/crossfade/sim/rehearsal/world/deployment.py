@@ -26,6 +26,7 @@ from crossfade.domain.attempt import ArmCount
 from crossfade.domain.migration import ArmHealth, Frozen, GatewayView
 from crossfade.domain.migration_spec import MigrationSpec
 from crossfade.domain.overlay import FeatureOverlay
+from crossfade.domain.snapshot import Rollout
 from crossfade.sim.rehearsal.traffic.arrivals import DAY_S, QUARTER_S
 from crossfade.sim.rehearsal.world.evidence import RehearsedEvidence
 from crossfade.sim.rehearsal.world.gateway import VirtualGateway
@@ -82,7 +83,7 @@ class Timers:
 
 @dataclass(slots=True)
 class Deployment:
-    """`ports.PublisherPort`, `CountersPort`, `CandidatePort`, `BundlePort` and the drill's `GatewayAdmin`."""
+    """`ports.PublisherPort`, `CountersPort`, `CandidatePort`, `BundlePort` and `GatewayAdmin`."""
 
     gateway: VirtualGateway
     reading: Reading
@@ -252,11 +253,15 @@ class Deployment:
 
     # GatewayAdmin
     def names(self) -> tuple[str, ...]:
-        """See `drill.GatewayAdmin`."""
+        """See `ports.GatewayAdmin`."""
         return (GATEWAY,)
 
+    def uncallable(self) -> tuple[str, ...]:
+        """See `ports.GatewayAdmin`."""
+        return ()
+
     async def kill(self, gateway: str, feature: str, *, is_killed: bool) -> None:
-        """See `drill.GatewayAdmin`."""
+        """See `ports.GatewayAdmin`."""
         if gateway == GATEWAY:
             self.gateway.engine.kill(feature, is_killed)
 
@@ -268,6 +273,11 @@ class Deployment:
         """See `ports.GatewayAdmin`."""
         effects = self.gateway.effects() if gateway == GATEWAY else ()
         return next((effect.candidate_share for effect in effects if effect.feature == feature), 0.0)
+
+    async def rollouts(self, gateway: str) -> dict[str, Rollout]:
+        """See `ports.GatewayAdmin`."""
+        laid = self.gateway.overlays.items() if gateway == GATEWAY else ()
+        return {feature: overlay.rollout for feature, overlay in laid if overlay.rollout is not None}
 
     # Isolation
     def cut_off(self, gateways: Collection[str]) -> None:
