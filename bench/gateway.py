@@ -21,8 +21,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from streams import KEY, added, idle_streams, streams_per_s
+from streams import KEY, added, gateways_for, idle_streams, streams_per_s
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -207,6 +208,23 @@ def measure_streams(folder: Path, relay: int, gateway: int, rounds: int) -> dict
     return results
 
 
+def ten_thousand_streams(folder: Path, behind_all: tuple[int, int]) -> dict[str, Any]:
+    """Memory of an open stream, of 10,000 at once: on the gateway (port and pid) behind the whole bench, and
+    on as many fresh ones beside it as the limit of open files asks for.
+    """
+    gateways = [behind_all]
+    with contextlib.ExitStack() as stack:
+        for number in range(1, gateways_for(10_000)):
+            own = folder / f"gateway-{number}"
+            own.mkdir()
+            for name in ("snapshot.json", "snapshot.sig"):
+                shutil.copy(folder / name, own)
+            port, told = gateway_options(own)
+            gateways.append((port, stack.enter_context(running([str(BINARY)], 1, port, told))))
+        ports, pids = zip(*gateways, strict=True)
+        return idle_streams(list(ports), lambda: [resident_mb(pid) for pid in pids], 10_000)
+
+
 def over_two_cores(folder: Path, rounds: int) -> dict[str, float]:
     """Processor time of a small request on one core and on two, by turns, and what two cores would carry.
 
@@ -271,7 +289,7 @@ def main() -> int:
                 results |= measure_streams(folder, relay, gate, rounds)
                 results["stream_paced_1"] = added(streams, relay, gate, 5 * rounds)
                 memory = {"idle_mb": idle, "after_mb": resident_mb(pid)}
-                memory |= idle_streams(gate, memory["after_mb"], lambda: resident_mb(pid), 10_000)
+                memory |= ten_thousand_streams(folder, (gate, pid))
             results["two_cores"] = over_two_cores(folder, rounds)
         results["choose_50_us"] = choosing(folder / "snapshot.json")
     trained = any((ROOT / "target/training").glob("*.profdata"))

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 KEY = "cf-bench_secret"  # every request shows it, to peers too
 DESCRIPTORS_BESIDE = 500  # of the gateway's own, beside two a stream
@@ -111,27 +112,34 @@ def added(upstream: int, relay: int, gateway: int, rounds: int) -> dict[str, flo
     }
 
 
-def idle_streams(
-    gateway: int, before_mb: float, now_mb: Callable[[], float], wanted: int
-) -> dict[str, float]:
-    """Memory of an open stream that says nothing. `now_mb`: reads the gateway's resident memory.
+def gateways_for(streams: int) -> int:
+    """How many gateways it takes to hold so many streams: each is two open files of its gateway."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return -(-2 * streams // (hard - DESCRIPTORS_BESIDE))
 
-    As many as `wanted`, or as the limit of open files lets one process hold.
+
+def idle_streams(ports: list[int], resident_mb: Callable[[], list[float]], wanted: int) -> dict[str, Any]:
+    """Memory of an open stream that says nothing, of `wanted` at once, by gateway.
+
+    `ports` and `resident_mb` are those of the gateways, which share the streams. Every stream has shown
+    its first content before memory is read.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = min(wanted, (hard - DESCRIPTORS_BESIDE) // 2)
+    each = wanted // len(ports)
+    before_mb = resident_mb()
     callers = []
     try:
-        for _ in range(count):
-            callers.append(connected(gateway))
-            ask_for_stream(callers[-1], "/v1/chat/completions", "hold")
+        for port in ports:
+            for _ in range(each):
+                callers.append(connected(port))
+                ask_for_stream(callers[-1], "/v1/chat/completions", "hold")
         for caller in callers:
             if b"content" not in caller.recv(4096):
                 caller.recv(4096)
-        grown_kb = (now_mb() - before_mb) * 1024
+        grown_kb = [(now - before) * 1024 for now, before in zip(resident_mb(), before_mb, strict=True)]
     finally:
         for caller in callers:
             caller.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return {"streams": count, "kb_each": grown_kb / count}
+    return {"streams": len(callers), "kb_each": [grown / each for grown in grown_kb]}

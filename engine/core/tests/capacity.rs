@@ -6,6 +6,7 @@ mod draws;
 #[expect(dead_code, reason = "shared with the scenarios, which use the rest")]
 mod world;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -256,10 +257,10 @@ impl Play {
         }
         let counted = (call.facts.input_tokens as f64 * self.limiter.counts) as u64;
         let seen = Observation {
-            feature: call.facts.feature.clone(),
-            endpoint: endpoint(&call),
-            request_id: call.facts.request_id.clone(),
-            arm: call.decision.as_ref().unwrap().arm.clone(),
+            feature: call.facts.feature.clone().into(),
+            endpoint: endpoint(&call).into(),
+            request_id: call.facts.request_id.clone().into(),
+            arm: Cow::Owned(call.decision.as_ref().unwrap().arm.clone()),
             role: call.role,
             index: call.tried.len() as u32,
             level: 1.0,

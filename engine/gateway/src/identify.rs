@@ -69,15 +69,24 @@ fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &hmac::Key) -> Option<&
 /// The 32 bytes of an HMAC in lower-case hex; `None` if it is not one.
 #[must_use]
 pub fn decode_hex(text: &str) -> Option<[u8; 32]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
     let mut bytes = [0; 32];
+    let mut seen = 0;
     let (pairs, left) = text.as_bytes().as_chunks::<2>();
     for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(high)? << 4 | digit(low)?;
+        let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
+        seen |= high | low;
+        *byte = high << 4 | low;
     }
-    (left.is_empty() && pairs.len() == bytes.len()).then_some(bytes)
+    (seen < 16 && left.is_empty() && pairs.len() == bytes.len()).then_some(bytes)
 }
+
+/// What each byte is worth as a digit; 16 of those that are none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [16; 256];
+    let mut worth = 0;
+    while worth < 16 {
+        digits[b"0123456789abcdef"[worth as usize] as usize] = worth;
+        worth += 1;
+    }
+    digits
+};

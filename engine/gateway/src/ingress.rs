@@ -118,7 +118,7 @@ async fn chat(shared: &Arc<Shared>, dialect: Dialect, request: Request<Incoming>
     let (head, body) = request.into_parts();
     let said = CallerHead::read(&head.headers, opt_in_header(dialect));
     let caller = identify(&snapshot, &said, &shared.pepper).map_err(|stranger| turn_away(&stranger))?;
-    let (bytes, held) = receive(shared, &snapshot, (head.version, &said), body).await?;
+    let (bytes, held) = receive(shared, &snapshot, (head.version, &said), (began, body)).await?;
     let mut decoded =
         read_apart(bytes.len(), || openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot)))
             .map_err(|error| unreadable(&error, OF_THE_API))?;
@@ -172,7 +172,7 @@ async fn count_tokens(shared: &Arc<Shared>, dialect: Dialect, request: Request<I
     let (head, body) = request.into_parts();
     let said = CallerHead::read(&head.headers, None);
     identify(&snapshot, &said, &shared.pepper).map_err(|stranger| turn_away(&stranger))?;
-    let (bytes, _held) = receive(shared, &snapshot, (head.version, &said), body).await?;
+    let (bytes, _held) = receive(shared, &snapshot, (head.version, &said), (Instant::now(), body)).await?;
     let decoded = openai_chat::decode_request(dialect, &bytes, limits_of(&snapshot))
         .map_err(|error| unreadable(&error, "send the body of the request to count"))?;
     let said = openai_chat::facts(&decoded);
@@ -205,14 +205,14 @@ async fn receive(
     shared: &Shared,
     snapshot: &Snapshot,
     (version, head): (Version, &CallerHead<'_>),
-    body: Incoming,
+    (began, body): (Instant, Incoming),
 ) -> Result<(Bytes, Held), Refused> {
     let refuse = |status, kind, problem: &str, hint| Err(refuse(status, kind, problem, hint).unread());
     if let Err((status, problem, hint)) = head.admissible(version) {
         return refuse(status, ErrorKind::InvalidRequest, problem, hint);
     }
     let edge = &snapshot.edge;
-    match arrival::take(edge, &shared.bodies, body).await {
+    match arrival::take(edge, &shared.bodies, began, body).await {
         Ok(taken) => Ok(taken),
         Err(NotTaken::TooLarge) => {
             let text = format!("the body is larger than {} bytes", edge.body_bytes);

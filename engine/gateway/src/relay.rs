@@ -2,7 +2,7 @@
 //! loop that commits only at the end, so there is no second path to fail differently.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossfade_core::decide::Tried;
 use crossfade_core::domain::decision::{Next, Role};
@@ -30,9 +30,10 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
     if let Some(plan) = &job.decision.shadow {
         shadow::start(&job, plan);
     }
-    let overhead = job.began.elapsed();
+    let planned = Instant::now();
+    let overhead = planned - job.began;
     let mut tried: Vec<Tried> = Vec::new();
-    let mut next = next_step(&job, &tried);
+    let mut next = next_step_at(planned, &job, &tried);
     loop {
         let Next::Attempt { candidate, role, wait_ms, backup, reason } = next else {
             return give_up(&job, &tried);
@@ -84,7 +85,7 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
 /// One attempt as far as its commit; a probe that has a backup does not keep its caller waiting.
 async fn try_once(job: &Arc<Job>, ticket: Ticket, first: bool) -> Probed<Begun> {
     let protected = first && ticket.candidate.probe && job.decision.candidates.len() > 1;
-    let patience = probe::patience(job, &ticket);
+    let patience = if protected { probe::patience(job, &ticket) } else { Duration::ZERO };
     let mut attempt = Box::new(Attempt::new(Arc::clone(job), ticket));
     if !protected {
         let committed = until_commit_or_cut(job, &mut attempt).await;
@@ -101,9 +102,14 @@ async fn try_once(job: &Arc<Job>, ticket: Ticket, first: bool) -> Probed<Begun> 
 
 /// Asked once per step, before the failure is closed, so that the record says what followed.
 pub fn next_step(job: &Job, tried: &[Tried]) -> Next {
-    let elapsed = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    next_step_at(Instant::now(), job, tried)
+}
+
+fn next_step_at(now: Instant, job: &Job, tried: &[Tried]) -> Next {
+    let elapsed = now.saturating_duration_since(job.began).as_millis();
+    let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
     job.shared
-        .with_engine(|engine, now| engine.next(&job.facts, &job.decision, tried, elapsed, now))
+        .with_engine_at(now, |engine, now| engine.next(&job.facts, &job.decision, tried, elapsed, now))
         .unwrap_or(Next::GiveUp { reason: "the gateway has no snapshot".to_owned() })
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::edge::cuts::Cuts;
 use crate::edge::room::Room;
+use crate::edge::truth::EndpointHeaders;
 use crate::options::GatewayOptions;
 use crate::report::Reports;
 use crate::upstream::connect::Clients;
@@ -24,6 +25,7 @@ pub struct Shared {
     /// What virtual keys are hashed with.
     pub pepper: hmac::Key,
     pub snapshot: ArcSwapOption<Snapshot>,
+    pub endpoint_headers: ArcSwap<EndpointHeaders>,
     pub credentials: ArcSwap<Credentials>,
     pub clients: Clients,
     pub reports: Reports,
@@ -48,6 +50,7 @@ impl Shared {
             pepper: hmac::Key::new(hmac::HMAC_SHA256, options.pepper.as_bytes()),
             options,
             snapshot: ArcSwapOption::empty(),
+            endpoint_headers: ArcSwap::default(),
             credentials: ArcSwap::from_pointee(Credentials::default()),
             clients,
             reports,
@@ -76,18 +79,25 @@ impl Shared {
     /// Unique over gateways and restarts.
     #[must_use]
     pub fn new_request_id(&self) -> String {
-        format!("{}{:x}", self.id_prefix, self.id_counter.fetch_add(1, Ordering::Relaxed))
+        let number = self.id_counter.fetch_add(1, Ordering::Relaxed);
+        [&self.id_prefix, itoa::Buffer::new().format(number)].concat()
     }
 
     /// Runs `work` on the engine; `None` before the first snapshot.
     pub fn with_engine<T>(&self, work: impl FnOnce(&mut Engine, f64) -> T) -> Option<T> {
-        let now = self.now();
+        self.with_engine_at(Instant::now(), work)
+    }
+
+    /// As `with_engine`, where the time is known: asking for it costs more than many decisions.
+    pub fn with_engine_at<T>(&self, at: Instant, work: impl FnOnce(&mut Engine, f64) -> T) -> Option<T> {
+        let now = at.saturating_duration_since(self.began).as_secs_f64();
         lock(&self.engine).as_mut().map(|engine| work(engine, now))
     }
 
     /// Makes `snapshot` the one that serves.
     pub fn apply(&self, snapshot: Snapshot) {
         let now = self.now();
+        self.endpoint_headers.store(Arc::new(EndpointHeaders::of(&snapshot)));
         let mut engine = lock(&self.engine);
         if let Some(engine) = engine.as_mut() {
             engine.apply(snapshot, now);

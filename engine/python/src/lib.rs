@@ -71,7 +71,7 @@ impl Decider {
     }
 
     fn observe(&mut self, observation: &str, now: f64) -> PyResult<()> {
-        let seen: Observation = read(observation)?;
+        let seen: Observation<'_> = read(observation)?;
         self.engine.observe(&seen, now);
         Ok(())
     }

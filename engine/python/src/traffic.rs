@@ -3,6 +3,7 @@
 //! events (choose, attempt, observe, next) without sockets; answers are drawn by the caller, so that
 //! nothing here is random.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
@@ -286,10 +287,10 @@ impl Traffic {
         let tokens = (u64::from(flight.arrival.input), u64::from(flight.arrival.output));
         let index = u32::try_from(flight.tried.len()).unwrap_or(u32::MAX);
         let seen = Observation {
-            feature: flight.facts.feature.clone(),
-            endpoint: chosen.endpoint.clone(),
-            request_id: flight.facts.request_id.clone(),
-            arm: flight.decision.arm.clone(),
+            feature: flight.facts.feature.clone().into(),
+            endpoint: chosen.endpoint.clone().into(),
+            request_id: flight.facts.request_id.clone().into(),
+            arm: Cow::Owned(flight.decision.arm.clone()),
             role,
             index,
             level: chosen.level,

@@ -3,6 +3,7 @@
 //! State is plain `&mut` data: health by endpoint, retry budgets, latches, kill switches. Time and
 //! chance are arguments, so a recorded request replays to the same decision.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -39,11 +40,11 @@ mod unasked;
 
 /// A closed attempt as health sees it. `index` 0 = the request's first attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Observation {
-    pub feature: String,
-    pub endpoint: String,
-    pub request_id: String,
-    pub arm: AssignedArm,
+pub struct Observation<'a> {
+    pub feature: Cow<'a, str>,
+    pub endpoint: Cow<'a, str>,
+    pub request_id: Cow<'a, str>,
+    pub arm: Cow<'a, AssignedArm>,
     pub role: Role,
     pub index: u32,
     pub level: f64,
@@ -71,7 +72,8 @@ pub struct Engine {
     rooms: Rooms,
     paces: Paces,
     trickles: BTreeMap<String, Trickle>,
-    budgets: BTreeMap<(String, String), RetryBudget>,
+    /// By feature and endpoint.
+    budgets: ByName<ByName<RetryBudget>>,
     latches: BTreeMap<String, Latch>,
     killed: BTreeSet<String>,
     keys: Keys,
@@ -91,7 +93,7 @@ impl Engine {
             rooms: Rooms::default(),
             paces: Paces::default(),
             trickles: BTreeMap::new(),
-            budgets: BTreeMap::new(),
+            budgets: ByName::default(),
             latches: BTreeMap::new(),
             killed: BTreeSet::new(),
             keys: Keys::default(),
@@ -119,9 +121,10 @@ impl Engine {
         self.members = Member::of(&snapshot);
         self.latches
             .retain(|name, latch| rollout_of(&snapshot, name).is_some_and(|rollout| latch.is_of(rollout)));
-        self.budgets.retain(|(feature, _), budget| {
-            let feature = snapshot.features.get(feature);
-            feature.is_some_and(|feature| budget.is_over(feature.attempts.retry_ttl_s))
+        self.budgets.retain(|feature, budgets| {
+            let ttl = snapshot.features.get(feature).map(|feature| feature.attempts.retry_ttl_s);
+            budgets.retain(|_, budget| ttl.is_some_and(|ttl| budget.is_over(ttl)));
+            !budgets.is_empty()
         });
         self.unix_s = self.unix_s.max(snapshot.issued_unix_s);
         self.snapshot = Arc::new(snapshot);
@@ -219,7 +222,7 @@ impl Engine {
     }
 
     /// Counts a closed attempt.
-    pub fn observe(&mut self, seen: &Observation, now: f64) {
+    pub fn observe(&mut self, seen: &Observation<'_>, now: f64) {
         let snapshot = Arc::clone(&self.snapshot);
         self.book.observe(&snapshot, seen, now);
         self.hear_witness(&snapshot, seen);
@@ -300,17 +303,8 @@ impl Engine {
         rows
     }
 
-    fn deposit(&mut self, seen: &Observation, now: f64) {
-        let Some(feature) = self.snapshot.features.get(&seen.feature) else {
-            return;
-        };
-        let key = (seen.feature.clone(), seen.endpoint.clone());
-        let ttl = feature.attempts.retry_ttl_s;
-        self.budgets.entry(key).or_insert_with(|| RetryBudget::new(ttl)).deposit(now);
-    }
-
     /// A candidate request that had to go to the incumbent says nothing about the candidate.
-    fn watch_candidate(&mut self, seen: &Observation, now: f64) {
+    fn watch_candidate(&mut self, seen: &Observation<'_>, now: f64) {
         let Some(rollout) = rollout_of(&self.snapshot, &seen.feature) else {
             return;
         };
@@ -318,14 +312,15 @@ impl Engine {
             && seen.arm.name.as_ref() == Some(&rollout.migration)
             && serves(&self.snapshot, &rollout.candidate, &seen.endpoint);
         if is_ours && !incumbent_fails(&self.snapshot, &mut self.book, &seen.feature, now) {
-            let latch = self.latches.entry(seen.feature.clone()).or_insert_with(|| Latch::new(rollout));
+            let latch =
+                self.latches.entry(seen.feature.clone().into_owned()).or_insert_with(|| Latch::new(rollout));
             latch.observe(rollout, seen.class);
         }
         self.close_latches(now);
     }
 
     /// What an incumbent's attempt says about a suspected candidate.
-    fn hear_witness(&mut self, snapshot: &Snapshot, seen: &Observation) {
+    fn hear_witness(&mut self, snapshot: &Snapshot, seen: &Observation<'_>) {
         for (name, latch) in &mut self.latches {
             let primary = snapshot.features.get(name).and_then(|feature| feature.hierarchy.first());
             if primary.is_some_and(|primary| serves(snapshot, primary, &seen.endpoint)) {

@@ -119,16 +119,40 @@ object!(Usage { input_uncached, cache_read, cache_write, output, reasoning, sour
 
 impl Write for str {
     fn write(&self, out: &mut Vec<u8>) {
-        // Without an early end the compiler looks at many bytes at once.
-        let plain = |all: bool, byte: &u8| all & (*byte >= b' ') & (*byte != b'"') & (*byte != b'\\');
-        if self.as_bytes().iter().fold(true, plain) {
-            out.push(b'"');
-            out.extend_from_slice(self.as_bytes());
-            out.push(b'"');
+        if is_plain(self.as_bytes()) {
+            quoted(self, out);
         } else {
             serialised(self, out);
         }
     }
+}
+
+/// Whether a text needs no escapes: eight bytes at a time, as most texts of a record are short.
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
+    let odd = words.iter().fold(0, |odd, word| odd | odd_bytes(u64::from_ne_bytes(*word)));
+    odd == 0 && rest.iter().all(plain)
+}
+
+/// Has bits where a byte is below a space, a quote or a backslash. The usual arithmetic on the bytes of a
+/// word ("Bit Twiddling Hacks", S. E. Anderson: `hasless`, `haszero`): a byte above one that has bits may
+/// have some too, so none are there exactly where there are no such bytes.
+const fn odd_bytes(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let (quote, backslash) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
+    let controls = word.wrapping_sub(ONES * b' ' as u64) & !word;
+    let quotes = quote.wrapping_sub(ONES) & !quote;
+    let backslashes = backslash.wrapping_sub(ONES) & !backslash;
+    (controls | quotes | backslashes) & HIGH
+}
+
+/// A text that needs no escapes.
+fn quoted(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// For what is rare or small; writing to memory cannot fail.
@@ -191,7 +215,7 @@ macro_rules! by_its_name {
     ($($type:ty),*) => {
         $(impl Write for $type {
             fn write(&self, out: &mut Vec<u8>) {
-                self.as_str().write(out);
+                quoted(self.as_str(), out);
             }
         })*
     };

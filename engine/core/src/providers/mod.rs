@@ -154,7 +154,8 @@ pub fn classify(
 /// Base URL without a trailing slash, split into origin and path prefix.
 pub fn split_base(base_url: &str) -> (String, String) {
     let trimmed = base_url.trim_end_matches('/');
-    let after_scheme = trimmed.find("://").map_or(0, |at| at + 3);
+    let scheme = trimmed.find(':').filter(|at| trimmed[*at..].starts_with("://"));
+    let after_scheme = scheme.map_or(0, |at| at + 3);
     match trimmed.get(after_scheme..).and_then(|rest| rest.find('/')) {
         Some(slash) => {
             let (origin, path) = trimmed.split_at(after_scheme + slash);

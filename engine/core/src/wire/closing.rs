@@ -75,6 +75,9 @@ impl Closing {
         if self.ended {
             return;
         }
+        if let StreamEvent::Start { id, model } = event {
+            return self.introduce(id, model, out);
+        }
         match &event {
             StreamEvent::Terminal => return self.terminal(out),
             StreamEvent::Error(error) => return self.fail(error.clone(), out),
@@ -82,17 +85,6 @@ impl Closing {
             StreamEvent::Usage(usage) => {
                 self.notes += 1;
                 self.usage = Some(*usage);
-                return;
-            }
-            StreamEvent::Start { id, model } => {
-                // Some servers open with empty names and say them later; many say them in every event.
-                let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
-                let start = (named(id), named(model));
-                if self.start.as_ref() != Some(&start) {
-                    self.notes += 1;
-                    self.start = Some(start.clone());
-                    out.push(StreamEvent::Start { id: start.0, model: start.1 });
-                }
                 return;
             }
             StreamEvent::ServedTier(tier) if self.tier.as_ref() == Some(tier) => return,
@@ -121,6 +113,17 @@ impl Closing {
             _ => self.said |= event.is_content(),
         }
         out.push(event);
+    }
+
+    /// Some servers open with empty names and say them later; many say them in every event.
+    fn introduce(&mut self, id: Option<String>, model: Option<String>, out: &mut Vec<StreamEvent>) {
+        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
+        let start = (named(id), named(model));
+        if self.start.as_ref() != Some(&start) {
+            self.notes += 1;
+            self.start = Some(start.clone());
+            out.push(StreamEvent::Start { id: start.0, model: start.1 });
+        }
     }
 
     /// A readable event was seen, whatever it said.

@@ -1,6 +1,7 @@
 //! Reading fields whose exact type must not decide over an answer: a wrong type there reads as
 //! absent instead of making the whole event unreadable.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -86,8 +87,8 @@ impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Items<T> {
 }
 
 /// What may stand in a field's place, without a tree for it: what is not looked at is not built.
-enum Found {
-    Text(String),
+enum Found<'de> {
+    Text(Cow<'de, str>),
     Number(serde_json::Number),
     Parts(Vec<Value>),
     Nothing,
@@ -100,49 +101,49 @@ struct Finding {
 }
 
 impl<'de> DeserializeSeed<'de> for Finding {
-    type Value = Found;
+    type Value = Found<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Finding {
-    type Value = Found;
+    type Value = Found<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Found, E> {
-        Ok(Found::Text(text.to_owned()))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Found<'de>, E> {
+        Ok(Found::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Found, E> {
-        Ok(Found::Text(text))
+    fn visit_str<E>(self, text: &str) -> Result<Found<'de>, E> {
+        Ok(Found::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Found, E> {
+    fn visit_u64<E>(self, number: u64) -> Result<Found<'de>, E> {
         Ok(Found::Number(number.into()))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Found, E> {
+    fn visit_i64<E>(self, number: i64) -> Result<Found<'de>, E> {
         Ok(Found::Number(number.into()))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Found, E> {
+    fn visit_f64<E>(self, number: f64) -> Result<Found<'de>, E> {
         Ok(serde_json::Number::from_f64(number).map_or(Found::Other, Found::Number))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<Found<'de>, E> {
         Ok(Found::Other)
     }
 
-    fn visit_unit<E>(self) -> Result<Found, E> {
+    fn visit_unit<E>(self) -> Result<Found<'de>, E> {
         Ok(Found::Nothing)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Found, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Found<'de>, A::Error> {
         let mut parts = Vec::new();
         if self.lists {
             while let Some(part) = items.next_element()? {
@@ -154,7 +155,7 @@ impl<'de> Visitor<'de> for Finding {
         Ok(Found::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Found, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Found<'de>, A::Error> {
         while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Found::Other)
     }
@@ -162,6 +163,14 @@ impl<'de> Visitor<'de> for Finding {
 
 /// A string; anything else reads as absent.
 pub(crate) fn string<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(word(deserializer)?.map(Cow::into_owned))
+}
+
+/// As [`string`], without a copy where the text has none of its characters in escapes.
+pub(crate) fn word<'de, D>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error>
 where
     D: Deserializer<'de>,
 {
@@ -178,7 +187,7 @@ where
 {
     Ok(match (Finding { lists: false }).deserialize(deserializer)? {
         Found::Number(number) => as_count(&Value::Number(number)),
-        Found::Text(text) => as_count(&Value::String(text)),
+        Found::Text(text) => as_count(&Value::String(text.into_owned())),
         Found::Parts(_) | Found::Nothing | Found::Other => None,
     })
 }
@@ -191,7 +200,7 @@ where
     let value = match (Finding { lists: false }).deserialize(deserializer)? {
         Found::Nothing => return Ok(None),
         Found::Number(number) => Value::Number(number),
-        Found::Text(text) => Value::String(text),
+        Found::Text(text) => Value::String(text.into_owned()),
         Found::Parts(_) | Found::Other => Value::Null,
     };
     as_count(&value).map(Some).ok_or_else(|| D::Error::custom("the index is none"))
@@ -304,7 +313,7 @@ where
     D: Deserializer<'de>,
 {
     Ok(match (Finding { lists: true }).deserialize(deserializer)? {
-        Found::Text(text) => Some(Words { text, ..Words::default() }),
+        Found::Text(text) => Some(Words { text: text.into_owned(), ..Words::default() }),
         Found::Parts(parts) if parts.iter().all(is_part) => Some(words_in(&parts)),
         Found::Nothing => None,
         _ => return Err(D::Error::custom("the content is neither a text nor parts of one")),

@@ -53,6 +53,7 @@ fn escaped_unit(text: &[u8], at: usize) -> Option<u16> {
 /// The documents of an answer that holds more than one, each whole; `None` of any other.
 pub(crate) fn documents(body: &[u8]) -> Option<Vec<Box<RawValue>>> {
     // No JSON text holds this: line ends inside strings are escaped.
+    memchr::memchr(b'\n', body)?; // most answers are of one line
     memmem::find(body, b"}\n{").or_else(|| memmem::find(body, b"}\r\n{"))?;
     let mut all = Vec::new();
     for document in serde_json::Deserializer::from_slice(body).into_iter() {

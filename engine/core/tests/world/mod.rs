@@ -1,6 +1,7 @@
 //! A feature's traffic in virtual time: requests arrive, the engine decides, endpoints answer by
 //! script, outcomes go back. The loop is the gateway's, without its sockets.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -198,7 +199,8 @@ impl World {
     pub(crate) fn fail_copy(&mut self, facts: &RequestFacts, decision: &Decision) {
         let answer = Answer::fails(ErrorKind::Timeout);
         let mut seen = seen(facts, decision, (0, Role::Shadow, 0), &answer);
-        seen.arm = AssignedArm { kind: ArmKind::Shadow, name: Some("move".to_owned()), share: None };
+        let copy = AssignedArm { kind: ArmKind::Shadow, name: Some("move".to_owned()), share: None };
+        seen.arm = Cow::Owned(copy);
         self.engine.observe(&seen, self.now);
     }
 
@@ -225,19 +227,19 @@ impl World {
 }
 
 /// What the gateway says of a closed attempt.
-fn seen(
-    facts: &RequestFacts,
-    decision: &Decision,
+fn seen<'a>(
+    facts: &'a RequestFacts,
+    decision: &'a Decision,
     (candidate, role, index): (usize, Role, u32),
     answer: &Answer,
-) -> Observation {
+) -> Observation<'a> {
     let chosen = &decision.candidates[candidate];
     let ok = answer.error.is_none();
     Observation {
-        feature: facts.feature.clone(),
-        endpoint: chosen.endpoint.clone(),
-        request_id: facts.request_id.clone(),
-        arm: decision.arm.clone(),
+        feature: Cow::Borrowed(&facts.feature),
+        endpoint: Cow::Borrowed(&chosen.endpoint),
+        request_id: Cow::Borrowed(&facts.request_id),
+        arm: Cow::Borrowed(&decision.arm),
         role,
         index,
         level: chosen.level,

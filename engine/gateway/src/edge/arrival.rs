@@ -1,12 +1,13 @@
 //! How a caller's body arrives: within its bounds of size and time, and of what all bodies hold.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossfade_core::domain::snapshot::Edge;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Incoming};
 
 use super::room::{Held, Room};
+use crate::upstream::alarm::Alarm;
 
 /// Why a body was not taken.
 pub enum NotTaken {
@@ -17,17 +18,23 @@ pub enum NotTaken {
     Broken(hyper::Error),
 }
 
-/// The whole body, and the room it holds until that is dropped.
+/// The whole body of a request that began then, and the room it holds until that is dropped.
 ///
 /// # Errors
 /// `NotTaken`, the body unread from there on.
-pub async fn take(edge: &Edge, room: &Room, body: Incoming) -> Result<(Bytes, Held), NotTaken> {
+pub async fn take(
+    edge: &Edge,
+    room: &Room,
+    began: Instant,
+    body: Incoming,
+) -> Result<(Bytes, Held), NotTaken> {
     // A declared length is believed: to wait for such a body would only hold the connection.
     if body.size_hint().lower() > edge.body_bytes as u64 {
         return Err(NotTaken::TooLarge);
     }
-    let within = Duration::from_millis(edge.receive_ms);
-    tokio::time::timeout(within, collect(edge, room.hold(), body)).await.unwrap_or(Err(NotTaken::Late))
+    let end = began + Duration::from_millis(edge.receive_ms);
+    let taken = Alarm::default().wait(end, collect(edge, room.hold(), body)).await;
+    taken.unwrap_or(Err(NotTaken::Late))
 }
 
 async fn collect(edge: &Edge, mut held: Held, mut body: Incoming) -> Result<(Bytes, Held), NotTaken> {

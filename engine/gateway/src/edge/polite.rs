@@ -14,7 +14,7 @@ use crossfade_core::domain::outcome::ErrorKind;
 use crossfade_core::wire::openai_chat::encode_error;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 use tokio::time::Sleep;
 
 use super::wire::Wire;
@@ -80,16 +80,23 @@ impl<S: LastWord> Polite<S> {
         let Some(head) = &mut self.head else {
             return Ok(());
         };
-        head.extend_from_slice(bytes);
-        let Some(end) = memmem::find(head, b"\r\n\r\n") else {
-            if head.len() > INSPECTED_BYTES {
-                self.head = None; // how long a head may be is the server's to say
-            }
-            return Ok(());
+        let broken = if head.is_empty()
+            && let Some(end) = end_of_head(bytes)
+        {
+            is_broken(&bytes[..end])
+        } else {
+            head.extend_from_slice(bytes);
+            let Some(end) = end_of_head(head) else {
+                if head.len() > INSPECTED_BYTES {
+                    self.head = None; // how long a head may be is the server's to say
+                }
+                return Ok(());
+            };
+            is_broken(&head[..end])
         };
-        self.broken_head = has_two_lengths(&head[..end]) || head.starts_with(PREFACE);
+        self.broken_head = broken;
         self.head = None;
-        if self.broken_head { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+        if broken { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
     }
 
     /// Our own answer for one that the server made by itself.
@@ -274,6 +281,16 @@ impl<S: Read + Write + LastWord + Unpin> Write for Polite<S> {
 
 /// Of HTTP/2, which the server leaves without an answer.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
+/// The length of a head whose end is there.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let ends = |at: &usize| bytes[..*at].ends_with(b"\r\n\r");
+    memchr_iter(b'\n', bytes).find(ends).map(|at| at + 1)
+}
+
+fn is_broken(head: &[u8]) -> bool {
+    has_two_lengths(head) || head.starts_with(PREFACE)
+}
 
 /// A head that has both lengths can mean two requests to two readers.
 fn has_two_lengths(head: &[u8]) -> bool {

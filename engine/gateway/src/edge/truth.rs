@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crossfade_core::domain::by_name::ByName;
 use crossfade_core::domain::limits::Limits;
-use crossfade_core::domain::snapshot::Dialect;
+use crossfade_core::domain::snapshot::{Dialect, Endpoint, Snapshot};
 use crossfade_core::wire::translate::allowance_fields;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -38,6 +39,45 @@ pub fn room(job: &Job, attempt: &Attempt) -> usize {
     if more { MORE_HEADERS } else { HEADERS }
 }
 
+/// What an answer says of its endpoint: made once a snapshot, for all of its answers.
+#[derive(Default)]
+pub struct EndpointHeaders {
+    version: u64,
+    by_endpoint: ByName<Vec<(HeaderName, HeaderValue)>>,
+}
+
+impl EndpointHeaders {
+    /// Of every endpoint of a snapshot.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let each =
+            snapshot.endpoints.iter().map(|(name, endpoint)| (name.clone(), headers_of(name, endpoint)));
+        Self { version: snapshot.version, by_endpoint: each.collect() }
+    }
+
+    /// Of one endpoint of the snapshot that a request was planned by, which may be an older one.
+    fn tell(&self, snapshot: &Snapshot, name: &str, headers: &mut HeaderMap) {
+        if let Some(ours) = self.by_endpoint.get(name).filter(|_| self.version == snapshot.version) {
+            headers.extend(ours.iter().cloned());
+        } else if let Some(endpoint) = snapshot.endpoints.get(name) {
+            headers.extend(headers_of(name, endpoint));
+        }
+    }
+}
+
+/// Text that is no header value (a control character in a name) is left out.
+fn headers_of(name: &str, endpoint: &Endpoint) -> Vec<(HeaderName, HeaderValue)> {
+    let class = endpoint.capacity.capacity_class.as_str();
+    let said = [
+        (ENDPOINT, Some(name)),
+        (PROVIDER, Some(&endpoint.provider)),
+        (MODEL, Some(&endpoint.model)),
+        (REGION, endpoint.region.as_deref()),
+        (CAPACITY, Some(class)),
+    ];
+    said.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::from_str(text?).ok()?))).collect()
+}
+
 /// Says what the caller's key has left.
 pub fn tell_allowances(dialect: Dialect, left: &Limits, headers: &mut HeaderMap) {
     for (name, value) in allowance_fields(dialect, left, unix_ms()) {
@@ -57,17 +97,8 @@ pub fn tell(job: &Job, attempt: &Attempt, overhead: Duration, headers: &mut Head
         }
     };
     say(REQUEST_ID, &job.facts.request_id);
-    say(ENDPOINT, &ticket.candidate.endpoint);
     say(REASON, &ticket.reason);
-    if let Some(endpoint) = job.snapshot.endpoints.get(&ticket.candidate.endpoint) {
-        say(PROVIDER, &endpoint.provider);
-        say(MODEL, &endpoint.model);
-        if let Some(region) = &endpoint.region {
-            say(REGION, region);
-        }
-        let class = endpoint.capacity.capacity_class.as_str();
-        headers.insert(CAPACITY, HeaderValue::from_static(class));
-    }
+    job.shared.endpoint_headers.load().tell(&job.snapshot, &ticket.candidate.endpoint, headers);
     headers.insert(ARM, HeaderValue::from_static(ticket.arm.kind.as_str()));
     headers.insert(ATTEMPTS, HeaderValue::from(ticket.index + 1));
     headers.insert(SNAPSHOT, HeaderValue::from(job.decision.snapshot_version));
@@ -80,5 +111,29 @@ pub fn tell(job: &Job, attempt: &Attempt, overhead: Duration, headers: &mut Head
         && let Ok(value) = HeaderValue::from_str(&attempt.warnings.join("; "))
     {
         headers.insert(WARNINGS, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_its_endpoint_as_the_snapshot_it_was_planned_by_has_it() {
+        let golden = include_bytes!("../../../../spec/golden/snapshot-small.json");
+        let planned_by = Snapshot::parse(golden).unwrap();
+        let mut newer = planned_by.clone();
+        newer.version += 1;
+        let name = planned_by.endpoints.keys().next().unwrap().clone();
+        newer.endpoints.get_mut(&name).unwrap().model = "another".to_owned();
+        let said = |made_of: &Snapshot| {
+            let mut headers = HeaderMap::new();
+            EndpointHeaders::of(made_of).tell(&planned_by, &name, &mut headers);
+            headers
+        };
+
+        assert_eq!(said(&planned_by)[ENDPOINT], name.as_str());
+        assert_eq!(said(&planned_by)[MODEL], planned_by.endpoints[&name].model.as_str());
+        assert_eq!(said(&newer), said(&planned_by));
     }
 }

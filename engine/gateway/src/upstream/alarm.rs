@@ -10,11 +10,11 @@ use tokio::time::Sleep;
 /// One timer for all waits of an attempt. It is set anew only when it rings, or for an earlier moment:
 /// until then it may stand for a deadline that has passed on.
 #[derive(Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
     /// What `work` gives; `None` if it has nothing at `deadline`.
-    pub(super) async fn wait<T>(&mut self, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn wait<T>(&mut self, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         let deadline = tokio::time::Instant::from_std(deadline);
         poll_fn(|context| {

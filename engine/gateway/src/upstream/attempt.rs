@@ -4,7 +4,7 @@
 //! (the caller left, and hyper dropped the answer) closes as cancelled, and dropping the body
 //! cancels the call upstream.
 
-use std::pin::pin;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -96,7 +96,7 @@ impl Attempt {
     #[must_use]
     pub fn new(job: Arc<Job>, ticket: Ticket) -> Self {
         let now = Instant::now();
-        let timers = Timers::start(now, job.remaining(), ticket.backup);
+        let timers = Timers::start(now, job.remaining_at(now), ticket.backup);
         Self {
             answer: Answer::new(),
             job,
@@ -139,7 +139,7 @@ impl Attempt {
         self.ms_at(Instant::now())
     }
 
-    fn ms_at(&self, now: Instant) -> f64 {
+    pub(super) fn ms_at(&self, now: Instant) -> f64 {
         now.saturating_duration_since(self.started).as_secs_f64() * 1000.0
     }
 
@@ -175,7 +175,8 @@ impl Attempt {
         self.warnings = call.warnings;
         let deadlines = &job.decision.deadlines;
         job.shared.after_the_others().await;
-        let deadline = self.timers.header(job.remaining(), deadlines, job.facts.stream);
+        let begins = Instant::now();
+        let deadline = self.timers.header(job.remaining_at(begins), deadlines, job.facts.stream);
         let request = Outgoing {
             method: "POST",
             origin: &call.base,
@@ -183,12 +184,12 @@ impl Attempt {
             headers: &[&call.headers, &proof],
             body: &call.body,
         };
-        let sending = pin!(job.shared.clients.send(&request, deadlines.connect_ms));
-        let answer = tokio::time::timeout(deadline, sending).await;
+        let sending = job.shared.clients.send(&request, deadlines.connect_ms);
+        let answer = self.alarm.wait(begins + deadline, sending).await;
         let now = Instant::now();
         self.header_ms = Some(self.ms_at(now));
-        let late = format!("no response header within {} ms", deadline.as_millis());
-        let answer = answer.map_err(|_| failure(ErrorKind::Timeout, late))?;
+        let late = || format!("no response header within {} ms", deadline.as_millis());
+        let answer = answer.ok_or_else(|| failure(ErrorKind::Timeout, late()))?;
         let answer = answer.map_err(|error| connection_failure(&error))?;
         self.timers.head(now, deadline, job.facts.stream);
         self.http_status = Some(answer.head.status);
@@ -341,12 +342,13 @@ impl Attempt {
             let endpoint = &self.ticket.candidate.endpoint;
             self.job.shared.reports.metrics.passed_over(endpoint, decoder.oddities());
         }
+        let now = Instant::now();
         let class = error.as_ref().map_or(OutcomeClass::Ok, |error| error.kind.class());
         let observation = Observation {
-            feature: self.job.facts.feature.clone(),
-            endpoint: self.ticket.candidate.endpoint.clone(),
-            request_id: self.job.facts.request_id.clone(),
-            arm: self.ticket.arm.clone(),
+            feature: Cow::Borrowed(&self.job.facts.feature),
+            endpoint: Cow::Borrowed(&self.ticket.candidate.endpoint),
+            request_id: Cow::Borrowed(&self.job.facts.request_id),
+            arm: Cow::Borrowed(&self.ticket.arm),
             role: self.ticket.role,
             index: self.ticket.index,
             level: self.ticket.candidate.level,
@@ -359,16 +361,16 @@ impl Attempt {
             used_tokens: self.used_tokens(),
             stream: self.job.facts.stream,
             slow_ms: self.ticket.candidate.slow_ms,
-            told: self.told.as_deref().map(|(limits, at)| (*limits, at.elapsed().as_secs_f64())),
+            told: self.told.as_deref().map(|(limits, at)| (*limits, (now - *at).as_secs_f64())),
         };
         let charge = self.charge(ending);
-        self.job.shared.with_engine(|engine, now| {
+        self.job.shared.with_engine_at(now, |engine, now| {
             engine.observe(&observation, now);
             if let Some((key, reserved, used)) = charge {
                 engine.settle_key(key, reserved, used, now);
             }
         });
-        let timings = self.timings();
+        let timings = self.timings(now);
         let record = self.record(class, error.as_ref(), ending, next_reason, timings);
         self.job.shared.reports.closed(&record);
     }

@@ -41,6 +41,12 @@ impl Job {
     /// What remains until then.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.end().saturating_duration_since(Instant::now())
+        self.remaining_at(Instant::now())
+    }
+
+    /// As `remaining`, where the time is known.
+    #[must_use]
+    pub fn remaining_at(&self, now: Instant) -> Duration {
+        self.end().saturating_duration_since(now)
     }
 }

@@ -1,6 +1,6 @@
 //! One attempt against one endpoint: connect, sign, send, read until it is over.
 
-mod alarm;
+pub(crate) mod alarm;
 pub mod attempt;
 pub mod connect;
 pub mod http1;

@@ -1,5 +1,7 @@
 //! What is told of a closed attempt: its record, every field of it, and what its caller's key is charged.
 
+use std::time::Instant;
+
 use crossfade_core::decide::keys::Used;
 use crossfade_core::domain::decision::{ArmKind, Role};
 use crossfade_core::domain::outcome::{OutcomeClass, UpstreamError};
@@ -115,7 +117,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn timings(&mut self) -> Timings {
+    pub(super) fn timings(&mut self, now: Instant) -> Timings {
         self.gaps_ms.sort_by(f64::total_cmp);
         Timings {
             queue_ms: (self.started - self.job.began).as_secs_f64() * 1000.0,
@@ -124,7 +126,7 @@ impl Attempt {
             first_content_ms: self.first_content_ms,
             gap_p50_ms: self.gaps_ms.get(self.gaps_ms.len() / 2).copied(),
             gap_max_ms: self.gaps_ms.last().copied(),
-            total_ms: self.took_ms(),
+            total_ms: self.ms_at(now),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::decide::capacity::rooms::Booking;
 use crate::decide::measured::{ShadowPlaces, is_copied, next_of_pinned};
 use crate::decide::next::{Situation, Standing, Tried, next};
 use crate::decide::pick::paces::Seen;
-use crate::domain::by_name::Names;
+use crate::domain::by_name::{ByName, Names, kept};
 use crate::domain::decision::{ArmKind, Decision, Next, ShadowPlan, Skipped};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::Feature;
@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// A closed attempt is under way no more, and says how soon its endpoint's answers begin.
-    pub(super) fn end_pace(&mut self, seen: &Observation, now: f64) {
+    pub(super) fn end_pace(&mut self, seen: &Observation<'_>, now: f64) {
         if seen.arm.kind != ArmKind::Shadow {
             let ended = Seen {
                 feature: &seen.feature,
@@ -71,6 +71,19 @@ impl Engine {
             };
             self.paces.end(ended, now);
         }
+    }
+
+    /// A first attempt earns its feature's retries there.
+    pub(super) fn deposit(&mut self, seen: &Observation<'_>, now: f64) {
+        let feature = self.snapshot.features.get(&*seen.feature);
+        if let Some(ttl_s) = feature.map(|feature| feature.attempts.retry_ttl_s) {
+            self.budget(&seen.feature, &seen.endpoint, ttl_s).deposit(now);
+        }
+    }
+
+    fn budget(&mut self, feature: &str, endpoint: &str, ttl_s: f64) -> &mut RetryBudget {
+        let budgets = kept(&mut self.budgets, feature, ByName::default);
+        kept(budgets, endpoint, || RetryBudget::new(ttl_s))
     }
 
     fn next_unbooked(
@@ -93,9 +106,10 @@ impl Engine {
             .collect();
         let last = tried.last().and_then(|last| decision.candidates.get(last.candidate));
         let refusing = last.and_then(|one| self.snapshot.endpoints.get(&one.endpoint));
+        let snapshot = Arc::clone(&self.snapshot);
         let contexts = |index: usize| {
             let one = decision.candidates.get(index)?;
-            self.snapshot.endpoints.get(&one.endpoint)?.takes.context
+            snapshot.endpoints.get(&one.endpoint)?.takes.context
         };
         let situation = Situation {
             request_id: &request.request_id,
@@ -109,9 +123,8 @@ impl Engine {
         };
         let attempts = &decision.attempts;
         next(&situation, |cost| {
-            let key = (decision.feature.clone(), last.map_or_else(String::new, |one| one.endpoint.clone()));
-            let budget = self.budgets.entry(key).or_insert_with(|| RetryBudget::new(attempts.retry_ttl_s));
-            budget.withdraw(cost, attempts, now)
+            let endpoint = last.map_or("", |one| &one.endpoint);
+            self.budget(&decision.feature, endpoint, attempts.retry_ttl_s).withdraw(cost, attempts, now)
         })
     }
 

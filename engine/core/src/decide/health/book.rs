@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::decide::engine::Observation;
 use crate::domain::attempt::EndpointHealth;
-use crate::domain::by_name::ByName;
+use crate::domain::by_name::{ByName, kept};
 use crate::domain::decision::ArmKind;
 use crate::domain::outcome::OutcomeClass;
 use crate::domain::request::RequestFacts;
@@ -57,11 +57,11 @@ impl Book {
     /// Counts a closed attempt. Only a request's first attempt speaks about an endpoint's health:
     /// retries would amplify, and shadows and measurements are not the feature's traffic. A
     /// provider's pushback holds whichever attempt of the feature's traffic brought it.
-    pub fn observe(&mut self, snapshot: &Snapshot, seen: &Observation, now: f64) {
+    pub fn observe(&mut self, snapshot: &Snapshot, seen: &Observation<'_>, now: f64) {
         self.meter(seen, now);
         let used_share = self.used_share(snapshot, &seen.endpoint, now);
         let measured = matches!(seen.arm.kind, ArmKind::Shadow | ArmKind::Pin) && !seen.probe;
-        let Some(breaker) = self.breakers.get_mut(&seen.endpoint).filter(|_| !measured) else {
+        let Some(breaker) = self.breakers.get_mut(&*seen.endpoint).filter(|_| !measured) else {
             return;
         };
         if seen.index > 0 && !seen.probe {
@@ -85,12 +85,16 @@ impl Book {
             now,
         );
         let opened = !was_open && breaker.is_open();
-        let endpoint = snapshot.endpoints.get(&seen.endpoint);
+        let endpoint = snapshot.endpoints.get(&*seen.endpoint);
         if let (Some(first_ms), OutcomeClass::Ok, true) = (seen.first_content_ms, seen.class, well)
             && endpoint.is_some_and(|endpoint| !self.groups.is_suspect(endpoint))
         {
-            let baseline = self.baselines.entry(seen.endpoint.clone()).or_default();
-            baseline.learn(seen.input_tokens, seen.stream, first_ms, now);
+            kept(&mut self.baselines, &seen.endpoint, Baseline::default).learn(
+                seen.input_tokens,
+                seen.stream,
+                first_ms,
+                now,
+            );
         }
         if opened {
             self.strike(snapshot, &seen.endpoint, now);
@@ -144,14 +148,13 @@ impl Book {
         self.breakers.iter().map(row).collect()
     }
 
-    fn meter(&mut self, seen: &Observation, now: f64) {
+    fn meter(&mut self, seen: &Observation<'_>, now: f64) {
         let used =
             u32::try_from(seen.input_tokens.saturating_add(seen.output_tokens)).unwrap_or(u32::MAX / 2);
         let refused =
             matches!(seen.class, OutcomeClass::Overload | OutcomeClass::Config | OutcomeClass::Caller);
         if !refused {
-            let window = self.tokens.entry(seen.endpoint.clone()).or_insert_with(|| Window::new(MINUTE_S));
-            window.add_many(used, 0, now);
+            kept(&mut self.tokens, &seen.endpoint, || Window::new(MINUTE_S)).add_many(used, 0, now);
         }
     }
 

@@ -1,6 +1,8 @@
 //! The fields of an answer or a stream's chunk that are read. What has another form than the dialect
 //! says reads as absent where nothing of the answer is lost with it; elsewhere the answer is broken.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use crate::wire::loose::{self, List, Object, Plain, Words};
@@ -16,13 +18,13 @@ pub(super) struct Chunk<'a> {
     #[serde(default)]
     pub(super) usage: Option<Object<RawUsage>>,
     #[serde(default, deserialize_with = "loose::fitting")]
-    pub(super) x_groq: Option<Vendor>,
+    pub(super) x_groq: Option<Box<Vendor>>,
     #[serde(default, deserialize_with = "loose::string")]
     pub(super) service_tier: Option<String>,
     #[serde(default, borrow)]
     pub(super) error: Option<&'a serde_json::value::RawValue>,
-    #[serde(default, deserialize_with = "loose::string")]
-    pub(super) object: Option<String>,
+    #[serde(default, borrow, deserialize_with = "loose::word")]
+    pub(super) object: Option<Cow<'a, str>>,
     /// Addresses only, where a server that searches puts them.
     #[serde(default, deserialize_with = "loose::fitting")]
     pub(super) citations: Option<Vec<String>>,
@@ -53,7 +55,7 @@ pub(super) struct Choice {
     pub(super) stop_reason: Option<String>,
     /// Where some servers put what the whole answer used, or what went wrong with it.
     #[serde(default, deserialize_with = "loose::fitting")]
-    pub(super) usage: Option<RawUsage>,
+    pub(super) usage: Option<Box<RawUsage>>,
     #[serde(default)]
     pub(super) error: Option<serde_json::Value>,
 }

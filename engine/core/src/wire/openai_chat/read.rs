@@ -130,7 +130,8 @@ impl ChatReader {
             sink.say(StreamEvent::ServedTier(tier));
         }
         let usage = chunk.usage.map(|Object(usage)| usage);
-        let usage = usage.or_else(|| chunk.x_groq.and_then(|vendor| vendor.usage)).or(beside);
+        let usage =
+            usage.or_else(|| chunk.x_groq.and_then(|vendor| vendor.usage)).or(beside.map(|usage| *usage));
         if let Some(usage) = usage.as_ref().and_then(usage_of) {
             sink.say(StreamEvent::Usage(usage));
         }

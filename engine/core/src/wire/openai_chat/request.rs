@@ -74,28 +74,48 @@ pub struct Facts {
     pub needs: Needs,
 }
 
+/// Names of the limit of an answer's length; the first that is there counts.
+const LENGTH_LIMITS: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
+
 /// Reads the facts routing needs.
 #[must_use]
 pub fn facts(request: &ChatRequest) -> Facts {
     let body = &request.body;
-    let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-    let limit =
-        ["max_completion_tokens", "max_tokens", "max_output_tokens"].iter().find_map(|n| body.get(*n));
     let prompt = prompt::size_of(body);
-    let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
-    Facts {
-        model: text("model").unwrap_or_default(),
-        stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
-        include_usage: usage.and_then(Value::as_bool).unwrap_or(false),
-        max_output_tokens: limit.and_then(Value::as_u64),
-        tools: body.get("tools").and_then(Value::as_array).is_some_and(|tools| !tools.is_empty()),
-        user: text("user").or_else(|| {
-            let metadata = body.get("metadata").and_then(|metadata| metadata.get("user_id"));
-            metadata.and_then(Value::as_str).map(str::to_owned)
-        }),
+    let mut facts = Facts {
+        model: String::new(),
+        stream: false,
+        include_usage: false,
+        max_output_tokens: None,
+        tools: false,
+        user: None,
         prompt,
         needs: prompt::needs_of(body, &prompt),
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let (mut first, mut account) = (LENGTH_LIMITS.len(), None);
+    for (name, value) in body {
+        match name.as_str() {
+            "model" => facts.model = text(value).unwrap_or_default(),
+            "stream" => facts.stream = value.as_bool().unwrap_or(false),
+            "stream_options" => {
+                let usage = value.get("include_usage").and_then(Value::as_bool);
+                facts.include_usage = usage.unwrap_or(false);
+            }
+            "tools" => facts.tools = value.as_array().is_some_and(|tools| !tools.is_empty()),
+            "user" => facts.user = text(value),
+            "metadata" => account = value.get("user_id").and_then(text),
+            name => {
+                if let Some(place) =
+                    LENGTH_LIMITS.iter().position(|limit| *limit == name).filter(|at| *at < first)
+                {
+                    (first, facts.max_output_tokens) = (place, value.as_u64());
+                }
+            }
+        }
     }
+    facts.user = facts.user.or(account);
+    facts
 }
 
 /// The body for an upstream of the same dialect: every field as the caller sent it, with the

@@ -151,14 +151,67 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
+/// A text is read at so many places at once: each step waits for the one before it, and while one waits
+/// the others go on.
+const AT_ONCE: usize = 4;
+/// A text shorter than this is read from its begin to its end.
+const SHORT: usize = 32;
+
 /// The pieces of a text that is all ASCII.
-#[expect(clippy::cast_possible_truncation, reason = "the low byte is meant")]
 pub(super) fn pieces(text: &[u8]) -> usize {
-    let (mut at, mut found) = ((START * 8) as u8, 0);
-    for byte in text {
-        let step = STEPS[usize::from(at | CLASSES[usize::from(*byte)])];
-        at = step as u8;
-        found += usize::from(step >> 8);
+    if text.len() < SHORT {
+        return Reading::default().whole(text);
     }
-    found
+    let mut parts = [text; AT_ONCE];
+    let mut rest = text;
+    for (place, part) in parts.iter_mut().enumerate() {
+        let (this, after) = rest.split_at(end_of_run(rest, rest.len() / (AT_ONCE - place)));
+        (*part, rest) = (this, after);
+    }
+    let mut readings = [Reading::default(); AT_ONCE];
+    let together = parts.iter().map(|part| part.len()).min().unwrap_or(0);
+    for at in 0..together {
+        for (reading, part) in readings.iter_mut().zip(parts) {
+            reading.step(part[at]);
+        }
+    }
+    readings.into_iter().zip(parts).map(|(reading, part)| reading.whole(&part[together..])).sum()
+}
+
+/// The end of the run that a place lies in: what comes after it is counted as if nothing were before.
+fn end_of_run(text: &[u8], place: usize) -> usize {
+    let Some(last) = place.checked_sub(1).and_then(|last| text.get(last)) else {
+        return place;
+    };
+    let others = text.iter().skip(place).position(|byte| Kind::of(*byte) != Kind::of(*last));
+    others.map_or(text.len(), |more| place + more)
+}
+
+/// How far one part has been counted.
+#[derive(Clone, Copy)]
+struct Reading {
+    at: u8,
+    found: usize,
+}
+
+impl Default for Reading {
+    #[expect(clippy::cast_possible_truncation, reason = "24 places of eight entries")]
+    fn default() -> Self {
+        Self { at: (START * 8) as u8, found: 0 }
+    }
+}
+
+impl Reading {
+    #[expect(clippy::cast_possible_truncation, reason = "the low byte is meant")]
+    fn step(&mut self, byte: u8) {
+        let step = STEPS[usize::from(self.at | CLASSES[usize::from(byte)])];
+        self.at = step as u8;
+        self.found += usize::from(step >> 8);
+    }
+
+    /// The pieces up to the end of `rest`.
+    fn whole(mut self, rest: &[u8]) -> usize {
+        rest.iter().for_each(|byte| self.step(*byte));
+        self.found
+    }
 }

@@ -45,30 +45,46 @@ const UNBROKEN: usize = 256;
 pub fn size_of(body: &Map<String, Value>) -> PromptSize {
     let mut size = PromptSize::default();
     let mut texts = 0;
-    for value in CONVERSATION.iter().filter_map(|name| body.get(*name)).filter(|value| !value.is_null()) {
-        let is_list =
-            value.get(0).is_some_and(|first| first.get("role").is_some() || first.get("type").is_some());
-        let messages = value.as_array().filter(|_| is_list).map_or(1, Vec::len);
-        size.turns += u32::try_from(messages).unwrap_or(u32::MAX);
-        said("", value, &mut size, &mut texts);
+    // By the fields that are there: looking for each that might be costs more than small bodies hold.
+    for (name, value) in body.iter().filter(|(_, value)| !value.is_null()) {
+        match name.as_str() {
+            name if CONVERSATION.contains(&name) => {
+                size.turns += u32::try_from(turns(value)).unwrap_or(u32::MAX);
+                said("", value, &mut size, &mut texts);
+            }
+            name if DECLARED.contains(&name) => {
+                declared(value, &mut size);
+                size.schema |= declares_schema(name, value);
+                if let (true, Value::Array(tools)) = (name == "tools" || name == "functions", value) {
+                    size.tools += u32::try_from(tools.len()).unwrap_or(u32::MAX);
+                }
+            }
+            "thinking" => {
+                size.thinking = matches!(text_in(value, "type"), Some("enabled" | "adaptive"));
+            }
+            _ => {}
+        }
     }
     size.parts = u32::saturating_sub(texts, size.turns);
-    for value in DECLARED.iter().filter_map(|name| body.get(*name)) {
-        declared(value, &mut size);
-    }
-    let tools = ["tools", "functions"].iter().filter_map(|name| body.get(*name).and_then(Value::as_array));
-    size.tools = u32::try_from(tools.map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX);
-    size.thinking = body
-        .get("thinking")
-        .is_some_and(|thinking| matches!(text_in(thinking, "type"), Some("enabled" | "adaptive")));
-    let forms = ["/response_format/json_schema", "/output_config/format", "/text/format/schema"];
-    size.schema = forms.iter().any(|place| in_map(body, place).is_some());
     size
 }
 
-fn in_map<'a>(body: &'a Map<String, Value>, place: &str) -> Option<&'a Value> {
-    let (name, rest) = place.trim_start_matches('/').split_once('/')?;
-    body.get(name)?.pointer(&format!("/{rest}"))
+fn turns(conversation: &Value) -> usize {
+    let is_message = |first: &Value| first.get("role").is_some() || first.get("type").is_some();
+    match conversation {
+        Value::Array(messages) if messages.first().is_some_and(is_message) => messages.len(),
+        _ => 1,
+    }
+}
+
+fn declares_schema(name: &str, value: &Value) -> bool {
+    let schema = match name {
+        "response_format" => value.get("json_schema"),
+        "output_config" => value.get("format"),
+        "text" => value.get("format").and_then(|format| format.get("schema")),
+        _ => None,
+    };
+    schema.is_some()
 }
 
 fn said(name: &str, value: &Value, size: &mut PromptSize, texts: &mut u32) {

@@ -2,11 +2,12 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::body::{Framing, Next};
 use super::head::{Head, broken, parse};
@@ -93,7 +94,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Whether the other side has kept silent since, as it must; costs no system call when it has.
     pub(in super::super) fn is_silent(&mut self) -> bool {
-        self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
+        let mut context = Context::from_waker(Waker::noop());
+        let mut byte = [0];
+        Pin::new(&mut self.io).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
     /// Lets go of its buffer before a rest.
@@ -206,6 +209,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.held.clear();
             self.start = 0;
         }
+        if self.held.is_empty() && self.held.capacity() < READ_BYTES && self.room == READ_BYTES {
+            return self.poll_first(context);
+        }
         if self.held.len() == self.held.capacity() {
             self.held.drain(..self.start);
             self.start = 0;
@@ -215,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let room = self.held.capacity() - self.held.len();
         let Poll::Ready(read) = pin!(self.io.read_buf(&mut self.held)).poll(context) else {
             if self.held.is_empty() {
-                self.room = self.held.capacity().min(MOST_READ_BYTES);
+                self.room = self.held.capacity().clamp(READ_BYTES, MOST_READ_BYTES);
                 self.held = Vec::new();
             }
             return Poll::Pending;
@@ -224,6 +230,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if read == room && room < MOST_READ_BYTES && self.held.capacity() < MOST_READ_BYTES {
             self.held.reserve(room * 3);
         }
+        Poll::Ready(Ok(read))
+    }
+
+    /// As `poll_fill` while nothing is held: mostly there is nothing yet, and room made for it would be
+    /// let go of at once.
+    fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut first = ReadBuf::uninit(&mut space);
+        let Poll::Ready(done) = Pin::new(&mut self.io).poll_read(context, &mut first) else {
+            self.held = Vec::new();
+            return Poll::Pending;
+        };
+        done?;
+        let read = first.filled().len();
+        self.held.reserve(if read == READ_BYTES { READ_BYTES * 4 } else { read });
+        self.held.extend_from_slice(first.filled());
         Poll::Ready(Ok(read))
     }
 }

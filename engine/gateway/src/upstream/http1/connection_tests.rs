@@ -136,3 +136,22 @@ async fn chunks_that_came_together_are_one_piece_and_a_broken_one_is_told_after_
     assert!(connection.content().await.is_err());
     assert!(!connection.is_reusable());
 }
+
+#[tokio::test]
+async fn an_answer_is_read_whole_however_much_of_it_comes_at_once() {
+    for size in [1, READ_BYTES - 64, READ_BYTES, 5 * READ_BYTES, MOST_READ_BYTES * 2] {
+        let (mut connection, mut upstream) = pair(MOST_READ_BYTES * 4);
+        let body: Vec<u8> = (0u8..=250).cycle().take(size).collect();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n");
+        let written = body.clone();
+        let answer = tokio::spawn(async move {
+            upstream.read_exact(&mut [0; 4]).await.unwrap();
+            upstream.write_all(&[head.as_bytes(), &written].concat()).await.unwrap();
+            upstream
+        });
+
+        connection.ask(b"head", b"").await.unwrap();
+        assert!(all_of(&mut connection).await.unwrap() == body, "{size} bytes");
+        answer.await.unwrap();
+    }
+}

@@ -187,7 +187,10 @@ pub(in super::super) fn write_head<'a>(
 
 /// The authority without the scheme's own port, as it is signed.
 fn authority(origin: &str) -> &str {
-    let (scheme, authority) = origin.split_once("://").unwrap_or(("", origin));
+    let (scheme, authority) = match origin.split_once(':') {
+        Some((scheme, rest)) if rest.starts_with("//") => (scheme, &rest[2..]),
+        _ => ("", origin),
+    };
     let usual = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
     authority.strip_suffix(usual).unwrap_or(authority)
 }
