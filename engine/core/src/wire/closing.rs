@@ -247,6 +247,12 @@ impl Sink<'_> {
         self.say(as_event(text));
     }
 
+    /// Says that a call begins: its id is under `id`, its name under `name`.
+    pub(crate) fn call(&mut self, index: u32, holder: &Value, id: &str) {
+        let (id, name) = (self.text(holder, id).to_owned(), self.text(holder, "name").to_owned());
+        self.say(StreamEvent::ToolStart { index, id, name });
+    }
+
     /// The list of objects under `name`, which are of the answer.
     pub(crate) fn list<'v>(&mut self, holder: &'v Value, name: &str) -> &'v [Value] {
         let objects = |value: &'v Value| match value {

@@ -119,7 +119,7 @@ impl MessagesReader {
                 }
                 "redacted_thinking" => sink.words(StreamEvent::RedactedReasoning, block, "data"),
                 "tool_use" => {
-                    call(index, block, sink);
+                    sink.call(index, block, "id");
                     let fragment = json_or_empty(Some(sink.object(block, "input")));
                     sink.say(StreamEvent::ToolArguments { index, fragment });
                 }
@@ -154,7 +154,7 @@ impl MessagesReader {
                 Block::Thinking
             }
             "tool_use" => {
-                call(at, block, sink);
+                sink.call(at, block, "id");
                 let given = Some(sink.object(block, "input"))
                     .filter(|input| input.as_object().is_some_and(|fields| !fields.is_empty()));
                 if let Some(input) = given {
@@ -247,11 +247,6 @@ impl MessagesReader {
             sink.say(StreamEvent::Usage(usage));
         }
     }
-}
-
-fn call(index: u32, block: &Value, sink: &mut Sink<'_>) {
-    let (id, name) = (sink.text(block, "id").to_owned(), sink.text(block, "name").to_owned());
-    sink.say(StreamEvent::ToolStart { index, id, name });
 }
 
 /// Says a citation; one of a kind that is not known is counted.

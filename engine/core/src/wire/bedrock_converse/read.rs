@@ -81,7 +81,7 @@ impl ConverseReader {
                     sink.say(StreamEvent::Extra(block.clone()));
                     continue;
                 }
-                tool_start(index, tool, sink);
+                sink.call(index, tool, "toolUseId");
                 let fragment = json_or_empty(tool.get("input"));
                 sink.say(StreamEvent::ToolArguments { index, fragment });
             }
@@ -104,7 +104,7 @@ impl ConverseReader {
                 let start = sink.object(payload, "start");
                 let tool = sink.object(start, "toolUse");
                 if !tool.is_null() && !is_servers_own(tool) {
-                    tool_start(block, tool, sink);
+                    sink.call(block, tool, "toolUseId");
                     self.calls.push((block, false));
                 }
             }
@@ -212,9 +212,4 @@ fn metadata(answer: &Value, sink: &mut Sink<'_>) {
 /// A tool the provider runs itself is not a call the caller must answer.
 fn is_servers_own(tool: &Value) -> bool {
     text_in(tool, "type") == Some("server_tool_use")
-}
-
-fn tool_start(index: u32, tool: &Value, sink: &mut Sink<'_>) {
-    let (id, name) = (sink.text(tool, "toolUseId").to_owned(), sink.text(tool, "name").to_owned());
-    sink.say(StreamEvent::ToolStart { index, id, name });
 }
