@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from streams import KEY, added, gateways_for, idle_streams, streams_per_s
+from streams import KEY, added, idle_streams, open_files, streams_per_s
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -32,6 +33,7 @@ BINARY = BUILT / "crossfade-gateway"
 EXAMPLES = BUILT / "examples"
 PATIENT = "{progress: 10m, liveness: 10m, ping_progress: 10m}"  # of streams that say nothing
 MODES = ("burst", "each", "paced", "hold")  # of the upstream that streams
+FILES_BESIDE = 500  # of a process's own, beside those of streams
 TOKEN = "bench"  # noqa: S105 - a loopback process of this run
 
 
@@ -208,13 +210,18 @@ def measure_streams(folder: Path, relay: int, gateway: int, rounds: int) -> dict
     return results
 
 
-def ten_thousand_streams(folder: Path, behind_all: tuple[int, int]) -> dict[str, Any]:
-    """Memory of an open stream, of 10,000 at once: on the gateway (port and pid) behind the whole bench, and
-    on as many fresh ones beside it as the limit of open files asks for.
+def ten_thousand_streams(folder: Path, behind_all: tuple[int, int], files: int) -> dict[str, Any]:
+    """Memory of an open stream, of 10,000 at once.
+
+    They are on the gateway (port and pid) behind the whole bench, and on as many fresh ones beside it as the
+    limit of open files asks for: a stream is two `files` of its gateway. Where not even those who call and
+    answer may have so many, there are as many as they may.
     """
+    wanted = min(10_000, files - FILES_BESIDE)
+    needed = math.ceil(2 * wanted / (files - FILES_BESIDE))
     gateways = [behind_all]
     with contextlib.ExitStack() as stack:
-        for number in range(1, gateways_for(10_000)):
+        for number in range(1, needed):
             own = folder / f"gateway-{number}"
             own.mkdir()
             for name in ("snapshot.json", "snapshot.sig"):
@@ -222,7 +229,7 @@ def ten_thousand_streams(folder: Path, behind_all: tuple[int, int]) -> dict[str,
             port, told = gateway_options(own)
             gateways.append((port, stack.enter_context(running([str(BINARY)], 1, port, told))))
         ports, pids = zip(*gateways, strict=True)
-        return idle_streams(list(ports), lambda: [resident_mb(pid) for pid in pids], 10_000)
+        return idle_streams(list(ports), lambda: [resident_mb(pid) for pid in pids], wanted // needed)
 
 
 def over_two_cores(folder: Path, rounds: int) -> dict[str, float]:
@@ -273,6 +280,7 @@ def main() -> int:
             print(f"missing: {tool} (install: apt-get install nginx-light wrk util-linux)", file=sys.stderr)
             return 1
     os.sched_setaffinity(0, {0})  # this process is a caller too
+    files = open_files()
     up, relay, streams = (free_port() for _ in range(3))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -289,7 +297,7 @@ def main() -> int:
                 results |= measure_streams(folder, relay, gate, rounds)
                 results["stream_paced_1"] = added(streams, relay, gate, 5 * rounds)
                 memory = {"idle_mb": idle, "after_mb": resident_mb(pid)}
-                memory |= ten_thousand_streams(folder, (gate, pid))
+                memory |= ten_thousand_streams(folder, (gate, pid), files)
             results["two_cores"] = over_two_cores(folder, rounds)
         results["choose_50_us"] = choosing(folder / "snapshot.json")
     trained = any((ROOT / "target/training").glob("*.profdata"))

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 KEY = "cf-bench_secret"  # every request shows it, to peers too
-DESCRIPTORS_BESIDE = 500  # of the gateway's own, beside two a stream
 
 
 def body(mode: str) -> str:
@@ -112,34 +111,35 @@ def added(upstream: int, relay: int, gateway: int, rounds: int) -> dict[str, flo
     }
 
 
-def gateways_for(streams: int) -> int:
-    """How many gateways it takes to hold so many streams: each is two open files of its gateway."""
+def open_files() -> int:
+    """Raises this process's limit of open files as far as it goes; its children have it too."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return -(-2 * streams // (hard - DESCRIPTORS_BESIDE))
-
-
-def idle_streams(ports: list[int], resident_mb: Callable[[], list[float]], wanted: int) -> dict[str, Any]:
-    """Memory of an open stream that says nothing, of `wanted` at once, by gateway.
-
-    `ports` and `resident_mb` are those of the gateways, which share the streams. Every stream has shown
-    its first content before memory is read.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    each = wanted // len(ports)
-    before_mb = resident_mb()
+    return hard
+
+
+def idle_streams(ports: list[int], resident_mb: Callable[[], list[float]], each: int) -> dict[str, Any]:
+    """Memory of an open stream that says nothing, by gateway, which holds `each` of them.
+
+    It is what a gateway grows by from half of its streams to all: the first ones take up what a gateway has
+    let go of before, or what it needs once. Every stream has shown its first content before memory is read.
+    """
     callers = []
+    read_mb = []
     try:
-        for port in ports:
-            for _ in range(each):
-                callers.append(connected(port))
-                ask_for_stream(callers[-1], "/v1/chat/completions", "hold")
-        for caller in callers:
-            if b"content" not in caller.recv(4096):
-                caller.recv(4096)
-        grown_kb = [(now - before) * 1024 for now, before in zip(resident_mb(), before_mb, strict=True)]
+        for _ in range(2):
+            fresh = []
+            for port in ports:
+                for _ in range(each // 2):
+                    fresh.append(connected(port))
+                    callers.append(fresh[-1])
+                    ask_for_stream(fresh[-1], "/v1/chat/completions", "hold")
+            for caller in fresh:
+                if b"content" not in caller.recv(4096):
+                    caller.recv(4096)
+            read_mb.append(resident_mb())
     finally:
         for caller in callers:
             caller.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return {"streams": len(callers), "kb_each": [grown / each for grown in grown_kb]}
+    grown_kb = [(whole - half) * 1024 for half, whole in zip(*read_mb, strict=True)]
+    return {"streams": len(callers), "kb_each": [grown / (each // 2) for grown in grown_kb]}

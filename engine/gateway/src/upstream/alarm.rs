@@ -1,4 +1,5 @@
-//! A deadline that moves with every piece of an answer, without a new timer for each.
+//! A deadline without a timer where nothing is waited for, and that moves with every piece of an answer
+//! without a new timer for each.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -7,7 +8,7 @@ use std::time::Instant;
 
 use tokio::time::Sleep;
 
-/// One timer for all waits of an attempt. It is set anew only when it rings, or for an earlier moment:
+/// One timer for all waits of an attempt, or of a body that arrives. It is set anew only when it rings, or for an earlier moment:
 /// until then it may stand for a deadline that has passed on.
 #[derive(Default)]
 pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);

@@ -5,6 +5,7 @@
 //! cancels the call upstream.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -184,7 +185,7 @@ impl Attempt {
             headers: &[&call.headers, &proof],
             body: &call.body,
         };
-        let sending = job.shared.clients.send(&request, deadlines.connect_ms);
+        let sending = pin!(job.shared.clients.send(&request, deadlines.connect_ms));
         let answer = self.alarm.wait(begins + deadline, sending).await;
         let now = Instant::now();
         self.header_ms = Some(self.ms_at(now));

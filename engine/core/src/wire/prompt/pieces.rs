@@ -140,6 +140,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_text_read_at_several_places_counts_as_from_its_begin(
+            runs in proptest::collection::vec(("[a0 \n_.]", 1..600usize), 1..12),
+        ) {
+            let text: String = runs.iter().map(|(byte, length)| byte.repeat(*length)).collect();
+
+            prop_assert_eq!(pieces(&text), slowly(&text));
+        }
+    }
+
+    proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn a_long_text_is_as_large_as_its_places_say(kinds in proptest::collection::vec(0..4usize, 300..900)) {

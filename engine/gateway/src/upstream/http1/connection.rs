@@ -212,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.held.is_empty() && self.held.capacity() < READ_BYTES && self.room == READ_BYTES {
             return self.poll_first(context);
         }
-        if self.held.len() == self.held.capacity() {
+        if self.held.len() == self.held.capacity() || self.held.capacity() < READ_BYTES {
             self.held.drain(..self.start);
             self.start = 0;
             let more = (self.held.capacity() * 3).clamp(self.room, MOST_READ_BYTES);
