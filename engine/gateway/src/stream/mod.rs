@@ -60,45 +60,43 @@ impl Flow {
     }
 }
 
-/// The body of a stream that goes on; `held`: what its caller is told first.
+/// The body of a stream that goes on; `out`: what its caller is told first. It forwards until the end. A
+/// caller that leaves drops it, which closes the attempt as cancelled and stops the upstream at once.
 #[must_use]
-pub fn body(job: &Arc<Job>, flow: Flow, held: Vec<u8>) -> AnswerBody {
+pub fn body(job: &Arc<Job>, mut flow: Flow, mut out: Vec<u8>) -> AnswerBody {
     let job = Arc::clone(job);
-    AnswerBody::told(|mouth| pump(job, flow, held, mouth))
-}
-
-/// Forwards until the end. A caller that leaves drops this, which closes the attempt as cancelled and
-/// stops the upstream at once.
-async fn pump(job: Arc<Job>, mut flow: Flow, mut out: Vec<u8>, mouth: Mouth) {
-    let mut cut = Cut::of(&job, flow.attempt.ticket());
-    let (mut events, mut raw) = (Vec::new(), Vec::new());
-    loop {
-        let over = flow.attempt.is_over();
-        if over {
-            // Before its last words are out: many callers leave as soon as they have read them.
-            flow.attempt.close(None, Ending::Served, None);
+    // A block, because an open stream would hold a function's arguments twice.
+    AnswerBody::told(|mouth| async move {
+        let mut cut = Cut::of(&job, flow.attempt.ticket());
+        let (mut events, mut raw) = (Vec::new(), Vec::new());
+        loop {
+            let over = flow.attempt.is_over();
+            if over {
+                // Before its last words are out: many callers leave as soon as they have read them.
+                flow.attempt.close(None, Ending::Served, None);
+            }
+            if !out.is_empty() {
+                mouth.say(Ok(Bytes::from(std::mem::take(&mut out)))).await;
+            }
+            if over {
+                return;
+            }
+            let advanced = tokio::select! {
+                biased;
+                advanced = flow.attempt.advance(&mut events, &mut raw) => advanced,
+                error = cut.called() => Err(error),
+            };
+            let written = flow.write(&job, (&events, &mut raw), &mut out);
+            let Err(error) = advanced.and(written) else {
+                continue;
+            };
+            drop(cut); // it is under way no more, which its caller may find out first
+            if let Err(error) = Box::pin(flow.go_on(&job, error, &mut out)).await {
+                return Box::pin(break_off(&job, flow, error, (out, mouth))).await; // rare, and large
+            }
+            cut = Cut::of(&job, flow.attempt.ticket());
         }
-        if !out.is_empty() {
-            mouth.say(Ok(Bytes::from(std::mem::take(&mut out)))).await;
-        }
-        if over {
-            return;
-        }
-        let advanced = tokio::select! {
-            biased;
-            advanced = flow.attempt.advance(&mut events, &mut raw) => advanced,
-            error = cut.called() => Err(error),
-        };
-        let written = flow.write(&job, (&events, &mut raw), &mut out);
-        let Err(error) = advanced.and(written) else {
-            continue;
-        };
-        drop(cut); // it is under way no more, which its caller may find out first
-        if let Err(error) = Box::pin(flow.go_on(&job, error, &mut out)).await {
-            return Box::pin(break_off(&job, flow, error, (out, mouth))).await; // rare, and large
-        }
-        cut = Cut::of(&job, flow.attempt.ticket());
-    }
+    })
 }
 
 /// The end of an answer that nobody could finish.
