@@ -13,7 +13,6 @@ from pathlib import Path
 from crossfade.control.evidence.capacity.lever import Lever
 from crossfade.control.evidence.fingerprint import fingerprint
 from crossfade.control.evidence.gateway_address import gateway_address
-from crossfade.control.evidence.gateway_admin import HttpGatewayAdmin
 from crossfade.control.evidence.gateway_client import GatewayClient
 from crossfade.control.evidence.store import EvidenceStore
 from crossfade.control.flags import FlagBook
@@ -27,10 +26,10 @@ from crossfade.control.migration.metrics.book import MetricBook
 from crossfade.control.migration.people.approvals import RealPeople
 from crossfade.control.migration.ports import Ports
 from crossfade.control.migration.service import Migrations
+from crossfade.control.migration.unread import Unread
 from crossfade.control.publish import Publisher
 from crossfade.control.records.counters import CounterBoard
 from crossfade.control.records.store import RecordStore
-from crossfade.control.store.aside import Aside
 from crossfade.control.store.eventlog import ConflictError, EventLog
 from crossfade.control.store.journal import Journal
 from crossfade.control.store.signing import SigningKeys
@@ -53,8 +52,7 @@ class MigrationParts:
     flags: FlagBook
     metrics: MetricBook
     keys: SigningKeys
-    admin: HttpGatewayAdmin
-    aside: Aside
+    unread: Unread
 
 
 def price_of(publisher: Publisher) -> Callable[[AttemptRecord], float | None]:
@@ -89,7 +87,7 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         lever=Lever(),
         units=parts.units,
         drill=DrillParts(
-            parts.publisher, counters, parts.admin, parts.board, parts.flags, time.time, asyncio.sleep
+            parts.publisher, counters, parts.unread.admin, parts.board, parts.flags, time.time, asyncio.sleep
         ),
         clock=time.time,
     )
@@ -104,10 +102,10 @@ def build_migrations(parts: MigrationParts) -> Migrations:
         bundles=FolderBundles(parts.folder.root / "bundles"),
         clock=time.time,
         conflict=ConflictError,
-        admin=parts.admin,
+        admin=parts.unread.admin,
         flags=parts.flags,
         metrics=parts.metrics,
         steady=time.monotonic,
-        aside=parts.aside,
+        aside=parts.unread.aside,
     )
-    return Migrations(ports, holder=f"{socket.gethostname()}-{os.getpid()}")
+    return Migrations(ports, parts.unread, holder=f"{socket.gethostname()}-{os.getpid()}")

@@ -45,12 +45,12 @@ async def _serve(config: Config, config_path: Path, folder: StateDir, *, json_re
     stop = asyncio.Event()
     waiting = Waiting(lambda why: _say({"waits": "control", "reason": why}, is_json=json_ready))
     known = partial(who, folder=folder, people=lambda: config.people, sessions=sessions_of(folder))
-    unread = early.unread()
+    early.unread.begin_to_hear()
     meanwhile = WaitingParts(
-        early.broker, early.admin.ports, unread, known, lambda: waiting.why, folder.gateway_token()
+        early.broker, early.admin.ports, early.unread, known, lambda: waiting.why, folder.gateway_token()
     )
     door = Door(create_waiting_api(meanwhile))
-    async with running([early.broker.run, unread.keep_watch]), AsyncExitStack() as stack:
+    async with running([early.broker.run, early.unread.keep_watch]), AsyncExitStack() as stack:
         try:
             server, serving = await _listen(door, config.control.listen)
         except OSError as error:

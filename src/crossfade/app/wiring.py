@@ -37,7 +37,7 @@ from crossfade.control.migration.metrics.pushed import Pushed
 from crossfade.control.migration.people.feedback import Feedback
 from crossfade.control.migration.people.liked import Liked
 from crossfade.control.migration.people.trends import Consequence, Trends
-from crossfade.control.migration.unread import HEARD_WITHIN_S, Unread
+from crossfade.control.migration.unread import Unread
 from crossfade.control.notify import Notifier
 from crossfade.control.publish import Extra, Publisher
 from crossfade.control.records.by_hand import ByHand
@@ -130,22 +130,15 @@ class EarlyParts:
 
     broker: CredentialBroker
     admin: HttpGatewayAdmin
-    aside: Aside
-
-    def unread(self) -> Unread:
-        """The way back until then. From now on gateways have time to say where they are."""
-        heard_s = time.monotonic() + HEARD_WITHIN_S
-        return Unread(self.admin, self.aside, time.time, time.monotonic, asyncio.sleep, heard_s)
+    unread: Unread
 
 
 def early_parts(config: Config, folder: StateDir) -> EarlyParts:
     """Reads what this machine kept of the last run; the log is not touched."""
-    own = OwnTurns(folder.root / "turns.json", time.time)
-    return EarlyParts(
-        broker=CredentialBroker(credential_plan(config)),
-        admin=HttpGatewayAdmin(AdminPorts(), own),
-        aside=Aside(folder.root / "aside.ndjson"),
-    )
+    admin = HttpGatewayAdmin(AdminPorts(), OwnTurns(folder.root / "turns.json", time.time))
+    aside = Aside(folder.root / "aside.ndjson")
+    unread = Unread(admin, aside, time.time, time.monotonic, asyncio.sleep)
+    return EarlyParts(CredentialBroker(credential_plan(config)), admin, unread)
 
 
 @asynccontextmanager
@@ -193,9 +186,8 @@ async def _parts_on(
     records.listen(samples.observe)
     flags = flags_of(config, events)
     metrics = metrics_of(publisher, samples, folder, records)
-    admin, aside = early.admin, early.aside
     migration_parts = MigrationParts(
-        events, publisher, board, records, folder, samples, units, flags, metrics, keys, admin, aside
+        events, publisher, board, records, folder, samples, units, flags, metrics, keys, early.unread
     )
     trends = Trends(time.time, partial(consequence_of, publisher))
     sessions = sessions_of(folder)
@@ -217,7 +209,7 @@ async def _parts_on(
         broker=early.broker,
         units=units,
         migrations=build_migrations(migration_parts),
-        admin_ports=admin.ports,
+        admin_ports=early.admin.ports,
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )
@@ -225,7 +217,7 @@ async def _parts_on(
         config.control.notify, events, folder.root / "notified.json", f"notify-{os.getpid()}", time.time
     )
     liked = liked_of(trends, publisher, folder)
-    hands = ByHand(board, events, admin.own)
+    hands = ByHand(board, events, early.admin.own)
     looking = (checkpoints, flags, metrics, metrics.judge, notifier, liked, hands)
     return parts, [checkpoints.look_back, *(part.run for part in looking)]
 

@@ -351,8 +351,7 @@ class World:
 
     def unread(self):
         """What a control process has that was started while the log is away."""
-        clouds, aside = self.clouds, aside_of(self.log)
-        return Unread(clouds, aside, clouds.clock, clouds.steady, asyncio.sleep, 0.0)
+        return unread_of(self.clouds, aside_of(self.log))
 
     def elsewhere(self):
         """A control process on another machine, over the same log and gateways."""
@@ -410,7 +409,11 @@ def service_of(clouds, log, machine=""):
         steady=clouds.steady,
         aside=aside_of(log, machine),
     )
-    return Migrations(ports, "holder", asyncio.sleep)
+    return Migrations(ports, unread_of(clouds, ports.aside), "holder", asyncio.sleep)
+
+
+def unread_of(clouds, aside):
+    return Unread(clouds, aside, clouds.clock, clouds.steady, asyncio.sleep)
 
 
 @pytest.fixture

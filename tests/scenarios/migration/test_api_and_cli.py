@@ -159,6 +159,18 @@ async def test_a_hard_rollback_by_command_says_how_many_calls_it_cut_and_status_
     assert re.search(r"rolled back at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", said)
 
 
+async def test_a_rollback_without_the_log_promises_no_more_of_it_than_holds(world, cli):
+    await world.signed()
+    await world.until_share(0.25)
+    world.log.is_away = True
+    back = await cli(migration.app, "rollback", "move")
+    assert back.exit_code == 0, back.output
+    assert "the kill switches were pulled on g1 (hint: when the database is back, it is logged" in back.output
+    assert (
+        "unless the migration was closed or resumed meanwhile; then DELETE /admin/kill/FEATURE" in back.output
+    )
+
+
 async def test_wrong_use_is_2_and_a_no_is_1_each_with_a_hint(world, cli, monkeypatch):
     refused = await cli(migration.app, "start", "bad.yaml")
     assert refused.exit_code == 2

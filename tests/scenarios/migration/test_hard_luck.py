@@ -257,7 +257,7 @@ async def test_a_rollback_without_the_database_pulls_the_kill_switches_and_is_lo
     assert (status["state"], status["share"]) == ("rolled_back", 0.0)
     assert status["rolled_back"] == "asked by ann: stop (while the log could not be reached)"
     told = [line for line in world.log.lines if line.payload.get("action") == "roll_back"]
-    assert [(line.actor, line.payload["aside"]["cut"]) for line in told] == [("ann", {"g1": 3})]
+    assert [(line.actor, line.payload["aside"]["hard"]) for line in told] == [("ann", True)]
     world.clouds.killed.clear()
     await world.turns(5)
     assert world.clouds.views(("recap",))[0].effects[0].candidate_share == 0.0
@@ -293,7 +293,7 @@ async def test_a_control_started_without_the_database_rolls_back_and_the_log_has
     assert (status["state"], status["share"]) == ("rolled_back", 0.0)
     assert status["rolled_back"] == "asked by ann: stop (while the log could not be reached)"
     [line] = await rolled_back_lines(world)
-    assert (line.actor, line.payload["aside"]["killed"]) == ("ann", ["g1"])
+    assert (line.actor, line.payload["aside"]["hard"]) == ("ann", False)
     world.clouds.killed.clear()
     await world.unread().hold()
     assert world.clouds.killed == set(), "the share itself is 0, and the next epoch is free"

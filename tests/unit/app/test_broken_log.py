@@ -18,6 +18,17 @@ features: {recap: [e]}
 """
 
 
+async def test_the_way_back_without_the_log_is_the_same_before_it_was_read_and_after(tmp_path):
+    config, folder = tmp_path / "crossfade.yaml", StateDir(tmp_path / "state")
+    config.write_text(CONFIG)
+    folder.root.mkdir()
+    early = early_parts(load_config(config).config, folder)
+    early.unread.begin_to_hear()
+    assert early.unread.heard_s > early.unread.steady(), "gateways have time to say where they are"
+    async with control_parts(config, folder, early) as parts:
+        assert parts.migrations._unread is early.unread
+
+
 @pytest.mark.parametrize("payload", ["{}", "[]", '{"version": "many", "change": 1}', "not JSON"])
 async def test_a_row_that_cannot_be_read_is_told_as_a_log_that_does_not_hold(tmp_path, payload):
     config, folder = tmp_path / "crossfade.yaml", StateDir(tmp_path / "state")

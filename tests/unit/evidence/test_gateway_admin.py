@@ -25,6 +25,8 @@ from crossfade.domain.migration import GatewayView
         ("[::1]:4001", "10.0.0.9", None),
         ("gateway.example:4001", "10.0.0.9", None),
         ("10.0.0.7:x@evil", "10.0.0.9", None),
+        ("10.0.0.7:99999", "10.0.0.9", None),
+        ("10.0.0.7:0", "10.0.0.9", None),
         ("4001", "10.0.0.9", None),
         (None, "10.0.0.9", None),
         ("127.0.0.1:4001", None, None),
@@ -107,6 +109,9 @@ def admin_port():
     told = []
 
     class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self):
+            self.do_GET()
+
         def do_GET(self):
             body = told[-1] if isinstance(told[-1], bytes) else json.dumps(told[-1]).encode()
             self.send_response(200)
@@ -157,6 +162,23 @@ async def test_what_is_no_answer_of_an_admin_port_is_told_as_such(admin_port, bo
     told, admin = admin_port
     told.append(body)
     with pytest.raises(AdminError, match="hint: "):
+        await admin.rollouts("g1")
+
+
+@pytest.mark.parametrize("effects", [{}, {"effects": 5}, {"effects": [{"feature": "recap"}]}])
+async def test_an_answer_that_lacks_what_was_asked_for_stops_no_other_gateway(admin_port, effects):
+    told, admin = admin_port
+    told.append({"gateway": "g1"} | effects)
+    with pytest.raises(AdminError, match=r"g1 does not say which share a candidate has \(hint: "):
+        await admin.share("g1", "recap")
+    with pytest.raises(AdminError, match=r"g1 does not say how many calls it cut \(hint: "):
+        await admin.cut("g1", "recap")
+
+
+async def test_whatever_a_call_ends_with_stops_no_other_gateway(admin_port):
+    _, admin = admin_port
+    admin.ports.urls["g1"] = "http://127.0.0.1:99999"
+    with pytest.raises(AdminError, match=r"http://127.0.0.1:99999/admin/state: .*\(hint: "):
         await admin.rollouts("g1")
 
 

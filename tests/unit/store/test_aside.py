@@ -32,6 +32,18 @@ def test_a_torn_last_line_is_lost_alone(tmp_path, lost):
     assert [line["reason"] for _, line in Aside(aside.path).unsettled()][-1] == "after"
 
 
+def test_lines_that_are_written_in_threads_have_a_number_each(tmp_path, monkeypatch):
+    aside = Aside(tmp_path / "aside.ndjson")
+    held = []
+    monkeypatch.setattr(
+        "crossfade.control.store.aside.append_line", lambda *_: held.append(aside.lock.locked())
+    )
+    aside.write({"reason": "one"})
+    aside.settle(1)
+    assert held == [True, True]
+    assert not aside.lock.locked()
+
+
 def test_a_disk_that_takes_nothing_is_told(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         Aside(tmp_path / "nowhere" / "aside.ndjson").write({})
@@ -41,7 +53,7 @@ def test_what_is_no_line_costs_nothing_but_itself(tmp_path):
     aside = Aside(tmp_path / "aside.ndjson")
     aside.write({"reason": "one"})
     with aside.path.open("ab") as file:
-        file.write(b'\xff\x00\n[]\n5\n{"line": 5}\n{"line": {"reason": "unnumbered"}}\n')
+        file.write(b'\xff\x00\n[]\n5\n{"settled": []}\n{"line": 5}\n{"line": {"reason": "unnumbered"}}\n')
     again = Aside(aside.path)
     assert [line["reason"] for _, line in again.unsettled()] == ["one", "unnumbered"]
     again.write({"reason": "after"})

@@ -164,7 +164,8 @@ def rollback(
     if result["uncut"]:
         cut += f"; NOT cut on {', '.join(result['uncut'])} (hint: PUT /admin/cut/FEATURE on its admin port)"
     if result["unlogged"]:
-        then = "it is logged" if result["is_set_aside"] else "roll back again"
+        later = "it is logged, unless the migration was closed or resumed meanwhile"
+        then = later if result["is_set_aside"] else "roll back again"
         cut += (
             f"; the log was not written ({result['unlogged']}), so the kill switches were pulled on "
             f"{', '.join(result['killed']) or 'no gateway'} (hint: when the database is back, {then}; then "

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx2
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from crossfade.control import outgoing
 from crossfade.control.records.own_turns import OwnTurns
 from crossfade.domain.snapshot import Rollout
 
 ANSWERS_WITHIN_S = 5.0
+LAST_PORT = 65535
 _ROLLOUTS = TypeAdapter(dict[str, Rollout])
 
 
@@ -48,13 +50,14 @@ def _url_from_here(listens: str, peer: str) -> str | None:
     host, _, port = listens.rpartition(":")
     try:
         at, caller = ipaddress.ip_address(host.strip("[]")), ipaddress.ip_address(peer)
+        number = int(port)
     except ValueError:
         return None
-    if not port.isdecimal() or (at.is_loopback and not caller.is_loopback):
+    if not 0 < number <= LAST_PORT or (at.is_loopback and not caller.is_loopback):
         return None
     if at.is_unspecified:
         at = caller
-    return f"http://[{at}]:{port}" if at.version == 6 else f"http://{at}:{port}"
+    return f"http://[{at}]:{number}" if at.version == 6 else f"http://{at}:{number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +82,23 @@ class HttpGatewayAdmin:
 
     async def cut(self, gateway: str, feature: str) -> int:
         """Cut calls under way at the candidate; how many there were. Raises `AdminError`."""
-        return int((await self._call("PUT", gateway, f"/admin/cut/{feature}"))["cut"])
+        said = await self._call("PUT", gateway, f"/admin/cut/{feature}")
+        with _read(gateway, "how many calls it cut"):
+            return int(said["cut"])
 
     async def share(self, gateway: str, feature: str) -> float:
         """The candidate's share as the engine has it now. Raises `AdminError`."""
-        effects = (await self._state(gateway))["effects"]
-        return next((float(e["candidate_share"]) for e in effects if e["feature"] == feature), 0.0)
+        state = await self._state(gateway)
+        with _read(gateway, "which share a candidate has"):
+            return next(
+                (float(e["candidate_share"]) for e in state["effects"] if e["feature"] == feature), 0.0
+            )
 
     async def rollouts(self, gateway: str) -> dict[str, Rollout]:
         """By feature, the split it carries as it was published. Raises `AdminError`."""
-        try:
-            return _ROLLOUTS.validate_python((await self._state(gateway))["rollouts"])
-        except (KeyError, ValidationError) as error:
-            raise AdminError(
-                f"{gateway} does not say which migrations it carries (hint: it is of another version: "
-                "PUT /admin/kill/FEATURE on its admin port)"
-            ) from error
+        state = await self._state(gateway)
+        with _read(gateway, "which migrations it carries"):
+            return _ROLLOUTS.validate_python(state["rollouts"])
 
     async def _state(self, gateway: str) -> dict[str, Any]:
         """Raises `AdminError`, also where another answers.
@@ -122,7 +126,7 @@ class HttpGatewayAdmin:
             async with outgoing.client(ANSWERS_WITHIN_S) as client:
                 answer = await client.request(method, url)
             said = answer.json() if answer.status_code < 300 else None
-        except (httpx2.HTTPError, ValueError) as error:
+        except Exception as error:  # whatever one gateway answers, it stops no other
             why = str(error) or type(error).__name__  # a timeout says nothing
             raise AdminError(f"{method} {url}: {why} (hint: is that gateway's admin port right?)") from error
         if not isinstance(said, dict):
@@ -130,3 +134,15 @@ class HttpGatewayAdmin:
                 f"{method} {url} answered {answer.status_code} (hint: check that gateway's admin port)"
             )
         return said
+
+
+@contextmanager
+def _read(gateway: str, what: str) -> Iterator[None]:
+    """What cannot be read in a gateway's answer is an `AdminError`: it stops no other gateway."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError) as error:
+        raise AdminError(
+            f"{gateway} does not say {what} (hint: it is of another version: "
+            "PUT /admin/kill/FEATURE on its admin port)"
+        ) from error

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 from crossfade.control.migration import history, playbook
 from crossfade.control.migration.effects import (
+    LOGGED_WITHIN_S,
     Look,
     Progress,
     RollBackResult,
@@ -25,7 +26,6 @@ from crossfade.control.migration.effects import (
     counted,
     not_at_zero,
     outcome_of,
-    pull_kill_switches,
     shows_all,
     task_of,
 )
@@ -50,9 +50,12 @@ from crossfade.domain.overlay import FeatureOverlay
 from crossfade.version import __version__
 
 ACTOR = "controller"
-LOGGED_WITHIN_S = 2.0  # a database that takes longer is not waited for by a rollback
 LOGGED_COUNTS = 20  # lines of counts per bake: enough for a plot, few enough for weeks
 VOID = "unknown"  # fingerprint of a candidate that is not in the config: matches no record
+
+
+class UnloggedError(Exception):
+    """A rollback that the log did not take, or could not be read after; the message says why."""
 
 
 @dataclass(slots=True)
@@ -122,8 +125,10 @@ class Controller:
     async def roll_back(self, *, actor: str, reason: str) -> RollBackResult:
         """Set the share to 0 now, on the caller's own time, whatever step is under way.
 
-        The action is logged without an expected sequence: nothing may win against a rollback. Where the
-        log cannot be written, or not be read afterwards, the gateways' kill switches are pulled instead.
+        The action is logged without an expected sequence: nothing may win against a rollback.
+
+        Raises:
+            UnloggedError: the log cannot be written, or not be read afterwards; see `Alone.roll_back`.
         """
         began = self.ports.clock()
         action = RollBack(f"asked by {actor}: {reason}" if reason else f"asked by {actor}")
@@ -134,21 +139,14 @@ class Controller:
         await asyncio.wait({writing}, timeout=LOGGED_WITHIN_S)  # not cancelled: it may still get there
         if not writing.done() or writing.exception() is not None:
             why = repr(writing.exception()) if writing.done() else f"not within {LOGGED_WITHIN_S:.0f} s"
-            return await self._pull_switches(why, began)
+            raise UnloggedError(why)
         self.interrupt.set()
         async with self.lock:
             self.interrupt.clear()
             try:
                 return await self._publish_zero(writing.result().stream_seq, action, actor, began)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the way back is another one
-                return await self._pull_switches(repr(error), began)
-
-    async def _pull_switches(self, why: str, began: float) -> RollBackResult:
-        """The way back without the log."""
-        features = self.folded.spec.features if self.folded is not None else ()
-        views = self.ports.counters.views(features)
-        result = await pull_kill_switches(self.ports.admin, features, why, views)
-        return replace(result, seconds=self.ports.clock() - began)
+            except Exception as error:  # whatever it is, the way back is another one
+                raise UnloggedError(repr(error)) from error
 
     async def _publish_zero(self, seq: int, action: RollBack, actor: str, began: float) -> RollBackResult:
         await self.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from crossfade.domain.migration import (
 )
 from crossfade.domain.overlay import FeatureOverlay
 
+LOGGED_WITHIN_S = 2.0  # a database or a disk that takes longer is not waited for by a rollback
 _STAGES = TypeAdapter(list[StageCounts])  # `asdict` costs ten times as much
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 class RollBackResult:
     """`seconds` until every gateway in sight showed share 0 (`is_zero`), or until waiting ended.
 
-    `cut`: by gateway, calls under way that a hard rollback cut; `uncut`: gateways it did not reach.
+    `cut`: by gateway, calls under way that a hard rollback cut; `uncut`: gateways where it did not cut all.
     `unlogged`: why the log could not be written or read; then the kill switches of `killed` were pulled
     instead, and the log gets it later if it `is_set_aside`.
     """
@@ -103,16 +104,41 @@ def counted(state: MigrationState, stages: tuple[StageCounts, ...]) -> dict[str,
 
 
 async def cut_calls(
-    admin: GatewayAdmin, features: tuple[str, ...], gateways: tuple[str, ...]
+    admin: GatewayAdmin, wanted: Mapping[str, Iterable[str]], gateways: Iterable[str]
 ) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Cut what is under way at the candidate: how much by gateway, and gateways that were not reached."""
-    cut: dict[str, int] = {}
-    for name in admin.names():
+    """Cut what is under way at the candidate, at once: how much by gateway, and where not all of it was.
+
+    `wanted`: which features at which gateway; one of `gateways` that is not among them was not reached.
+    """
+
+    async def cut(gateway: str, feature: str) -> int | None:
         try:
-            cut[name] = sum([await admin.cut(name, feature) for feature in features])
+            return await admin.cut(gateway, feature)
         except AdminError as error:
-            log.warning("calls at gateway %s were not cut: %s", name, error)
-    return cut, tuple(name for name in dict.fromkeys((*gateways, *admin.names())) if name not in cut)
+            log.warning("calls of %s at gateway %s were not cut: %s", feature, gateway, error)
+            return None
+
+    pairs = [(gateway, feature) for gateway, features in wanted.items() for feature in features]
+    counts = await asyncio.gather(*(cut(gateway, feature) for gateway, feature in pairs))
+    done: dict[str, int] = {}
+    unreached = [gateway for gateway in gateways if gateway not in wanted]
+    for (gateway, _), count in zip(pairs, counts, strict=True):
+        if count is None:
+            unreached.append(gateway)
+        else:
+            done[gateway] = done.get(gateway, 0) + count
+    return done, tuple(dict.fromkeys(unreached))
+
+
+async def keep_aside(writing: asyncio.Task[None], migration: str) -> bool:
+    """Whether a line is on this machine's disk. A disk that hangs is not waited for: the way back goes on."""
+    await asyncio.wait({writing}, timeout=LOGGED_WITHIN_S)
+    error = writing.exception() if writing.done() else None
+    if writing.done() and error is None:
+        return True
+    why = repr(error) if error is not None else f"the disk did not take it within {LOGGED_WITHIN_S:.0f} s"
+    log.error("the rollback of %s could not be set aside, and is done all the same: %s", migration, why)
+    return False
 
 
 @dataclass(slots=True)

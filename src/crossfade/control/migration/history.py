@@ -199,6 +199,13 @@ def apply_line(state: MigrationState | None, line: Line) -> MigrationState:
     Raises:
         HistoryError: see `fold`.
     """
+    try:
+        return _applied(state, line)
+    except LookupError as error:  # a changed payload without its key; not "there is no such migration"
+        raise HistoryError(f"line {line.stream_seq}, {line.kind}, lacks {error}") from error
+
+
+def _applied(state: MigrationState | None, line: Line) -> MigrationState:
     if state is None:
         if line.kind != Kind.STARTED:
             raise HistoryError(f"a migration's stream starts with {Kind.STARTED}, not {line.kind}")

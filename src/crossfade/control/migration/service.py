@@ -16,8 +16,8 @@ from typing import Any
 
 from crossfade.control.migration import history
 from crossfade.control.migration.alone import Alone
-from crossfade.control.migration.controller import LOGGED_WITHIN_S, Controller
-from crossfade.control.migration.effects import RollBackResult, cut_calls
+from crossfade.control.migration.controller import Controller, UnloggedError
+from crossfade.control.migration.effects import LOGGED_WITHIN_S, RollBackResult, cut_calls
 from crossfade.control.migration.history import Kind, Verb
 from crossfade.control.migration.playbook import refuse_command
 from crossfade.control.migration.ports import CollectError, Pause, Ports, SignRequest
@@ -42,9 +42,9 @@ class RefusedError(Exception):
 
 
 class Migrations:
-    """All migrations, by name. Build it with `adapters.build_migrations`."""
+    """All migrations, by name. Build it with `app.migrations.build_migrations`."""
 
-    def __init__(self, ports: Ports, holder: str, pause: Pause = asyncio.sleep) -> None:
+    def __init__(self, ports: Ports, unread: Unread, holder: str, pause: Pause = asyncio.sleep) -> None:
         self._ports = ports
         self._holder = holder
         self._pause = pause
@@ -54,7 +54,7 @@ class Migrations:
         self._logged: dict[str, int] = {}  # the newest line about each migration, evidence and labels too
         self._turned: dict[str, tuple[tuple[int, int] | None, float]] = {}
         self._alone = Alone(ports)
-        self._unread = Unread(ports.admin, ports.aside, ports.clock, ports.steady, pause, 0.0)
+        self._unread = unread
         self._lost: set[str] = set()  # migrations whose latest turn failed
         self._ended: dict[str, float] = {}  # when the latest turn that did not fail ended
         self._is_standby = False
@@ -263,24 +263,27 @@ class Migrations:
             LookupError: unknown migration.
             RefusedError: if it is closed.
         """
+        asked, began_s = Asked(name, actor, reason, hard), self._ports.steady()
         try:
             controller, state = await self._one_as_known(name)
         except LookupError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the gateways know what they carry
-            return await self._unread.roll_back(Asked(name, actor, reason, hard), why=repr(error))
+            late = f"the log was not read within {LOGGED_WITHIN_S:.0f} s"
+            why = late if isinstance(error, TimeoutError) else repr(error)
+            return await self._unread.roll_back(asked, why=why)
         if state.closed_unix_s is not None:
             raise RefusedError(f"migration {name!r} is closed (hint: change the feature's hierarchy)")
-        result = await controller.roll_back(actor=actor, reason=reason)
+        try:
+            result = await controller.roll_back(actor=actor, reason=reason)
+        except UnloggedError as error:
+            result = await self._alone.roll_back(controller, state, asked, why=str(error))
+            return replace(result, seconds=self._ports.steady() - began_s)
         if hard:
-            cut, uncut = await cut_calls(self._ports.admin, state.spec.features, result.gateways)
+            wanted = dict.fromkeys(self._ports.admin.names(), state.spec.features)
+            cut, uncut = await cut_calls(self._ports.admin, wanted, result.gateways)
             result = replace(result, cut=cut, uncut=uncut)
-        if result.unlogged:
-            said = f"asked by {actor}: {reason} (while the log could not be reached)"
-            kept = await self._alone.set_aside(controller, state, actor=actor, reason=said, cut=result.cut)
-            return replace(result, is_set_aside=kept)
-        if hard:
-            said_cut = {"cut": result.cut, "uncut": list(result.uncut)}
+            said_cut = {"cut": cut, "uncut": list(uncut)}
             await self._append(name, Kind.CUT, said_cut, actor, reason or "hard rollback")
         return result
 

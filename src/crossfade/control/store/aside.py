@@ -6,6 +6,7 @@ It is written and on the disk before what it says is done, and read again once t
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,14 @@ from crossfade.control.store.durable import append_line
 
 @dataclass(slots=True)
 class Aside:
-    """One file, of one process. Creating the value touches nothing; it is read once."""
+    """One file, of one process. Creating the value touches nothing; it is read once.
+
+    `lock`: lines are written in threads, each with a number of its own.
+    """
 
     path: Path
     rows: list[dict[str, Any]] | None = field(default=None, init=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Add a line, on the disk when this returns.
@@ -27,7 +32,8 @@ class Aside:
         Raises:
             OSError: it could not be kept.
         """
-        self._add({"number": 1 + sum("line" in row for row in self._known()), "line": dict(line)})
+        with self.lock:
+            self._add({"number": 1 + sum("line" in row for row in self._known()), "line": dict(line)})
 
     def unsettled(self) -> list[tuple[int, dict[str, Any]]]:
         """Lines that the log does not have yet, by number."""
@@ -43,7 +49,8 @@ class Aside:
         Raises:
             OSError: it could not be kept.
         """
-        self._add({"settled": number})
+        with self.lock:
+            self._add({"settled": number})
 
     def _known(self) -> list[dict[str, Any]]:
         if self.rows is None:
@@ -58,7 +65,9 @@ class Aside:
                 row = json.loads(text)
             except ValueError:
                 continue
-            if isinstance(row, dict) and (isinstance(row.get("line"), dict) or "settled" in row):
+            if isinstance(row, dict) and (
+                isinstance(row.get("line"), dict) or isinstance(row.get("settled"), int)
+            ):
                 rows.append({"number": 0, **row})
         return rows
 
