@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use tokio::time::Sleep;
 
-/// One timer for all waits of an attempt, or of a body that arrives. It is set anew only when it rings, or for an earlier moment:
-/// until then it may stand for a deadline that has passed on.
+/// One timer for all waits of an attempt, or of a body that arrives. It is set anew only when it rings, or
+/// for an earlier moment: until then it may stand for a deadline that has passed on.
 #[derive(Default)]
 pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
