@@ -85,12 +85,12 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
 /// One attempt as far as its commit; a probe that has a backup does not keep its caller waiting.
 async fn try_once(job: &Arc<Job>, ticket: Ticket, first: bool) -> Probed<Begun> {
     let protected = first && ticket.candidate.probe && job.decision.candidates.len() > 1;
-    let patience = if protected { probe::patience(job, &ticket) } else { Duration::ZERO };
     let mut attempt = Box::new(Attempt::new(Arc::clone(job), ticket));
     if !protected {
         let committed = until_commit_or_cut(job, &mut attempt).await;
         return Probed::Done(attempt, committed);
     }
+    let patience = probe::patience(job, attempt.ticket());
     let job = Arc::clone(job);
     let work = async move {
         let committed = until_commit_or_cut(&job, &mut attempt).await;

@@ -129,12 +129,6 @@ def harm_in_memory(controller: Controller, state: MigrationState) -> RollBack | 
     return playbook.decide_harm(counted, controller.beside[1].compared())
 
 
-def _is_given_up(state: MigrationState) -> bool:
-    """Whether it is closed, or a way back has begun."""
-    is_back = state.rolled_back is not None or isinstance(state.pending, RollBack)
-    return is_back or state.closed_unix_s is not None
-
-
 def _why_past(line: Mapping[str, Any], epoch: int, state: MigrationState) -> str:
     """Why a line is no longer about this migration; empty if it is. The log may be an older copy."""
     if line.get("salt", state.salt) != state.salt:
@@ -148,6 +142,7 @@ def _why_past(line: Mapping[str, Any], epoch: int, state: MigrationState) -> str
 
 def _is_live(state: MigrationState) -> bool:
     """Whether real requests may be reaching the candidate, and no way back has begun."""
-    if _is_given_up(state):
+    is_back = state.rolled_back is not None or isinstance(state.pending, RollBack)
+    if is_back or state.closed_unix_s is not None:
         return False
     return state.share > 0.0 or isinstance(state.pending, Advance)
