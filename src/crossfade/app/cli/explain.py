@@ -37,7 +37,8 @@ def tell(attempts: list[dict[str, Any]]) -> list[str]:
     shadows = [attempt for attempt in attempts if attempt["role"] == "shadow"]
     if not own:
         return ["Only a shadow of this request was recorded."]
-    first, last = own[0], own[-1]
+    first = own[0]
+    last = next((attempt for attempt in own if attempt["final"]), None)
     arm = first["arm"] + (f" of {first['arm_name']}" if first["arm_name"] else "")
     who = f"unit {first['unit']}, arm {arm}, snapshot {first['snapshot_version']}"
     lines = [f"Request {first['request_id']} for {first['feature']} ({who})"]
@@ -46,7 +47,12 @@ def tell(attempts: list[dict[str, Any]]) -> list[str]:
         lines.append(f"   {_outcome(attempt)}")
         if attempt["next_reason"]:
             lines.append(f"   then: {attempt['next_reason']}")
-    if last["caller_error"]:
+    if last is None:
+        lines.append(
+            "How it ended is not recorded: the next attempt's record is still under way, "
+            "or the caller left before it began (hint: records arrive within seconds: ask again)"
+        )
+    elif last["caller_error"]:
         lines.append(
             "The caller saw an error" + (" in the middle of the answer." if last["committed"] else ".")
         )
