@@ -3,14 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossfade_core::domain::attempt::Ack;
 use crossfade_core::domain::snapshot::Snapshot;
 use crossfade_core::providers::split_base;
 use ring::hmac;
 
-use crate::identify::decode_hex;
+use crate::ingress::decode_hex;
 use crate::shared::{Shared, unix_ms};
 use crate::upstream::connect::{Answer, Outgoing};
 use crate::upstream::sign::Credentials;
@@ -68,7 +68,7 @@ async fn next_snapshot(shared: &Arc<Shared>, version: u64) -> Result<(), String>
     let path = format!("/internal/v1/snapshot?after={version}&gateway={name}&admin={admin}");
     let answer = get(shared, &path).await?;
     if answer.head.status == NO_CONTENT {
-        answer.body.let_go();
+        answer.body.let_go(Instant::now());
         return Ok(());
     }
     let signature = answer.head.get("x-crossfade-signature").unwrap_or_default().to_owned();
@@ -128,7 +128,7 @@ pub async fn credentials(shared: Arc<Shared>) {
         let followed = async {
             let answer = get(&shared, &path).await?;
             if answer.head.status == NO_CONTENT {
-                answer.body.let_go();
+                answer.body.let_go(Instant::now());
                 return Ok(());
             }
             let body = collect(answer).await?;
@@ -174,7 +174,7 @@ async fn send(
     let path = format!("{prefix}{path}");
     let bearer = [("authorization".to_owned(), bearer(shared))];
     let request = Outgoing { method, origin: &origin, path: &path, headers: &[&bearer, headers], body };
-    let answer = tokio::time::timeout(within, shared.clients.send(&request, CONNECT_MS))
+    let answer = tokio::time::timeout(within, shared.clients.send(&request, CONNECT_MS, Instant::now()))
         .await
         .map_err(|_| "control did not answer in time".to_owned())?
         .map_err(|error| error.to_string())?;

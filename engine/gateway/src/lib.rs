@@ -8,7 +8,6 @@
 pub mod admin;
 pub mod edge;
 pub mod follow;
-pub mod identify;
 pub mod ingress;
 pub mod options;
 pub mod probe;

@@ -3,7 +3,7 @@
 //! comes, one is made up.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossfade_core::domain::decision::{ArmKind, AssignedArm, Role};
 use crossfade_core::domain::outcome::UpstreamError;
@@ -11,7 +11,7 @@ use crossfade_core::domain::request::{ChatRequest, Needs, RequestFacts};
 use crossfade_core::domain::snapshot::Dialect;
 use tokio::task::JoinHandle;
 
-use crate::shared::{Shared, unix_ms};
+use crate::shared::{Moment, Shared};
 use crate::upstream::attempt::{Attempt, Ending, Ticket};
 use crate::upstream::job::Job;
 
@@ -106,11 +106,12 @@ pub fn send_canaries(shared: &Arc<Shared>) {
 }
 
 fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attempt> {
+    let began = Moment::now();
     let request_id = shared.new_request_id();
     let facts = RequestFacts {
         unit: request_id.clone(),
         feature: feature.clone(),
-        unix_s: unix_ms() / 1000,
+        unix_s: began.unix_ms_at(began.at) / 1000,
         stream: true,
         input_tokens: 10,
         prompt: None,
@@ -153,9 +154,9 @@ fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attem
         allowances: None,
         include_usage: true,
         accepts_restart: false,
-        began: Instant::now(),
+        began,
         held: shared.bodies.hold(),
         request_text: None,
     };
-    Some(Attempt::new(Arc::new(job), ticket))
+    Some(Attempt::new(Arc::new(job), ticket, began.at))
 }

@@ -30,31 +30,31 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
     if let Some(plan) = &job.decision.shadow {
         shadow::start(&job, plan);
     }
-    let planned = Instant::now();
-    let overhead = planned - job.began;
+    let mut now = Instant::now();
+    let overhead = now - job.began.at;
     let mut tried: Vec<Tried> = Vec::new();
-    let mut next = next_step_at(planned, &job, &tried);
+    let mut next = next_step(&job, &tried, now);
     loop {
         let Next::Attempt { candidate, role, wait_ms, backup, reason } = next else {
             return give_up(&job, &tried);
         };
         if wait_ms > 0 {
-            tokio::time::sleep(Duration::from_millis(wait_ms).min(job.remaining())).await;
+            tokio::time::sleep(Duration::from_millis(wait_ms).min(job.remaining_at(now))).await;
+            now = Instant::now();
         }
         let ticket = ticket(&job, candidate, role, reason, &tried, backup);
         let role = ticket.role;
-        let (mut attempt, committed) = match try_once(&job, ticket, tried.is_empty()).await {
+        let hedged = tried.is_empty() && ticket.candidate.probe && job.decision.candidates.len() > 1;
+        let attempt = Box::new(Attempt::new(Arc::clone(&job), ticket, now));
+        let (mut attempt, committed) = match try_once(&job, attempt, hedged).await {
             Probed::Done(attempt, committed) => (attempt, committed),
             Probed::LeftBehind => {
+                now = Instant::now();
                 let error =
                     failure(ErrorKind::Timeout, "the probe takes long: its caller goes on".to_owned());
-                tried.push(Tried {
-                    candidate,
-                    role,
-                    error,
-                    took_ms: job.began.elapsed().as_secs_f64() * 1e3,
-                });
-                next = next_step(&job, &tried);
+                let took_ms = (now - job.began.at).as_secs_f64() * 1e3;
+                tried.push(Tried { candidate, role, error, took_ms });
+                next = next_step(&job, &tried, now);
                 continue;
             }
         };
@@ -70,8 +70,9 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
                 return answer;
             }
             Err(error) => {
-                tried.push(Tried { candidate, role, error: error.clone(), took_ms: attempt.took_ms() });
-                next = next_step(&job, &tried);
+                now = Instant::now();
+                tried.push(Tried { candidate, role, error: error.clone(), took_ms: attempt.ms_at(now) });
+                next = next_step(&job, &tried, now);
                 let (ending, reason) = match &next {
                     Next::Attempt { reason, .. } => (Ending::Continues, reason),
                     Next::GiveUp { reason } => (Ending::Failed, reason),
@@ -82,11 +83,10 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
     }
 }
 
-/// One attempt as far as its commit; a probe that has a backup does not keep its caller waiting.
-async fn try_once(job: &Arc<Job>, ticket: Ticket, first: bool) -> Probed<Begun> {
-    let protected = first && ticket.candidate.probe && job.decision.candidates.len() > 1;
-    let mut attempt = Box::new(Attempt::new(Arc::clone(job), ticket));
-    if !protected {
+/// One attempt as far as its commit. A probe that has a backup is `hedged`: it does not keep its caller
+/// waiting.
+async fn try_once(job: &Arc<Job>, mut attempt: Box<Attempt>, hedged: bool) -> Probed<Begun> {
+    if !hedged {
         let committed = until_commit_or_cut(job, &mut attempt).await;
         return Probed::Done(attempt, committed);
     }
@@ -101,12 +101,8 @@ async fn try_once(job: &Arc<Job>, ticket: Ticket, first: bool) -> Probed<Begun> 
 }
 
 /// Asked once per step, before the failure is closed, so that the record says what followed.
-pub fn next_step(job: &Job, tried: &[Tried]) -> Next {
-    next_step_at(Instant::now(), job, tried)
-}
-
-fn next_step_at(now: Instant, job: &Job, tried: &[Tried]) -> Next {
-    let elapsed = now.saturating_duration_since(job.began).as_millis();
+pub fn next_step(job: &Job, tried: &[Tried], now: Instant) -> Next {
+    let elapsed = now.saturating_duration_since(job.began.at).as_millis();
     let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
     job.shared
         .with_engine_at(now, |engine, now| engine.next(&job.facts, &job.decision, tried, elapsed, now))

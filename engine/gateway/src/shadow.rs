@@ -2,6 +2,7 @@
 //! free slot is dropped and counted; none is ever retried.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossfade_core::domain::decision::{ArmKind, AssignedArm, Role, ShadowPlan};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,7 +29,7 @@ pub fn start(job: &Arc<Job>, plan: &ShadowPlan) {
         backup: false,
         joins: None,
     };
-    let mut attempt = Attempt::new(Arc::clone(job), ticket);
+    let mut attempt = Attempt::new(Arc::clone(job), ticket, Instant::now());
     tokio::spawn(async move {
         let sent = attempt.send().await;
         let result = match sent {

@@ -164,6 +164,27 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A moment by both clocks, so that the wall time of what follows it needs no asking.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    pub at: Instant,
+    unix_ms: u64,
+}
+
+impl Moment {
+    #[must_use]
+    pub fn now() -> Self {
+        Self { at: Instant::now(), unix_ms: unix_ms() }
+    }
+
+    /// The wall time at a later moment.
+    #[must_use]
+    pub fn unix_ms_at(&self, later: Instant) -> u64 {
+        let since = later.saturating_duration_since(self.at).as_millis();
+        self.unix_ms.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+}
+
 /// Wall time, for records and end dates only.
 #[must_use]
 pub fn unix_ms() -> u64 {

@@ -45,7 +45,7 @@ impl Cut {
         let rollout = job.snapshot.features.get(&job.facts.feature).and_then(|one| one.rollout.as_ref());
         let pool = rollout.and_then(|rollout| job.snapshot.pools.get(&rollout.candidate.pool));
         let is_candidate = pool.is_some_and(|pool| pool.endpoints.contains(&ticket.candidate.endpoint));
-        Self(is_candidate.then(|| (job.shared.cuts.listen(&job.facts.feature), job.began)))
+        Self(is_candidate.then(|| (job.shared.cuts.listen(&job.facts.feature), job.began.at)))
     }
 
     /// Ends when the attempt is cut, with what its caller and its record are told.

@@ -4,8 +4,8 @@ use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::wire::openai_chat;
 
 use super::head::CallerHead;
-use crate::identify::Caller;
-use crate::shared::{Shared, unix_ms};
+use crate::ingress::Caller;
+use crate::shared::Shared;
 
 /// The facts, and whether the caller asked for usage in its stream.
 pub fn facts(
@@ -13,6 +13,7 @@ pub fn facts(
     caller: &Caller<'_>,
     head: &CallerHead<'_>,
     request: &ChatRequest,
+    unix_s: u64,
 ) -> (RequestFacts, bool) {
     let said = openai_chat::facts(request);
     let named = head.request_id.filter(|id| caller.may_measure() && !id.is_empty() && id.len() <= 128);
@@ -20,7 +21,7 @@ pub fn facts(
     let facts = RequestFacts {
         feature: head.feature.map_or(said.model, str::to_owned),
         unit: head.session.map(str::to_owned).or(said.user).unwrap_or_else(|| request_id.clone()),
-        unix_s: unix_ms() / 1000,
+        unix_s,
         stream: said.stream,
         input_tokens: said.prompt.pieces(),
         prompt: Some(said.prompt),

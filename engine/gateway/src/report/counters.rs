@@ -49,13 +49,14 @@ pub struct Tally {
 
 impl Tally {
     /// A request counts once, at its last attempt; its first attempt says how the arm itself did.
-    pub fn count(&mut self, record: &AttemptRecord<'_>, now_unix_ms: u64) {
+    /// `unix_ms`: the clock, which is asked only where something failed.
+    pub fn count(&mut self, record: &AttemptRecord<'_>, unix_ms: impl FnOnce() -> u64) {
         let first_hard = record.index == 0 && is_hard(record.outcome);
         if !record.is_final && !first_hard {
             return;
         }
         let caller_error = record.is_final && record.caller_error;
-        let is_new = (first_hard || caller_error) && self.is_first_of_minute(record, now_unix_ms / 60_000);
+        let is_new = (first_hard || caller_error) && self.is_first_of_minute(record, unix_ms() / 60_000);
         self.add(record.feature, (record.arm, record.arm_name, record.share.map(f64::to_bits)), |count| {
             count.requests += u64::from(record.is_final);
             count.caller_errors += u64::from(caller_error);
@@ -221,10 +222,10 @@ mod tests {
     fn a_failing_unit_counts_once_a_minute() {
         let mut tally = Tally::default();
         for second in [1, 2, 59, 61] {
-            tally.count(&record("ann", OutcomeClass::Hard), second * 1000);
+            tally.count(&record("ann", OutcomeClass::Hard), || second * 1000);
         }
-        tally.count(&record("bob", OutcomeClass::Hard), 62_000);
-        tally.count(&record("eve", OutcomeClass::Ok), 62_000);
+        tally.count(&record("bob", OutcomeClass::Hard), || 62_000);
+        tally.count(&record("eve", OutcomeClass::Ok), || 62_000);
 
         let counts = tally.take();
         tally.put_back(counts);

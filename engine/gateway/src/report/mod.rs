@@ -53,7 +53,7 @@ impl Reports {
     pub fn closed(&self, record: &AttemptRecord<'_>) {
         self.metrics.closed(record);
         if !matches!(record.arm, ArmKind::Shadow | ArmKind::Pin) {
-            lock(&self.tally).count(record, unix_ms());
+            lock(&self.tally).count(record, unix_ms);
         }
         self.spool.push(record);
     }

@@ -1,7 +1,7 @@
 //! Another attempt for a stream that broke: which way the feature and the caller allow, and the seam.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossfade_core::decide::Tried;
 use crossfade_core::domain::decision::{Next, Role};
@@ -63,9 +63,11 @@ impl Flow {
                 return Err(error);
             }
             let role = self.attempt.ticket().role;
-            let (candidate, took_ms) = (self.candidate, self.attempt.took_ms());
+            let now = Instant::now();
+            let (candidate, took_ms) = (self.candidate, self.attempt.ms_at(now));
             self.tried.push(Tried { candidate, role, error: error.clone(), took_ms });
-            let Next::Attempt { candidate, wait_ms, backup, reason, .. } = next_step(job, &self.tried) else {
+            let Next::Attempt { candidate, wait_ms, backup, reason, .. } = next_step(job, &self.tried, now)
+            else {
                 return Err(error);
             };
             let Some(way) = self.way(job, candidate) else {
@@ -80,7 +82,7 @@ impl Flow {
                 Way::Repeat(_) => Some(Arc::clone(&job.request)),
                 Way::Restart => None,
             };
-            let next = Box::new(Attempt::new(Arc::clone(job), ticket));
+            let next = Box::new(Attempt::new(Arc::clone(job), ticket, Instant::now()));
             self.prepare(job, way, error, out);
             (self.attempt, self.candidate) = (next, candidate);
             match self.attempt.send().await {

@@ -20,8 +20,6 @@ use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers::{self, Asked};
 use crossfade_core::wire::{Decoder, RawMode};
 
-use crate::shared::unix_ms;
-
 use super::alarm::Alarm;
 use super::connect::{
     Answer as Answered, Body, Outgoing, connection_failure, headers_of, limits_of, request_id_of,
@@ -93,17 +91,16 @@ pub enum Ending {
 }
 
 impl Attempt {
-    /// Prepares an attempt; nothing is sent yet.
+    /// Prepares an attempt that begins now; nothing is sent yet.
     #[must_use]
-    pub fn new(job: Arc<Job>, ticket: Ticket) -> Self {
-        let now = Instant::now();
+    pub fn new(job: Arc<Job>, ticket: Ticket, now: Instant) -> Self {
         let timers = Timers::start(now, job.remaining_at(now), ticket.backup);
         Self {
             answer: Answer::new(),
+            started: now,
+            started_unix_ms: job.began.unix_ms_at(now),
             job,
             ticket,
-            started: now,
-            started_unix_ms: unix_ms(),
             body: None,
             decoder: None,
             passthrough: false,
@@ -135,12 +132,9 @@ impl Attempt {
         &self.ticket
     }
 
+    /// How long it had run by then.
     #[must_use]
-    pub fn took_ms(&self) -> f64 {
-        self.ms_at(Instant::now())
-    }
-
-    pub(super) fn ms_at(&self, now: Instant) -> f64 {
+    pub fn ms_at(&self, now: Instant) -> f64 {
         now.saturating_duration_since(self.started).as_secs_f64() * 1000.0
     }
 
@@ -185,7 +179,7 @@ impl Attempt {
             headers: &[&call.headers, &proof],
             body: &call.body,
         };
-        let sending = pin!(job.shared.clients.send(&request, deadlines.connect_ms));
+        let sending = pin!(job.shared.clients.send(&request, deadlines.connect_ms, begins));
         let answer = self.alarm.wait(begins + deadline, sending).await;
         let now = Instant::now();
         self.header_ms = Some(self.ms_at(now));
@@ -239,7 +233,7 @@ impl Attempt {
         };
         let piece = self.alarm.wait(deadline, body.piece()).await.ok_or_else(|| late(what, self.started))?;
         let now = Instant::now();
-        match piece {
+        let over = match piece {
             Ok(Some(bytes)) => {
                 self.timers.byte(now);
                 let kept = match (self.committed, job.facts.stream) {
@@ -252,14 +246,19 @@ impl Attempt {
                 if !events.is_empty() {
                     self.size.passed_on();
                 }
+                body.ends_here(now)
             }
             Ok(None) => {
-                decoder.finish(events);
-                self.body = None;
+                body.ends_here(now);
+                true
             }
             Err(error) => {
                 return Err(failure(ErrorKind::StreamInterrupted, format!("the connection broke: {error}")));
             }
+        };
+        if over {
+            decoder.finish(events);
+            self.body = None;
         }
         if raw.is_empty() {
             *raw = decoder.take_raw();
@@ -336,14 +335,14 @@ impl Attempt {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        if let Some(body) = self.body.take().filter(|_| error.is_none()) {
-            body.let_go();
-        }
         if let Some(decoder) = &self.decoder {
             let endpoint = &self.ticket.candidate.endpoint;
             self.job.shared.reports.metrics.passed_over(endpoint, decoder.oddities());
         }
         let now = Instant::now();
+        if let Some(body) = self.body.take().filter(|_| error.is_none()) {
+            body.let_go(now);
+        }
         let class = error.as_ref().map_or(OutcomeClass::Ok, |error| error.kind.class());
         let observation = Observation {
             feature: Cow::Borrowed(&self.job.facts.feature),

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
@@ -94,13 +94,18 @@ impl Clients {
         Ok(Self { connector, pool: Arc::default() })
     }
 
-    /// Sends a request, over a new connection if need be, whose connect (TCP and TLS) ends within
+    /// Sends a request now, over a new connection if need be, whose connect (TCP and TLS) ends within
     /// `connect_ms`. A kept connection may be closed by its server at the very moment we send on it;
     /// that says nothing about the server, and the same bytes go out once more on a new one.
     ///
     /// # Errors
     /// No connection, or one that ended before the answer's head.
-    pub async fn send(&self, request: &Outgoing<'_>, connect_ms: u64) -> Result<Answer, SendError> {
+    pub async fn send(
+        &self,
+        request: &Outgoing<'_>,
+        connect_ms: u64,
+        now: Instant,
+    ) -> Result<Answer, SendError> {
         let fields = request.headers.iter().flat_map(|part| part.iter());
         let fields = fields.map(|(name, value)| (name.as_str(), value.as_str()));
         let (origin, body) = (request.origin, request.body);
@@ -111,7 +116,7 @@ impl Clients {
         if body.is_empty() {
             head.extend_from_slice(request.body);
         }
-        if let Some(mut kept) = self.pool.take(origin) {
+        if let Some(mut kept) = self.pool.take(origin, now) {
             match kept.ask(&head, body).await {
                 Ok(head) => return Ok(self.answer(head, kept, origin)),
                 Err(error) if kept.has_answered() => return Err(error.into()),
@@ -130,7 +135,7 @@ impl Clients {
     /// No connection within `connect_ms`.
     pub async fn open(&self, origin: &str, connect_ms: u64) -> Result<(), SendError> {
         let fresh = self.connect(origin, connect_ms).await?;
-        self.pool.give(origin, fresh);
+        self.pool.give(origin, fresh, Instant::now());
         Ok(())
     }
 
@@ -166,15 +171,19 @@ impl Body {
     /// # Errors
     /// The connection broke or ended before the body did.
     pub async fn piece(&mut self) -> io::Result<Option<&[u8]>> {
-        // The borrow checker asks for the end to be known before the piece is lent.
-        if self.connection.as_ref().is_none_or(|connection| connection.is_reusable()) {
-            self.give_back();
-            return Ok(None);
-        }
         match &mut self.connection {
             Some(connection) => connection.content().await,
             None => Ok(None),
         }
+    }
+
+    /// Whether it is known to be over: its connection serves others from now on.
+    pub fn ends_here(&mut self, now: Instant) -> bool {
+        let over = self.connection.as_ref().is_none_or(|connection| connection.is_reusable());
+        if over {
+            self.give_back(now);
+        }
+        over
     }
 
     /// All of it.
@@ -189,17 +198,18 @@ impl Body {
             }
             all.extend_from_slice(piece);
         }
+        self.ends_here(Instant::now());
         Ok(all)
     }
 
     /// Nobody reads on, but the answer itself is over: its connection serves again once the rest of
     /// the framing has come.
-    pub fn let_go(mut self) {
+    pub fn let_go(mut self, now: Instant) {
         let Some(connection) = &mut self.connection else {
             return;
         };
         if connection.finish_now() {
-            self.give_back();
+            self.give_back(now);
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let end = tokio::time::timeout(END_PATIENCE, self.collect(END_BYTES));
@@ -209,11 +219,11 @@ impl Body {
         }
     }
 
-    fn give_back(&mut self) {
+    fn give_back(&mut self, now: Instant) {
         if let Some(connection) = self.connection.take()
             && connection.is_reusable()
         {
-            self.pool.give(&self.origin, connection);
+            self.pool.give(&self.origin, connection, now);
         }
     }
 }

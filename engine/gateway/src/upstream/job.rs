@@ -9,7 +9,7 @@ use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::domain::snapshot::Snapshot;
 
 use crate::edge::room::Held;
-use crate::shared::Shared;
+use crate::shared::{Moment, Shared};
 
 /// What all attempts of one request have in common.
 pub struct Job {
@@ -24,7 +24,7 @@ pub struct Job {
     pub include_usage: bool,
     /// The caller knows what to do with an answer that begins anew.
     pub accepts_restart: bool,
-    pub began: Instant,
+    pub began: Moment,
     pub request_text: Option<Arc<str>>,
     /// The request's own part of the room for bodies.
     pub held: Held,
@@ -35,7 +35,7 @@ impl Job {
     #[must_use]
     pub fn end(&self) -> Instant {
         let total = self.decision.deadlines.total_ms;
-        self.began + Duration::from_millis(self.facts.deadline_ms.map_or(total, |own| own.min(total)))
+        self.began.at + Duration::from_millis(self.facts.deadline_ms.map_or(total, |own| own.min(total)))
     }
 
     /// What remains until then.

@@ -25,20 +25,20 @@ struct Idle {
 
 impl Pool {
     /// A connection that has served before and that its server has not closed, as far as is known.
-    pub(super) fn take(&self, origin: &str) -> Option<Box<Connection<Stream>>> {
+    pub(super) fn take(&self, origin: &str, now: Instant) -> Option<Box<Connection<Stream>>> {
         loop {
             let idle = lock(&self.by_origin).get_mut(origin)?.pop()?;
             let Idle { mut connection, since } = idle;
-            if since.elapsed() < IDLE && connection.is_silent() {
+            if now.saturating_duration_since(since) < IDLE && connection.is_silent() {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps a connection that may serve again.
-    pub(super) fn give(&self, origin: &str, mut connection: Box<Connection<Stream>>) {
+    /// Keeps a connection that may serve again, and rests from now on.
+    pub(super) fn give(&self, origin: &str, mut connection: Box<Connection<Stream>>, now: Instant) {
         connection.rest();
-        let idle = Idle { connection, since: Instant::now() };
+        let idle = Idle { connection, since: now };
         let mut by_origin = lock(&self.by_origin);
         if let Some(others) = by_origin.get_mut(origin) {
             others.push(idle);

@@ -120,7 +120,7 @@ impl Attempt {
     pub(super) fn timings(&mut self, now: Instant) -> Timings {
         self.gaps_ms.sort_by(f64::total_cmp);
         Timings {
-            queue_ms: (self.started - self.job.began).as_secs_f64() * 1000.0,
+            queue_ms: (self.started - self.job.began.at).as_secs_f64() * 1000.0,
             connect_ms: None,
             header_ms: self.header_ms,
             first_content_ms: self.first_content_ms,

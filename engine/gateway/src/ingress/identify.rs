@@ -12,7 +12,7 @@ pub struct Caller<'a> {
 
 /// Why a caller was not let in.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Stranger {
+pub(super) enum Stranger {
     NoKey,
     WrongKey,
 }
@@ -22,7 +22,7 @@ pub enum Stranger {
 ///
 /// # Errors
 /// No key, or not one of ours.
-pub fn identify<'a>(
+pub(super) fn identify<'a>(
     snapshot: &'a Snapshot,
     head: &CallerHead<'_>,
     pepper: &hmac::Key,
