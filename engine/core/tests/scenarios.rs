@@ -437,7 +437,7 @@ fn an_endpoint_that_loses_its_eligibility_gets_no_later_attempt_of_a_running_req
     world.engine.apply(parse(&snapshot), 0.1);
     let next = world.engine.next(&facts, &decision, &[timed_out(0)], 100, 0.2);
 
-    assert_eq!(next, Next::GiveUp { reason: "timeout, and no other endpoint is left".to_owned() });
+    assert_eq!(next, Next::GiveUp { reason: "timeout, and no other endpoint is left".into() });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::domain::attempt::Ack;
 use crossfade_core::domain::snapshot::Snapshot;
-use crossfade_core::providers::split_base;
+use crossfade_core::providers::{Field, split_base};
 use ring::hmac;
 
 use crate::ingress::decode_hex;
@@ -158,7 +158,7 @@ async fn get(shared: &Shared, path: &str) -> Result<Answer, String> {
 /// # Errors
 /// Control is away or refuses it.
 pub async fn post(shared: &Shared, path: &str, body: Vec<u8>, kind: &'static str) -> Result<(), String> {
-    let headers = [("content-type".to_owned(), kind.to_owned())];
+    let headers = [("content-type".into(), kind.into())];
     let answer = send(shared, ("POST", path), &headers, &body, POST).await?;
     collect(answer).await.map(|_| ())
 }
@@ -166,14 +166,14 @@ pub async fn post(shared: &Shared, path: &str, body: Vec<u8>, kind: &'static str
 async fn send(
     shared: &Shared,
     (method, path): (&'static str, &str),
-    headers: &[(String, String)],
+    headers: &[Field],
     body: &[u8],
     within: Duration,
 ) -> Result<Answer, String> {
     let (origin, prefix) = split_base(shared.options.control_url.as_deref().unwrap_or_default());
     let path = format!("{prefix}{path}");
-    let bearer = [("authorization".to_owned(), bearer(shared))];
-    let request = Outgoing { method, origin: &origin, path: &path, headers: &[&bearer, headers], body };
+    let bearer = [("authorization".into(), bearer(shared).into())];
+    let request = Outgoing { method, origin, path: &path, headers: &[&bearer, headers], body };
     let answer = tokio::time::timeout(within, shared.clients.send(&request, CONNECT_MS, Instant::now()))
         .await
         .map_err(|_| "control did not answer in time".to_owned())?

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossfade_core::decide::Tried;
-use crossfade_core::domain::decision::{Next, Role};
+use crossfade_core::domain::decision::{Next, Reason, Role};
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::domain::snapshot::Hold;
 use crossfade_core::wire::translate::untold_citations;
@@ -106,7 +106,7 @@ pub fn next_step(job: &Job, tried: &[Tried], now: Instant) -> Next {
     let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
     job.shared
         .with_engine_at(now, |engine, now| engine.next(&job.facts, &job.decision, tried, elapsed, now))
-        .unwrap_or(Next::GiveUp { reason: "the gateway has no snapshot".to_owned() })
+        .unwrap_or(Next::GiveUp { reason: "the gateway has no snapshot".into() })
 }
 
 /// `tried`: before this attempt; `backup`: as `Next::Attempt` has it.
@@ -114,16 +114,15 @@ pub fn ticket(
     job: &Job,
     candidate: usize,
     role: Role,
-    reason: String,
+    reason: Reason,
     tried: &[Tried],
     backup: bool,
 ) -> Ticket {
     let chosen = job.decision.candidates[candidate].clone();
-    let (index, first) = (tried.len(), tried.is_empty());
     Ticket {
-        index: u32::try_from(index).unwrap_or(u32::MAX),
-        role: if first && chosen.probe { Role::Probe } else { role },
-        reason: if first { chosen.reason.clone() } else { reason },
+        index: u32::try_from(tried.len()).unwrap_or(u32::MAX),
+        role,
+        reason,
         arm: job.decision.arm.clone(),
         candidate: chosen,
         backup,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::domain::by_name::{ByName, Names};
 use crate::domain::chat::Capabilities;
-use crate::domain::decision::Skipped;
+use crate::domain::decision::{Reason, Skipped};
 use crate::domain::prompt::Counting;
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Endpoint, Snapshot, Target};
@@ -16,7 +16,7 @@ const SURELY: f64 = 0.85;
 /// Where a request may go: its targets in order, the endpoints that both filters let through, and why
 /// the others that are eligible cannot serve it.
 pub struct Ways<'a> {
-    pub(super) targets: &'a [(&'a Target, Cow<'static, str>)],
+    pub(super) targets: &'a [(&'a Target, Reason)],
     pub(super) able: Cow<'a, Names>,
     pub(super) unable: Vec<Skipped>,
 }
@@ -62,7 +62,7 @@ impl Common {
 /// The ways of a request among the `eligible`, of which `common` is what all of them take.
 pub(super) fn ways<'a>(
     snapshot: &Snapshot,
-    (eligible, targets): (&'a Names, &'a [(&'a Target, Cow<'static, str>)]),
+    (eligible, targets): (&'a Names, &'a [(&'a Target, Reason)]),
     (request, common): (&RequestFacts, Option<&Common>),
 ) -> Ways<'a> {
     if common.is_some_and(|common| common.serves(request)) {

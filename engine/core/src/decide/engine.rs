@@ -29,6 +29,7 @@ use super::health::timeline::Timeline;
 use super::keys::{KeyFull, Keys, Spent, Used};
 use super::latch::Latch;
 use super::measured::{choose_pinned, serves};
+use super::next::Standing;
 use super::pick::members::Member;
 use super::pick::paces::Paces;
 use super::rank::Ranking;
@@ -80,6 +81,8 @@ pub struct Engine {
     /// Of the snapshot alone: what each feature's endpoints all take, and each pool's endpoints.
     common: ByName<Common>,
     members: ByName<Vec<Member>>,
+    /// Room for how the candidates of the request at hand stand.
+    standings: Vec<Standing>,
     /// Wall time as last told: only for what signals say of themselves.
     unix_s: u64,
 }
@@ -99,6 +102,7 @@ impl Engine {
             keys: Keys::default(),
             common: ByName::default(),
             members: ByName::default(),
+            standings: Vec::new(),
             unix_s: 0,
         };
         engine.apply(snapshot, now);

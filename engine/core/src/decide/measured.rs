@@ -36,7 +36,7 @@ pub(super) fn choose_pinned(
         spilled: false,
         first_content_ms: None,
         slow_ms: None,
-        reason: "pinned for measuring".to_owned(),
+        reason: "pinned for measuring".into(),
     };
     let arm = AssignedArm { kind: ArmKind::Pin, name: None, share: None };
     Ok(decision(snapshot, feature, request, arm, (vec![candidate], Vec::new(), None)))
@@ -49,7 +49,7 @@ pub(super) fn next_of_pinned(decision: &Decision, tried: &[Tried]) -> Next {
             let reason = pinned.reason.clone();
             Next::Attempt { candidate: 0, role: Role::First, wait_ms: 0, backup: false, reason }
         }
-        _ => Next::GiveUp { reason: "a measurement is not repeated".to_owned() },
+        _ => Next::GiveUp { reason: "a measurement is not repeated".into() },
     }
 }
 
@@ -98,7 +98,7 @@ fn plan(shadow: &Shadow, endpoint: &str) -> ShadowPlan {
         spilled: false,
         first_content_ms: None,
         slow_ms: None,
-        reason: format!("shadow {}", shadow.name),
+        reason: format!("shadow {}", shadow.name).into(),
     };
     let (name, in_flight, capture) = (shadow.name.clone(), shadow.in_flight, shadow.capture);
     ShadowPlan { name, candidate, in_flight, capture }

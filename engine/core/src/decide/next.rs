@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::decision::{Decision, Next, Role};
+use crate::domain::decision::{Decision, Next, Reason, Role};
 use crate::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 
 use super::budget::Cost;
@@ -66,8 +66,8 @@ pub fn next(situation: &Situation<'_>, grant: impl FnOnce(Cost) -> bool) -> Next
         return give_up(format!("{}, and all {limit} attempts are spent", kind.as_str()));
     }
     match kind.class() {
-        OutcomeClass::Ok => give_up("the attempt succeeded".to_owned()),
-        OutcomeClass::Cancelled => give_up("the caller left".to_owned()),
+        OutcomeClass::Ok => give_up("the attempt succeeded"),
+        OutcomeClass::Cancelled => give_up("the caller left"),
         OutcomeClass::Caller => after_callers_mistake(situation, last),
         OutcomeClass::Config => failover(situation, last),
         OutcomeClass::Overload => after_overload(situation, last, grant),
@@ -82,7 +82,7 @@ pub fn next(situation: &Situation<'_>, grant: impl FnOnce(Cost) -> bool) -> Next
 /// The first candidate, after the rest of one that was chosen although it was asked to rest.
 fn first(situation: &Situation<'_>) -> Next {
     let Some(chosen) = situation.decision.candidates.first() else {
-        return give_up("no endpoint may serve".to_owned());
+        return give_up("no endpoint may serve");
     };
     let role = match chosen {
         one if one.probe => Role::Probe,
@@ -134,15 +134,14 @@ fn after_callers_mistake(situation: &Situation<'_>, last: &Tried) -> Next {
         let later = untried(situation)
             .find(|&index| situation.decision.candidates[index].target > target && is_larger(index));
         if let Some(index) = later {
-            let reason =
-                "failover: too long for the model before, another may have a larger context".to_owned();
+            let reason = "failover: too long for the model before, another may have a larger context";
             return attempt(situation, index, Role::Failover, 0, reason);
         }
     }
     if last.error.kind == ErrorKind::Unsupported
         && let Some(index) = untried(situation).next()
     {
-        let reason = "failover: the endpoint before has no form for it".to_owned();
+        let reason = "failover: the endpoint before has no form for it";
         return attempt(situation, index, Role::Failover, 0, reason);
     }
     give_up(format!("{}: the request itself must change", last.error.kind.as_str()))
@@ -225,11 +224,17 @@ fn spread(situation: &Situation<'_>, wait_ms: u64) -> u64 {
     wait_ms.saturating_add(extra)
 }
 
-fn attempt(situation: &Situation<'_>, candidate: usize, role: Role, wait_ms: u64, reason: String) -> Next {
+fn attempt(
+    situation: &Situation<'_>,
+    candidate: usize,
+    role: Role,
+    wait_ms: u64,
+    reason: impl Into<Reason>,
+) -> Next {
     let backup = !is_last_attempt(situation) && untried(situation).any(|other| other != candidate);
-    Next::Attempt { candidate, role, wait_ms, backup, reason }
+    Next::Attempt { candidate, role, wait_ms, backup, reason: reason.into() }
 }
 
-fn give_up(reason: String) -> Next {
-    Next::GiveUp { reason }
+fn give_up(reason: impl Into<Reason>) -> Next {
+    Next::GiveUp { reason: reason.into() }
 }

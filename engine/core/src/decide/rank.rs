@@ -3,7 +3,7 @@
 //! that are recovering or were asked to rest. Everything left out is named.
 
 use crate::domain::by_name::ByName;
-use crate::domain::decision::{Candidate, Skipped};
+use crate::domain::decision::{Candidate, Reason, Skipped};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Pool, Signal, Snapshot, Target};
 
@@ -15,8 +15,6 @@ use super::pick::Picking;
 use super::pick::members::Member;
 use super::pick::paces::Paces;
 use super::split::split_point;
-
-use std::borrow::Cow;
 
 /// What `rank` reads, and the breakers whose probe slot it may take.
 pub struct Ranking<'a> {
@@ -77,7 +75,7 @@ impl<'a> Ranking<'a> {
                 continue;
             };
             let (order, chosen) = self.order(&target.pool, pool);
-            let why = chosen.map_or(Cow::Borrowed(&**why), |chosen| format!("{why}; {chosen}").into());
+            let why = chosen.map_or_else(|| why.clone(), |chosen| format!("{why}; {chosen}").into());
             let before = ranked.candidates.len();
             for name in order {
                 // Enough of them: a request makes a few attempts, and each of these may serve.
@@ -110,7 +108,7 @@ impl<'a> Ranking<'a> {
         picking.order(pool)
     }
 
-    fn consider(&mut self, ranked: &mut Ranked, name: &str, index: usize, (target, why): (&Target, &str)) {
+    fn consider(&mut self, ranked: &mut Ranked, name: &str, index: usize, (target, why): (&Target, &Reason)) {
         if ranked.knows(name) {
             return;
         }
@@ -125,7 +123,7 @@ impl<'a> Ranking<'a> {
         let Some(breaker) = self.breakers.get_mut(name) else {
             return;
         };
-        let candidate = |level: f64, probe: bool, reason: String| {
+        let candidate = |level: f64, probe: bool, reason: Reason| {
             let (endpoint, set) = (name.to_owned(), target.set.clone());
             Candidate {
                 endpoint,
@@ -145,7 +143,7 @@ impl<'a> Ranking<'a> {
         if let (Some(until), false) = (breaker.pushed_back_until(self.now), breaker.is_open()) {
             let reason = format!("asked to come back in {:.1} s", until - self.now);
             let crowded = breaker.is_crowded(self.now);
-            let candidate = candidate(level, false, why.to_owned());
+            let candidate = candidate(level, false, why.clone());
             ranked.last_resorts.push(LastResort { until, crowded, candidate, reason });
             return;
         }
@@ -153,7 +151,7 @@ impl<'a> Ranking<'a> {
         // retry of a request that has already failed should not be its test.
         if half_open && !(ranked.candidates.is_empty() && ranked.disliked.is_empty()) {
             let reason = breaker.report().2.to_owned();
-            ranked.later(self.now, candidate(level, false, why.to_owned()), reason);
+            ranked.later(self.now, candidate(level, false, why.clone()), reason);
             return;
         }
         if breaker.is_closed() {
@@ -162,13 +160,13 @@ impl<'a> Ranking<'a> {
                 let used = 100.0 * self.rooms.used(name, self.now);
                 ranked.full.push(name.to_owned());
                 let reason = format!("full: {used:.0} % of its capacity is in use");
-                return ranked.later(ready_at, candidate(level, false, why.to_owned()), reason);
+                return ranked.later(ready_at, candidate(level, false, why.clone()), reason);
             }
         }
         let point = split_point(&self.request.feature, &self.request.request_id);
         match breaker.admit(point, self.now) {
             Admission::No { reason, .. } if half_open => {
-                ranked.later(self.now, candidate(level, false, why.to_owned()), reason);
+                ranked.later(self.now, candidate(level, false, why.clone()), reason);
             }
             Admission::No { reason, retry_at } => {
                 ranked.retry_at = Some(ranked.retry_at.map_or(retry_at, |at: f64| at.min(retry_at)));
@@ -176,10 +174,10 @@ impl<'a> Ranking<'a> {
             }
             Admission::Yes { share, probe: true } => {
                 let reason = format!("{why}; probe of a half-open endpoint");
-                ranked.candidates.push(candidate(share, true, reason));
+                ranked.candidates.push(candidate(share, true, reason.into()));
             }
             Admission::Yes { share, probe: false } => {
-                let candidate = candidate(share, false, why.to_owned());
+                let candidate = candidate(share, false, why.clone());
                 let signal = self.signals.iter().find(|signal| signal.endpoint == name);
                 if let Some(signal) = signal.filter(|_| share >= 1.0) {
                     ranked.disliked.push((ranked.candidates.len(), candidate, signal.reason.clone()));
@@ -205,7 +203,7 @@ impl Ranked {
         let disliked = std::mem::take(&mut self.disliked);
         if self.ready {
             if let (Some(first), Some((0, passed, why))) = (self.candidates.first_mut(), disliked.first()) {
-                first.reason = format!("{}; {} goes last: {why}", first.reason, passed.endpoint);
+                first.reason = format!("{}; {} goes last: {why}", first.reason, passed.endpoint).into();
             }
             self.candidates.extend(disliked.into_iter().map(|(_, candidate, _)| candidate));
         } else {
@@ -233,7 +231,7 @@ impl Ranked {
             .min_by(|&a, &b| self.last_resorts[a].until.total_cmp(&self.last_resorts[b].until));
         if let Some(place) = soonest {
             let LastResort { mut candidate, reason, .. } = self.last_resorts.remove(place);
-            candidate.reason = format!("{}; {reason}", candidate.reason);
+            candidate.reason = format!("{}; {reason}", candidate.reason).into();
             self.candidates.push(candidate);
         }
     }
@@ -243,7 +241,7 @@ impl Ranked {
         if let (Some(first), Some(passed)) = (self.candidates.first_mut(), self.skipped.first())
             && first.target > 0
         {
-            first.reason = format!("{}; {}: {}", first.reason, passed.endpoint, passed.reason);
+            first.reason = format!("{}; {}: {}", first.reason, passed.endpoint, passed.reason).into();
         }
     }
 
@@ -254,7 +252,7 @@ impl Ranked {
             && !first.probe
         {
             first.spilled = true;
-            first.reason = format!("{}; spilled before {full} was over its ceiling", first.reason);
+            first.reason = format!("{}; spilled before {full} was over its ceiling", first.reason).into();
         }
     }
 
@@ -264,7 +262,7 @@ impl Ranked {
         left.sort_by(|a, b| a.until.total_cmp(&b.until));
         for LastResort { mut candidate, reason, .. } in left {
             if self.candidates.len() < ENOUGH {
-                candidate.reason = format!("{}; last resort ({reason})", candidate.reason);
+                candidate.reason = format!("{}; last resort ({reason})", candidate.reason).into();
                 self.candidates.push(candidate);
             } else {
                 self.skip(&candidate.endpoint, reason);

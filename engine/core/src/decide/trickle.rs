@@ -64,7 +64,7 @@ pub fn least_bad(
                     spilled: false,
                     first_content_ms: None,
                     slow_ms: None,
-                    reason: "every endpoint is open: a trickle to the one that failed least".to_owned(),
+                    reason: "every endpoint is open: a trickle to the one that failed least".into(),
                 };
                 best = Some((failed, candidate));
             }

@@ -1,9 +1,14 @@
 //! What the engine decided, with its reasons: values, so that they can be recorded and replayed.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::snapshot::{Attempts, Deadlines, Hold};
+
+/// Why something was decided: mostly words that need no copy.
+pub type Reason = Cow<'static, str>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,7 +88,7 @@ pub struct Candidate {
     /// Its learnt first-content deadline, and the mark above which it is slow, where known.
     pub first_content_ms: Option<u64>,
     pub slow_ms: Option<f64>,
-    pub reason: String,
+    pub reason: Reason,
 }
 
 /// A shadow copy to send beside the request.
@@ -153,9 +158,9 @@ pub enum Next {
         role: Role,
         wait_ms: u64,
         backup: bool,
-        reason: String,
+        reason: Reason,
     },
     GiveUp {
-        reason: String,
+        reason: Reason,
     },
 }

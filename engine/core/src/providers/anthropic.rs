@@ -15,14 +15,14 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
         split_base(asked.provider.base_url.as_deref().unwrap_or("https://api.anthropic.com"));
     let Encoded { body, warnings } = outbound(asked.request, asked.set, place(asked.endpoint), asked.stream)?;
     let mut headers = json_headers();
-    headers.push(("anthropic-version".to_owned(), VERSION.to_owned()));
+    headers.push(("anthropic-version".into(), VERSION.into()));
     headers.extend(opt_in(asked));
     let sign = match asked.provider.auth.scheme {
         AuthScheme::ApiKey => Sign::Key { header: "x-api-key" },
         _ => sign(asked.provider, "", ""),
     };
     Ok(UpstreamCall {
-        base,
+        base: base.to_owned(),
         path: format!("{prefix}/v1/messages"),
         headers,
         body,

@@ -9,8 +9,8 @@ use super::{Asked, Sign, UpstreamCall, config_error, openai, split_base};
 pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     let missing = || config_error("the provider needs a base_url: https://NAME.openai.azure.com");
     let (base, prefix) = split_base(asked.provider.base_url.as_deref().ok_or_else(missing)?);
-    let prefix = if prefix.contains("/openai") { prefix } else { format!("{prefix}/openai/v1") };
-    let mut call = openai::at(asked, base, &prefix, "")?;
+    let version = if prefix.contains("/openai") { "" } else { "/openai/v1" };
+    let mut call = openai::at(asked, base, &[prefix, version].concat(), "")?;
     if asked.provider.auth.scheme == AuthScheme::ApiKey {
         call.sign = Sign::Key { header: "api-key" };
     }

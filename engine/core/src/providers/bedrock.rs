@@ -13,7 +13,7 @@ use crate::wire::translate::{Encoded, Place, outbound};
 use crate::wire::{DecodeAs, Framing, openai_chat};
 
 use super::amazon::{encode_segment, envelope};
-use super::{Asked, UpstreamCall, config_error, json_headers, place, sign, split_base};
+use super::{Asked, UpstreamCall, config_error, json_headers, of_base, place, sign};
 
 /// The version every region accepts for Messages bodies.
 const MESSAGES_VERSION: &str = "bedrock-2023-05-31";
@@ -22,8 +22,8 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     let (provider, endpoint) = (asked.provider, asked.endpoint);
     let region = endpoint.region.as_deref().ok_or_else(|| config_error("the endpoint needs a region"))?;
     let (base, prefix) = match &provider.base_url {
-        Some(url) => split_base(url),
-        None => (format!("https://bedrock-runtime.{region}.amazonaws.com"), String::new()),
+        Some(url) => of_base(url),
+        None => (format!("https://bedrock-runtime.{region}.amazonaws.com"), ""),
     };
     let embeds = matches!(endpoint.dialect, Dialect::CohereEmbeddings | Dialect::TitanEmbeddings);
     let invoke = embeds || endpoint.dialect == Dialect::BedrockInvoke;

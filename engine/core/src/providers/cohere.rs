@@ -12,7 +12,7 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     let Encoded { body, warnings } = outbound(asked.request, asked.set, place(asked.endpoint), asked.stream)?;
     let operation = if asked.endpoint.dialect == Dialect::CohereEmbeddings { "embed" } else { "chat" };
     Ok(UpstreamCall {
-        base,
+        base: base.to_owned(),
         path: format!("{prefix}/v2/{operation}"),
         headers: json_headers(),
         body,

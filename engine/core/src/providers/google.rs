@@ -9,7 +9,9 @@ use crate::wire::translate::{Encoded, outbound};
 use crate::wire::{DecodeAs, Framing, anthropic_messages, gemini, openai_chat};
 
 use super::amazon::encode_segment;
-use super::{Asked, Sign, UpstreamCall, config_error, json_headers, opt_in, place, sign, split_base};
+use super::{
+    Asked, Sign, UpstreamCall, config_error, json_headers, of_base, opt_in, place, sign, split_base,
+};
 
 /// The version of Messages bodies that every location accepts.
 const MESSAGES_VERSION: &str = "vertex-2023-10-16";
@@ -55,7 +57,7 @@ fn gemini(asked: &Asked<'_>) -> (String, String) {
     let url = asked.provider.base_url.as_deref().unwrap_or("https://generativelanguage.googleapis.com");
     let (base, prefix) = split_base(url);
     let model = encode_segment(asked.endpoint.model.trim_start_matches("models/"));
-    (base, format!("{prefix}/v1beta/models/{model}:{}", method(asked)))
+    (base.to_owned(), format!("{prefix}/v1beta/models/{model}:{}", method(asked)))
 }
 
 fn vertex(asked: &Asked<'_>) -> Result<(String, String), UpstreamError> {
@@ -63,8 +65,8 @@ fn vertex(asked: &Asked<'_>) -> Result<(String, String), UpstreamError> {
     let project =
         asked.provider.project.as_deref().ok_or_else(|| config_error("the provider needs a project"))?;
     let (base, prefix) = match &asked.provider.base_url {
-        Some(url) => split_base(url),
-        None => (host(location), String::new()),
+        Some(url) => of_base(url),
+        None => (host(location), ""),
     };
     let root =
         format!("{prefix}/v1/projects/{}/locations/{}", encode_segment(project), encode_segment(location));

@@ -12,6 +12,8 @@ mod limits;
 mod openai;
 mod sagemaker;
 
+use std::borrow::Cow;
+
 pub use limits::limits;
 use serde_json::{Map, Value};
 
@@ -37,12 +39,15 @@ pub enum Sign {
     },
 }
 
+/// A field of a call's head.
+pub type Field = (Cow<'static, str>, Cow<'static, str>);
+
 /// A call, ready but for its signature. `base`: `scheme://authority`; `path`: encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamCall {
     pub base: String,
     pub path: String,
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<Field>,
     pub body: Vec<u8>,
     pub sign: Sign,
     pub decode: DecodeAs,
@@ -152,17 +157,20 @@ pub fn classify(
 }
 
 /// Base URL without a trailing slash, split into origin and path prefix.
-pub fn split_base(base_url: &str) -> (String, String) {
+pub fn split_base(base_url: &str) -> (&str, &str) {
     let trimmed = base_url.trim_end_matches('/');
     let scheme = trimmed.find(':').filter(|at| trimmed[*at..].starts_with("://"));
     let after_scheme = scheme.map_or(0, |at| at + 3);
     match trimmed.get(after_scheme..).and_then(|rest| rest.find('/')) {
-        Some(slash) => {
-            let (origin, path) = trimmed.split_at(after_scheme + slash);
-            (origin.to_owned(), path.to_owned())
-        }
-        None => (trimmed.to_owned(), String::new()),
+        Some(slash) => trimmed.split_at(after_scheme + slash),
+        None => (trimmed, ""),
     }
+}
+
+/// As `split_base`, where another base may have been built.
+fn of_base(base_url: &str) -> (String, &str) {
+    let (base, prefix) = split_base(base_url);
+    (base.to_owned(), prefix)
 }
 
 fn sign(provider: &Provider, service: &'static str, region: &str) -> Sign {
@@ -174,14 +182,14 @@ fn sign(provider: &Provider, service: &'static str, region: &str) -> Sign {
 }
 
 /// What the caller opts into, for an upstream of its own dialect.
-fn opt_in(asked: &Asked<'_>) -> Option<(String, String)> {
+fn opt_in(asked: &Asked<'_>) -> Option<Field> {
     let words = asked.request.opt_ins.join(",");
     let name = opt_in_header(asked.request.dialect)?;
-    (!words.is_empty()).then(|| (name.to_owned(), words))
+    (!words.is_empty()).then(|| (name.into(), words.into()))
 }
 
-fn json_headers() -> Vec<(String, String)> {
-    vec![("content-type".to_owned(), "application/json".to_owned())]
+fn json_headers() -> Vec<Field> {
+    vec![("content-type".into(), "application/json".into())]
 }
 
 fn config_error(detail: &str) -> UpstreamError {

@@ -16,13 +16,13 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
         (None, ProviderKind::Openai) => split_base("https://api.openai.com/v1"),
         (None, _) => return Err(config_error("the provider needs a base_url")),
     };
-    at(asked, base, &prefix, "")
+    at(asked, base, prefix, "")
 }
 
 /// A call below `prefix`; `query` with its question mark.
 pub(super) fn at(
     asked: &Asked<'_>,
-    base: String,
+    base: &str,
     prefix: &str,
     query: &str,
 ) -> Result<UpstreamCall, UpstreamError> {
@@ -38,7 +38,7 @@ pub(super) fn at(
         _ => "chat/completions",
     };
     Ok(UpstreamCall {
-        base,
+        base: base.to_owned(),
         path: [prefix, "/", operation, query].concat(),
         headers: json_headers(),
         body,

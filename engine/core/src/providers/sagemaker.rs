@@ -8,7 +8,7 @@ use crate::wire::translate::{Encoded, Place, outbound};
 use crate::wire::{DecodeAs, Framing, openai_chat};
 
 use super::amazon::{encode_segment, envelope};
-use super::{Asked, UpstreamCall, config_error, json_headers, place, sign, split_base};
+use super::{Asked, UpstreamCall, config_error, json_headers, of_base, place, sign};
 
 /// The platform's own limit on a request body.
 const MAX_BODY_BYTES: usize = 6_291_456;
@@ -17,8 +17,8 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     let (provider, endpoint) = (asked.provider, asked.endpoint);
     let region = endpoint.region.as_deref().ok_or_else(|| config_error("the endpoint needs a region"))?;
     let (base, prefix) = match &provider.base_url {
-        Some(url) => split_base(url),
-        None => (format!("https://runtime.sagemaker.{region}.amazonaws.com"), String::new()),
+        Some(url) => of_base(url),
+        None => (format!("https://runtime.sagemaker.{region}.amazonaws.com"), ""),
     };
     // The path routes; containers refuse a model name they were not started with. A component of
     // an endpoint is written after a slash.
@@ -34,7 +34,7 @@ pub(super) fn call(asked: &Asked<'_>) -> Result<UpstreamCall, UpstreamError> {
     }
     let mut headers = json_headers();
     if let Some(component) = component {
-        headers.push(("x-amzn-sagemaker-inference-component".to_owned(), component.to_owned()));
+        headers.push(("x-amzn-sagemaker-inference-component".into(), component.to_owned().into()));
     }
     let operation = if asked.stream { "invocations-response-stream" } else { "invocations" };
     Ok(UpstreamCall {

@@ -170,7 +170,7 @@ impl World {
             let next = self.engine.next(facts, &decision, &tried, elapsed as u64, at);
             let Next::Attempt { candidate, role, wait_ms, reason, .. } = next else {
                 let Next::GiveUp { reason } = next else { unreachable!() };
-                return Ok(Served { decision, attempts, ok: false, last_reason: reason });
+                return Ok(Served { decision, attempts, ok: false, last_reason: reason.into_owned() });
             };
             elapsed += wait_ms as f64;
             let endpoint = decision.candidates[candidate].endpoint.clone();
@@ -181,7 +181,7 @@ impl World {
             self.engine.observe(&seen, self.now + elapsed / 1000.0);
             attempts.push(Made { endpoint, role, ok: answer.error.is_none(), wait_ms });
             let Some((kind, pushback_ms)) = answer.error else {
-                return Ok(Served { decision, attempts, ok: true, last_reason: reason });
+                return Ok(Served { decision, attempts, ok: true, last_reason: reason.into_owned() });
             };
             let error = UpstreamError { kind, detail: String::new(), http_status: None, pushback_ms };
             tried.push(Tried { candidate, role, error, took_ms: answer.took_ms });

@@ -39,10 +39,10 @@ pub fn room(job: &Job, attempt: &Attempt) -> usize {
     if more { MORE_HEADERS } else { HEADERS }
 }
 
-/// What an answer says of its endpoint: made once a snapshot, for all of its answers.
-#[derive(Default)]
+/// What an answer says of its snapshot and its endpoint: made once a snapshot, for all of its answers.
 pub struct EndpointHeaders {
     version: u64,
+    said_version: HeaderValue,
     by_endpoint: ByName<Vec<(HeaderName, HeaderValue)>>,
 }
 
@@ -52,7 +52,13 @@ impl EndpointHeaders {
     pub fn of(snapshot: &Snapshot) -> Self {
         let each =
             snapshot.endpoints.iter().map(|(name, endpoint)| (name.clone(), headers_of(name, endpoint)));
-        Self { version: snapshot.version, by_endpoint: each.collect() }
+        let version = snapshot.version;
+        Self { version, said_version: HeaderValue::from(version), by_endpoint: each.collect() }
+    }
+
+    /// Of the snapshot that decided.
+    fn version(&self, version: u64) -> HeaderValue {
+        if version == self.version { self.said_version.clone() } else { HeaderValue::from(version) }
     }
 
     /// Of one endpoint of the snapshot that a request was planned by, which may be an older one.
@@ -62,6 +68,12 @@ impl EndpointHeaders {
         } else if let Some(endpoint) = snapshot.endpoints.get(name) {
             headers.extend(headers_of(name, endpoint));
         }
+    }
+}
+
+impl Default for EndpointHeaders {
+    fn default() -> Self {
+        Self { version: 0, said_version: HeaderValue::from_static("0"), by_endpoint: ByName::default() }
     }
 }
 
@@ -98,10 +110,15 @@ pub fn tell(job: &Job, attempt: &Attempt, overhead: Duration, headers: &mut Head
     };
     say(REQUEST_ID, &job.facts.request_id);
     say(REASON, &ticket.reason);
-    job.shared.endpoint_headers.load().tell(&job.snapshot, &ticket.candidate.endpoint, headers);
+    let known = job.shared.endpoint_headers.load();
+    known.tell(&job.snapshot, &ticket.candidate.endpoint, headers);
+    headers.insert(SNAPSHOT, known.version(job.decision.snapshot_version));
     headers.insert(ARM, HeaderValue::from_static(ticket.arm.kind.as_str()));
-    headers.insert(ATTEMPTS, HeaderValue::from(ticket.index + 1));
-    headers.insert(SNAPSHOT, HeaderValue::from(job.decision.snapshot_version));
+    let attempts = match ticket.index {
+        0 => HeaderValue::from_static("1"),
+        before => HeaderValue::from(before + 1),
+    };
+    headers.insert(ATTEMPTS, attempts);
     if let Some(left) = &job.allowances {
         tell_allowances(job.request.dialect, left, headers);
     }
@@ -128,11 +145,14 @@ mod tests {
         newer.endpoints.get_mut(&name).unwrap().model = "another".to_owned();
         let said = |made_of: &Snapshot| {
             let mut headers = HeaderMap::new();
-            EndpointHeaders::of(made_of).tell(&planned_by, &name, &mut headers);
+            let known = EndpointHeaders::of(made_of);
+            known.tell(&planned_by, &name, &mut headers);
+            headers.insert(SNAPSHOT, known.version(planned_by.version));
             headers
         };
 
         assert_eq!(said(&planned_by)[ENDPOINT], name.as_str());
+        assert_eq!(said(&planned_by)[SNAPSHOT], planned_by.version.to_string());
         assert_eq!(said(&planned_by)[MODEL], planned_by.endpoints[&name].model.as_str());
         assert_eq!(said(&newer), said(&planned_by));
     }

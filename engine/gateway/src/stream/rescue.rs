@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossfade_core::decide::Tried;
-use crossfade_core::domain::decision::{Next, Role};
+use crossfade_core::domain::decision::{Next, Reason, Role};
 use crossfade_core::domain::outcome::{OutcomeClass, UpstreamError};
 use crossfade_core::domain::request::ChatRequest;
 use crossfade_core::domain::snapshot::Rescue;
@@ -73,7 +73,7 @@ impl Flow {
             let Some(way) = self.way(job, candidate) else {
                 return Err(error);
             };
-            let reason = format!("{}: {reason}", way.name());
+            let reason = Reason::from(format!("{}: {reason}", way.name()));
             self.attempt.close(Some(error.clone()), Ending::Continues, Some(&reason));
             tokio::time::sleep(Duration::from_millis(wait_ms).min(job.remaining())).await;
             let mut ticket = ticket(job, candidate, Role::Rescue, reason, &self.tried, backup);

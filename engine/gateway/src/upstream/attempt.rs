@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::decide::Observation;
 use crossfade_core::domain::answer::Answer;
-use crossfade_core::domain::decision::{AssignedArm, Candidate, Role};
+use crossfade_core::domain::decision::{AssignedArm, Candidate, Reason, Role};
 use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
 use crossfade_core::domain::request::{ChatRequest, Usage};
@@ -37,7 +37,7 @@ pub struct Ticket {
     pub candidate: Candidate,
     pub arm: AssignedArm,
     pub role: Role,
-    pub reason: String,
+    pub reason: Reason,
     /// Whether another endpoint may be asked after it: then it leaves that one time.
     pub backup: bool,
     /// Goes on with what another attempt began.

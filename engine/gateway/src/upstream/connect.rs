@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
-use crossfade_core::providers;
+use crossfade_core::providers::{self, Field};
 use hyper::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,7 +19,7 @@ use crate::edge::wire::Wire;
 
 use super::attempt::failure;
 use super::http1::{Connection, Head, write_head};
-use super::pool::Pool;
+use super::pool::{Link, Pool};
 
 pub(super) type Stream = Wire<TlsStream<TokioIo<TokioIo<TcpStream>>>>;
 
@@ -42,7 +42,7 @@ pub struct Outgoing<'a> {
     /// Scheme and authority.
     pub origin: &'a str,
     pub path: &'a str,
-    pub headers: &'a [&'a [(String, String)]],
+    pub headers: &'a [&'a [Field]],
     pub body: &'a [u8],
 }
 
@@ -54,8 +54,7 @@ pub struct Answer {
 
 /// A body. Dropping it before its end closes the connection, which cancels the call upstream.
 pub struct Body {
-    connection: Option<Box<Connection<Stream>>>,
-    origin: String,
+    link: Option<Box<Link>>,
     pool: Arc<Pool>,
 }
 
@@ -107,7 +106,7 @@ impl Clients {
         now: Instant,
     ) -> Result<Answer, SendError> {
         let fields = request.headers.iter().flat_map(|part| part.iter());
-        let fields = fields.map(|(name, value)| (name.as_str(), value.as_str()));
+        let fields = fields.map(|(name, value)| (&**name, &**value));
         let (origin, body) = (request.origin, request.body);
         let mut head = write_head(request.method, (origin, request.path), fields, body.len())
             .map_err(SendError::Request)?;
@@ -117,16 +116,16 @@ impl Clients {
             head.extend_from_slice(request.body);
         }
         if let Some(mut kept) = self.pool.take(origin, now) {
-            match kept.ask(&head, body).await {
-                Ok(head) => return Ok(self.answer(head, kept, origin)),
-                Err(error) if kept.has_answered() => return Err(error.into()),
+            match kept.connection.ask(&head, body).await {
+                Ok(head) => return Ok(self.answer(head, kept)),
+                Err(error) if kept.connection.has_answered() => return Err(error.into()),
                 Err(_) => {}
             }
         }
         // Boxed, because it is rare and large: it would make every request's state as large.
         let mut fresh = Box::pin(self.connect(origin, connect_ms)).await?;
-        let head = fresh.ask(&head, body).await?;
-        Ok(self.answer(head, fresh, origin))
+        let head = fresh.connection.ask(&head, body).await?;
+        Ok(self.answer(head, fresh))
     }
 
     /// Opens a connection before it is needed.
@@ -135,7 +134,7 @@ impl Clients {
     /// No connection within `connect_ms`.
     pub async fn open(&self, origin: &str, connect_ms: u64) -> Result<(), SendError> {
         let fresh = self.connect(origin, connect_ms).await?;
-        self.pool.give(origin, fresh, Instant::now());
+        self.pool.give(fresh, Instant::now());
         Ok(())
     }
 
@@ -144,13 +143,11 @@ impl Clients {
         self.pool.prune();
     }
 
-    fn answer(&self, head: Head, connection: Box<Connection<Stream>>, origin: &str) -> Answer {
-        let body =
-            Body { connection: Some(connection), origin: origin.to_owned(), pool: Arc::clone(&self.pool) };
-        Answer { head, body }
+    fn answer(&self, head: Head, link: Box<Link>) -> Answer {
+        Answer { head, body: Body { link: Some(link), pool: Arc::clone(&self.pool) } }
     }
 
-    async fn connect(&self, origin: &str, connect_ms: u64) -> Result<Box<Connection<Stream>>, SendError> {
+    async fn connect(&self, origin: &str, connect_ms: u64) -> Result<Box<Link>, SendError> {
         let uri: Uri = origin.parse().map_err(|error| SendError::Request(format!("{origin}: {error}")))?;
         let connecting = self.connector.clone().call(uri);
         let connected = tokio::time::timeout(Duration::from_millis(connect_ms), connecting).await;
@@ -161,7 +158,7 @@ impl Clients {
             MaybeHttpsStream::Http(plain) => Wire::Plain(plain.into_inner()),
             MaybeHttpsStream::Https(tls) => Wire::Tls(Box::new(tls.into_inner())),
         };
-        Ok(Box::new(Connection::new(stream)))
+        Ok(Box::new(Link { connection: Connection::new(stream), origin: origin.to_owned() }))
     }
 }
 
@@ -171,15 +168,15 @@ impl Body {
     /// # Errors
     /// The connection broke or ended before the body did.
     pub async fn piece(&mut self) -> io::Result<Option<&[u8]>> {
-        match &mut self.connection {
-            Some(connection) => connection.content().await,
+        match &mut self.link {
+            Some(link) => link.connection.content().await,
             None => Ok(None),
         }
     }
 
     /// Whether it is known to be over: its connection serves others from now on.
     pub fn ends_here(&mut self, now: Instant) -> bool {
-        let over = self.connection.as_ref().is_none_or(|connection| connection.is_reusable());
+        let over = self.link.as_ref().is_none_or(|link| link.connection.is_reusable());
         if over {
             self.give_back(now);
         }
@@ -205,10 +202,10 @@ impl Body {
     /// Nobody reads on, but the answer itself is over: its connection serves again once the rest of
     /// the framing has come.
     pub fn let_go(mut self, now: Instant) {
-        let Some(connection) = &mut self.connection else {
+        let Some(link) = &mut self.link else {
             return;
         };
-        if connection.finish_now() {
+        if link.connection.finish_now() {
             self.give_back(now);
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
@@ -220,10 +217,10 @@ impl Body {
     }
 
     fn give_back(&mut self, now: Instant) {
-        if let Some(connection) = self.connection.take()
-            && connection.is_reusable()
+        if let Some(link) = self.link.take()
+            && link.connection.is_reusable()
         {
-            self.pool.give(&self.origin, connection, now);
+            self.pool.give(link, now);
         }
     }
 }

@@ -19,31 +19,36 @@ pub(super) struct Pool {
 }
 
 struct Idle {
-    connection: Box<Connection<Stream>>,
+    link: Box<Link>,
     since: Instant,
+}
+
+/// A connection, and where it leads.
+pub(super) struct Link {
+    pub(super) connection: Connection<Stream>,
+    pub(super) origin: String,
 }
 
 impl Pool {
     /// A connection that has served before and that its server has not closed, as far as is known.
-    pub(super) fn take(&self, origin: &str, now: Instant) -> Option<Box<Connection<Stream>>> {
+    pub(super) fn take(&self, origin: &str, now: Instant) -> Option<Box<Link>> {
         loop {
             let idle = lock(&self.by_origin).get_mut(origin)?.pop()?;
-            let Idle { mut connection, since } = idle;
-            if now.saturating_duration_since(since) < IDLE && connection.is_silent() {
-                return Some(connection);
+            let Idle { mut link, since } = idle;
+            if now.saturating_duration_since(since) < IDLE && link.connection.is_silent() {
+                return Some(link);
             }
         }
     }
 
     /// Keeps a connection that may serve again, and rests from now on.
-    pub(super) fn give(&self, origin: &str, mut connection: Box<Connection<Stream>>, now: Instant) {
-        connection.rest();
-        let idle = Idle { connection, since: now };
+    pub(super) fn give(&self, mut link: Box<Link>, now: Instant) {
+        link.connection.rest();
         let mut by_origin = lock(&self.by_origin);
-        if let Some(others) = by_origin.get_mut(origin) {
-            others.push(idle);
+        if let Some(others) = by_origin.get_mut(&link.origin) {
+            others.push(Idle { link, since: now });
         } else {
-            by_origin.insert(origin.to_owned(), vec![idle]);
+            by_origin.insert(link.origin.clone(), vec![Idle { link, since: now }]);
         }
     }
 

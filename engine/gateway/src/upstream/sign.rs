@@ -7,7 +7,7 @@ use aws_credential_types::Credentials as AwsIdentity;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
-use crossfade_core::providers::{Sign, UpstreamCall};
+use crossfade_core::providers::{Field, Sign, UpstreamCall};
 use serde::Deserialize;
 
 use crate::shared::unix_ms;
@@ -53,19 +53,19 @@ impl Credentials {
         &self,
         call: &UpstreamCall,
         credential: Option<&str>,
-    ) -> Result<Vec<(String, String)>, UpstreamError> {
+    ) -> Result<Vec<Field>, UpstreamError> {
         let name = credential.unwrap_or_default();
         match &call.sign {
             Sign::None => Ok(Vec::new()),
             Sign::Bearer => {
                 let held = self.bearer.get(name).ok_or_else(|| missing(name))?;
                 fresh(name, held.expires_unix_s)?;
-                Ok(vec![("authorization".to_owned(), format!("Bearer {}", held.token))])
+                Ok(vec![("authorization".into(), format!("Bearer {}", held.token).into())])
             }
             Sign::Key { header } => {
                 let held = self.bearer.get(name).ok_or_else(|| missing(name))?;
                 fresh(name, held.expires_unix_s)?;
-                Ok(vec![((*header).to_owned(), held.token.clone())])
+                Ok(vec![((*header).into(), held.token.clone().into())])
             }
             Sign::SigV4 { service, region } => {
                 let held = self.aws.get(name).ok_or_else(|| missing(name))?;
@@ -80,7 +80,7 @@ fn sigv4(
     held: &AwsCredential,
     call: &UpstreamCall,
     (service, region): (&str, &str),
-) -> Result<Vec<(String, String)>, UpstreamError> {
+) -> Result<Vec<Field>, UpstreamError> {
     let identity = AwsIdentity::new(
         &held.access_key_id,
         &held.secret_access_key,
@@ -99,12 +99,15 @@ fn sigv4(
         .map_err(|error| refused(&error.to_string()))?
         .into();
     let url = format!("{}{}", call.base, call.path);
-    let headers = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let headers = call.headers.iter().map(|(name, value)| (&**name, &**value));
     let signable = SignableRequest::new("POST", &url, headers, SignableBody::Bytes(&call.body))
         .map_err(|error| refused(&error.to_string()))?;
     let (instructions, _) =
         sign(signable, &params).map_err(|error| refused(&error.to_string()))?.into_parts();
-    Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    Ok(instructions
+        .headers()
+        .map(|(name, value)| (name.to_owned().into(), value.to_owned().into()))
+        .collect())
 }
 
 fn fresh(name: &str, expires_unix_s: Option<u64>) -> Result<(), UpstreamError> {

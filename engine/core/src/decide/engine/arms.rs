@@ -1,17 +1,15 @@
 //! Which side of which comparison serves a request, and its targets in order.
 
-use std::borrow::Cow;
-
 use crate::decide::assign::{experiment_arm, rule_of};
 use crate::decide::split::split_point;
-use crate::domain::decision::{ArmKind, AssignedArm};
+use crate::domain::decision::{ArmKind, AssignedArm, Reason};
 use crate::domain::request::RequestFacts;
 use crate::domain::snapshot::{Feature, Target};
 
 use super::{Engine, candidate_endpoints};
 
 /// Targets in order, each with what it is.
-type Targets<'a> = Vec<(&'a Target, Cow<'static, str>)>;
+type Targets<'a> = Vec<(&'a Target, Reason)>;
 
 impl Engine {
     /// The candidate's share as it really is: none when killed, rolled back here, or with no
@@ -76,10 +74,10 @@ impl Engine {
 fn targets<'a>(hierarchy: &'a [Target], rule: Option<&str>) -> Targets<'a> {
     let named = |(index, target)| {
         let why = match (index, rule) {
-            (0, None) => Cow::Borrowed("primary of the hierarchy"),
-            (1, None) => Cow::Borrowed("backup 1 of the hierarchy"),
-            (0, Some(rule)) => Cow::Owned(format!("primary of {rule}")),
-            _ => Cow::Owned(format!("backup {index} of {}", rule.unwrap_or("the hierarchy"))),
+            (0, None) => Reason::Borrowed("primary of the hierarchy"),
+            (1, None) => Reason::Borrowed("backup 1 of the hierarchy"),
+            (0, Some(rule)) => Reason::Owned(format!("primary of {rule}")),
+            _ => Reason::Owned(format!("backup {index} of {}", rule.unwrap_or("the hierarchy"))),
         };
         (target, why)
     };

@@ -99,11 +99,10 @@ impl Engine {
         }
         let total = decision.deadlines.total_ms;
         let total = request.deadline_ms.map_or(total, |own| own.min(total));
-        let standings: Vec<_> = decision
-            .candidates
-            .iter()
-            .map(|one| self.standing(request, decision, &one.endpoint, now))
-            .collect();
+        let mut standings = std::mem::take(&mut self.standings);
+        standings.clear();
+        let each = decision.candidates.iter();
+        standings.extend(each.map(|one| self.standing(request, decision, &one.endpoint, now)));
         let last = tried.last().and_then(|last| decision.candidates.get(last.candidate));
         let refusing = last.and_then(|one| self.snapshot.endpoints.get(&one.endpoint));
         let snapshot = Arc::clone(&self.snapshot);
@@ -122,10 +121,12 @@ impl Engine {
             pushback_ms: refusing.map_or(0, |endpoint| endpoint.breaker.pushback_ms),
         };
         let attempts = &decision.attempts;
-        next(&situation, |cost| {
+        let next = next(&situation, |cost| {
             let endpoint = last.map_or("", |one| &one.endpoint);
             self.budget(&decision.feature, endpoint, attempts.retry_ttl_s).withdraw(cost, attempts, now)
-        })
+        });
+        self.standings = standings;
+        next
     }
 
     /// How a candidate of an earlier decision stands now. One that a newer snapshot took from the

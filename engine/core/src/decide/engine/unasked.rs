@@ -77,7 +77,7 @@ impl Engine {
         decision.candidates.iter_mut().for_each(|one| {
             one.probe = true;
             one.level = 0.0;
-            "synthetic canary: no request came to probe with".clone_into(&mut one.reason);
+            one.reason = "synthetic canary: no request came to probe with".into();
         });
         Some(decision)
     }
