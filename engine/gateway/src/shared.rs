@@ -16,6 +16,7 @@ use crate::edge::room::Room;
 use crate::edge::truth::EndpointHeaders;
 use crate::options::GatewayOptions;
 use crate::report::Reports;
+use crate::upstream::alarm::Alarms;
 use crate::upstream::connect::Clients;
 use crate::upstream::sign::Credentials;
 
@@ -28,6 +29,7 @@ pub struct Shared {
     pub endpoint_headers: ArcSwap<EndpointHeaders>,
     pub credentials: ArcSwap<Credentials>,
     pub clients: Clients,
+    pub(crate) alarms: Alarms,
     pub reports: Reports,
     pub draining: AtomicBool,
     pub cuts: Cuts,
@@ -53,6 +55,7 @@ impl Shared {
             endpoint_headers: ArcSwap::default(),
             credentials: ArcSwap::from_pointee(Credentials::default()),
             clients,
+            alarms: Alarms::default(),
             reports,
             draining: AtomicBool::new(false),
             cuts: Cuts::default(),

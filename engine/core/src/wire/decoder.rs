@@ -1,6 +1,8 @@
 //! One decoder for every way an answer can come: fed bytes at any border, it says `StreamEvent`s.
 //! A plain answer is a stream of one piece, so there is no second path.
 
+use std::borrow::Cow;
+
 use crate::domain::outcome::ErrorKind;
 use crate::domain::request::Usage;
 use crate::domain::snapshot::Dialect;
@@ -165,12 +167,18 @@ impl Decoder {
         let Splitter::Unsure(held) = &mut self.splitter else {
             return self.split(bytes, out);
         };
-        held.extend_from_slice(bytes);
-        let head = std::mem::take(held);
+        let mut held = std::mem::take(held);
+        // Mostly the first bytes tell, and need not be held.
+        let head = if held.is_empty() {
+            Cow::Borrowed(bytes)
+        } else {
+            held.extend_from_slice(bytes);
+            Cow::Owned(held)
+        };
         if self.settle(&head, false) {
             self.split(sniff::unmarked(&head), out);
-        } else if let Splitter::Unsure(held) = &mut self.splitter {
-            *held = head;
+        } else {
+            self.splitter = Splitter::Unsure(head.into_owned());
         }
     }
 

@@ -1,12 +1,38 @@
-//! A deadline without a timer where nothing is waited for, and that moves with every piece of an answer
-//! without a new timer for each.
+//! A deadline without a timer where nothing is waited for, and that moves with every piece of an answer,
+//! and from one attempt to the next, without a new timer for each.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Mutex;
 use std::task::Poll;
 use std::time::Instant;
 
 use tokio::time::Sleep;
+
+use crate::shared::lock;
+
+/// More alarms than this are not kept for others.
+const MOST_SPARE: usize = 256;
+
+/// Alarms that nobody waits with now. Their timers run on: to set one anew costs more than to let it stand
+/// for an earlier moment. One that rings here wakes its last user once, for nothing.
+#[derive(Default)]
+pub(crate) struct Alarms(Mutex<Vec<Alarm>>);
+
+impl Alarms {
+    pub(super) fn take(&self) -> Alarm {
+        lock(&self.0).pop().unwrap_or_default()
+    }
+
+    pub(super) fn give(&self, alarm: Alarm) {
+        if alarm.0.is_some() {
+            let mut spare = lock(&self.0);
+            if spare.len() < MOST_SPARE {
+                spare.push(alarm);
+            }
+        }
+    }
+}
 
 /// One timer for all waits of an attempt, or of a body that arrives. It is set anew only when it rings, or
 /// for an earlier moment: until then it may stand for a deadline that has passed on.
@@ -74,6 +100,25 @@ mod tests {
         let answered = alarm.wait(late.into_std(), tokio::time::sleep(Duration::from_secs(5))).await;
 
         assert_eq!(answered, Some(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_another_has_used_rings_for_its_new_user_and_then() {
+        let alarms = Alarms::default();
+        for seconds in [5, 20, 1] {
+            let mut alarm = alarms.take();
+            let soon = (tokio::time::Instant::now() + Duration::from_secs(60)).into_std();
+            let answered = alarm.wait(soon, tokio::time::sleep(Duration::from_millis(1))).await;
+            assert_eq!(answered, Some(()));
+            alarms.give(alarm);
+
+            let (wait, mut again) = (Duration::from_secs(seconds), alarms.take());
+            assert!(again.0.is_some());
+            let rung = tokio::spawn(async move { rings_after(&mut again, wait).await }).await.unwrap();
+            assert!(rung >= wait && rung < wait + Duration::from_millis(5), "{rung:?} for {wait:?}");
+        }
+        (0..=MOST_SPARE).for_each(|_| alarms.give(Alarm(Some(Box::pin(tokio::time::sleep(Duration::ZERO))))));
+        assert_eq!(lock(&alarms.0).len(), MOST_SPARE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -95,6 +95,7 @@ impl Attempt {
     #[must_use]
     pub fn new(job: Arc<Job>, ticket: Ticket, now: Instant) -> Self {
         let timers = Timers::start(now, job.remaining_at(now), ticket.backup);
+        let alarm = job.shared.alarms.take();
         Self {
             answer: Answer::new(),
             started: now,
@@ -110,7 +111,7 @@ impl Attempt {
             first_content_ms: None,
             last_content: None,
             timers,
-            alarm: Alarm::default(),
+            alarm,
             gaps_ms: Vec::new(),
             usage: None,
             served_tier: None,
@@ -363,6 +364,7 @@ impl Attempt {
             slow_ms: self.ticket.candidate.slow_ms,
             told: self.told.as_deref().map(|(limits, at)| (*limits, (now - *at).as_secs_f64())),
         };
+        self.job.shared.alarms.give(std::mem::take(&mut self.alarm));
         let charge = self.charge(ending);
         self.job.shared.with_engine_at(now, |engine, now| {
             engine.observe(&observation, now);

@@ -1,9 +1,10 @@
 //! Connections at rest, by the origin they lead to. The one used last is used first, so that those
 //! that are not needed grow old and go.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crossfade_core::domain::by_name::{ByName, kept};
 
 use crate::shared::lock;
 
@@ -15,7 +16,7 @@ const IDLE: Duration = Duration::from_secs(50);
 
 #[derive(Default)]
 pub(super) struct Pool {
-    by_origin: Mutex<HashMap<String, Vec<Idle>>>,
+    by_origin: Mutex<ByName<Vec<Idle>>>,
 }
 
 struct Idle {
@@ -44,12 +45,7 @@ impl Pool {
     /// Keeps a connection that may serve again, and rests from now on.
     pub(super) fn give(&self, mut link: Box<Link>, now: Instant) {
         link.connection.rest();
-        let mut by_origin = lock(&self.by_origin);
-        if let Some(others) = by_origin.get_mut(&link.origin) {
-            others.push(Idle { link, since: now });
-        } else {
-            by_origin.insert(link.origin.clone(), vec![Idle { link, since: now }]);
-        }
+        kept(&mut lock(&self.by_origin), &link.origin, Vec::new).push(Idle { link, since: now });
     }
 
     /// Closes what has rested too long.

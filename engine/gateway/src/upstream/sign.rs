@@ -1,11 +1,11 @@
 //! Secrets live here and only here: in memory, behind no `Debug`, gone with the process.
 
-use std::collections::HashMap;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials as AwsIdentity;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use crossfade_core::domain::by_name::ByName;
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::providers::{Field, Sign, UpstreamCall};
 use serde::Deserialize;
@@ -33,8 +33,8 @@ pub struct BearerCredential {
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     pub revision: u64,
-    aws: HashMap<String, AwsCredential>,
-    bearer: HashMap<String, BearerCredential>,
+    aws: ByName<AwsCredential>,
+    bearer: ByName<BearerCredential>,
 }
 
 impl Credentials {

@@ -41,10 +41,11 @@ pub(super) struct Vendor {
 pub(super) struct Choice {
     #[serde(default, deserialize_with = "loose::place")]
     pub(super) index: Option<u64>,
+    /// Boxed, because a choice is moved more often than it is read.
     #[serde(default)]
-    pub(super) delta: Option<Object<Delta>>,
+    pub(super) delta: Option<Box<Object<Delta>>>,
     #[serde(default)]
-    pub(super) message: Option<Object<Delta>>,
+    pub(super) message: Option<Box<Object<Delta>>>,
     #[serde(default)]
     pub(super) text: Option<String>,
     #[serde(default, deserialize_with = "loose::fitting")]

@@ -144,7 +144,7 @@ impl ChatReader {
         if choice.index.unwrap_or(0) != 0 {
             return;
         }
-        let delta = choice.delta.or(choice.message).map(|Object(delta)| delta).unwrap_or_default();
+        let delta = choice.delta.or(choice.message).map(|delta| delta.0).unwrap_or_default();
         let words = delta.content.unwrap_or_default();
         self.odd |= words.in_parts;
         let aside = delta.reasoning_content.or(delta.reasoning).unwrap_or_default();
