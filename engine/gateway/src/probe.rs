@@ -11,7 +11,7 @@ use crossfade_core::domain::request::{ChatRequest, Needs, RequestFacts};
 use crossfade_core::domain::snapshot::Dialect;
 use tokio::task::JoinHandle;
 
-use crate::shared::{Moment, Shared};
+use crate::shared::Shared;
 use crate::upstream::attempt::{Attempt, Ending, Ticket};
 use crate::upstream::job::Job;
 
@@ -106,7 +106,7 @@ pub fn send_canaries(shared: &Arc<Shared>) {
 }
 
 fn canary(shared: &Arc<Shared>, feature: String, endpoint: &str) -> Option<Attempt> {
-    let began = Moment::now();
+    let began = shared.moment();
     let request_id = shared.new_request_id();
     let facts = RequestFacts {
         unit: request_id.clone(),

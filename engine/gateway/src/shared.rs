@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use crossfade_core::decide::Engine;
@@ -39,6 +39,8 @@ pub struct Shared {
     pub shadows: Mutex<HashMap<String, Arc<Semaphore>>>,
     engine: Mutex<Option<Engine>>,
     began: Instant,
+    /// By the wall clock as it is now.
+    began_unix_ms: AtomicU64,
     id_prefix: String,
     id_counter: AtomicU64,
 }
@@ -64,6 +66,7 @@ impl Shared {
             shadows: Mutex::new(HashMap::new()),
             engine: Mutex::new(None),
             began,
+            began_unix_ms: AtomicU64::new(unix_ms()),
             id_counter: AtomicU64::new(0),
         }
     }
@@ -71,6 +74,20 @@ impl Shared {
     /// Before something is sent: see [`after_others`].
     pub async fn after_the_others(&self) {
         after_others(self.reports.in_flight.load(Ordering::Relaxed)).await;
+    }
+
+    /// This moment, by the wall clock as it was asked a second or so ago.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        let at = Instant::now();
+        let unix_ms = self.began_unix_ms.load(Ordering::Relaxed) + whole_ms(at - self.began);
+        Moment { at, unix_ms }
+    }
+
+    /// Follows a wall clock that was set.
+    pub fn ask_wall_clock(&self) {
+        let began = unix_ms().saturating_sub(whole_ms(self.began.elapsed()));
+        self.began_unix_ms.store(began, Ordering::Relaxed);
     }
 
     /// Monotonic seconds since the process began: the core's `now`.
@@ -175,24 +192,21 @@ pub struct Moment {
 }
 
 impl Moment {
-    #[must_use]
-    pub fn now() -> Self {
-        Self { at: Instant::now(), unix_ms: unix_ms() }
-    }
-
     /// The wall time at a later moment.
     #[must_use]
     pub fn unix_ms_at(&self, later: Instant) -> u64 {
-        let since = later.saturating_duration_since(self.at).as_millis();
-        self.unix_ms.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+        self.unix_ms.saturating_add(whole_ms(later.saturating_duration_since(self.at)))
     }
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Wall time, for records and end dates only.
 #[must_use]
 pub fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    whole_ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -201,6 +215,13 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
+
+    #[test]
+    fn the_wall_time_of_what_follows_a_moment_is_as_far_behind_it() {
+        let moment = Moment { at: Instant::now(), unix_ms: 1_000 };
+        assert_eq!(moment.unix_ms_at(moment.at + Duration::from_micros(1_500_900)), 2_500);
+        assert_eq!(moment.unix_ms_at(moment.at - Duration::from_millis(5)), 1_000);
+    }
 
     #[test]
     fn one_among_others_lets_them_go_on_once_and_one_alone_waits_for_nobody() {

@@ -21,7 +21,7 @@ use crate::edge::arrival::{self, NotTaken};
 use crate::edge::facts::facts;
 use crate::edge::head::CallerHead;
 use crate::edge::room::Held;
-use crate::shared::{Moment, Shared};
+use crate::shared::Shared;
 use crate::upstream::job::Job;
 
 use super::identify::{Caller, identify};
@@ -39,7 +39,7 @@ pub(super) async fn plan(
     head: &Parts,
     body: Incoming,
 ) -> Result<Arc<Job>, Refused> {
-    let began = Moment::now();
+    let began = shared.moment();
     let snapshot = shared.readiness().map_err(not_ready)?;
     let said = CallerHead::read(&head.headers, opt_in_header(dialect));
     let caller = identify(&snapshot, &said, &shared.pepper).map_err(|stranger| turn_away(&stranger))?;

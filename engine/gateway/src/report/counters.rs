@@ -129,6 +129,7 @@ pub async fn send_every_second(shared: Arc<Shared>) {
     let mut sequence = 0;
     loop {
         every.tick().await;
+        shared.ask_wall_clock();
         shared.with_engine(|engine, now| engine.tick(now));
         spent::keep(&shared);
         send_canaries(&shared);

@@ -234,9 +234,9 @@ impl Attempt {
         };
         let piece = self.alarm.wait(deadline, body.piece()).await.ok_or_else(|| late(what, self.started))?;
         let now = Instant::now();
+        self.timers.byte(now);
         let over = match piece {
             Ok(Some(bytes)) => {
-                self.timers.byte(now);
                 let kept = match (self.committed, job.facts.stream) {
                     (true, _) => Kept::Read(self.written_bytes),
                     (false, true) => Kept::Unread,
@@ -340,7 +340,8 @@ impl Attempt {
             let endpoint = &self.ticket.candidate.endpoint;
             self.job.shared.reports.metrics.passed_over(endpoint, decoder.oddities());
         }
-        let now = Instant::now();
+        // A whole answer has ended with its last byte.
+        let now = if error.is_none() { self.timers.last_byte() } else { Instant::now() };
         if let Some(body) = self.body.take().filter(|_| error.is_none()) {
             body.let_go(now);
         }

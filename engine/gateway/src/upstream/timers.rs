@@ -45,6 +45,11 @@ impl Timers {
         self.last_byte = now;
     }
 
+    /// When anything of the answer came last, its end included.
+    pub(super) fn last_byte(&self) -> Instant {
+        self.last_byte
+    }
+
     /// Content and thinking are progress; a keep-alive only says that somebody is there.
     pub(super) fn event(&mut self, event: &StreamEvent, now: Instant) {
         if event.is_progress() {
