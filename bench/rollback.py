@@ -15,106 +15,30 @@ import asyncio
 import contextlib
 import http.client
 import json
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from collections.abc import Coroutine, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gateway import free_port, wait_for
+from rollback_load import FEATURES
+from rollback_setting import config_of, document_of, give_evidence, serving, started
 
 from crossfade.app.gateway_process import PROGRAM
 
 ROOT = Path(__file__).parent.parent
-GATEWAYS, FEATURES = 3, 20
+LOAD = Path(__file__).with_name("rollback_load.py")
+GATEWAYS = 3
 POLL_S = 0.004
 FAILING = 0.08  # of the candidate's answers in an automatic round: too few for the gateway's own fast path
 BARS = {"share_zero_p99_s": 1.0, "decision_p99_s": 1.0, "loop_share_of_a_core": 0.01}
 WITHIN_S = 60.0
-
-
-# --- the child: upstream and load, so that neither shares an interpreter with control
-
-
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mood: dict[str, float]) -> None:
-    """A tiny OpenAI-compatible server: `/new/...` fails as often as `mood` says."""
-    draw = random.Random(1)
-    body = json.dumps(
-        {
-            "id": "c", "object": "chat.completion", "created": 1, "model": "m",
-            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Yes."}}],
-            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
-        }
-    ).encode()  # fmt: skip
-    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-        while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = next(
-                int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:")
-            )
-            await reader.readexactly(length)
-            fails = b" /new/" in head and draw.random() < mood["new"]
-            status, sent = (b"500 Oops", b"{}") if fails else (b"200 OK", body)
-            writer.write(
-                b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-                % (status, len(sent))
-            )
-            writer.write(sent)
-            await writer.drain()
-
-
-async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feature: str, user: int) -> None:
-    """One chat request over a kept connection."""
-    asked = {"model": feature, "user": f"u{user}", "messages": [{"role": "user", "content": "Hello"}]}
-    body = json.dumps(asked).encode()
-    writer.write(
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        % len(body)
-    )
-    writer.write(body)
-    await writer.drain()
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = next(int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:"))
-    await reader.readexactly(length)
-
-
-async def call_for_ever(port: int, rate: float, seed: int) -> None:
-    """Requests of ever new users, one connection, `rate` a second."""
-    draw = random.Random(seed)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while True:
-        await call(
-            reader,
-            writer,
-            f"f{draw.randrange(FEATURES)}" if draw.random() < 0.2 else "f0",
-            draw.getrandbits(40),
-        )
-        await asyncio.sleep(draw.expovariate(rate))
-
-
-async def child(upstream: int) -> None:
-    """Commands come as lines: `{"new": 0.1}` sets failures, `{"load": [ports], "rate": r}` begins to call."""
-    mood = {"new": 0.0}
-    server = await asyncio.start_server(lambda r, w: answer(r, w, mood), "127.0.0.1", upstream)
-    loop, commands = asyncio.get_running_loop(), asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    tasks: list[asyncio.Task[None]] = []
-    async with server:
-        while line := await commands.readline():
-            wanted = json.loads(line)
-            mood["new"] = wanted.get("new", mood["new"])
-            for number, port in enumerate(wanted.get("load", ())):
-                each = wanted["rate"] / len(wanted["load"]) / 4
-                tasks += [asyncio.create_task(call_for_ever(port, each, 10 * number + n)) for n in range(4)]
-
-
-# --- the parent: control, and the clock
 
 
 class Poller:
@@ -139,74 +63,6 @@ class Poller:
     def zero_after(self, since: float) -> float | None:
         """When it first showed share 0 after `since`."""
         return next((at for at, share in self.changes if at >= since and share == 0.0), None)
-
-
-def config_of(upstream: int, control: int) -> str:
-    """Twenty features from an old pool to a new one."""
-    lines = [
-        "providers:",
-        *(
-            f"  {side}: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{upstream}/{side}/v1', auth: {{method: none}}}}"
-            for side in ("old", "new")
-        ),
-        "endpoints: {old-1: {provider: old, model: m}, new-1: {provider: new, model: m}}",
-        "pools: {old: {endpoints: [old-1]}, new: {endpoints: [new-1]}}",
-        f"control: {{listen: '127.0.0.1:{control}'}}",
-        "features:",
-        *(f"  f{number}: {{hierarchy: [old]}}" for number in range(FEATURES)),
-    ]
-    return "\n".join(lines)
-
-
-def document_of(number: int) -> dict[str, Any]:
-    """A migration that stays at 50 %."""
-    return {
-        "migration": f"move-{number}", "features": [f"f{number}"], "incumbent": "old", "candidate": "new",
-        "rollout": {"stages": ["50%", "100%"], "bake": "10h", "guards": ["errors", "failovers", "rejected"],
-                    "calm": "1s", "errors_at_most": "50%"},
-    }  # fmt: skip
-
-
-async def give_evidence(parts: Any, folder: Any, number: int) -> None:
-    """What a week of measuring would have left: this bench measures the way back."""
-    from assumed import assume_evidence  # noqa: PLC0415
-
-    await assume_evidence(parts.log, folder, parts.publisher.config, f"move-{number}", f"f{number}")
-
-
-@contextlib.contextmanager
-def started(command: list[str], **more: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process of this run."""
-    process = subprocess.Popen(command, text=True, **more)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(15)
-
-
-@contextlib.asynccontextmanager
-async def serving(parts: Any, port: int) -> AsyncIterator[None]:
-    """Control's API over loopback."""
-    import uvicorn  # noqa: PLC0415
-
-    from crossfade.control.api.app import create_api  # noqa: PLC0415
-
-    settings = uvicorn.Config(
-        create_api(parts), port=port, log_level="error", lifespan="off", access_log=False
-    )
-    server = uvicorn.Server(settings)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    task = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.02)
-    try:
-        yield
-    finally:
-        parts.publisher.close()
-        parts.broker.close()
-        server.should_exit = True
-        await task
 
 
 class Meter:
@@ -252,7 +108,7 @@ class Bench:
         self.watch_evidence()
 
     def tell(self, **command: Any) -> None:
-        """A command to the child."""
+        """A command to the upstream and its load."""
         assert self.load.stdin is not None
         self.load.stdin.write(json.dumps(command) + "\n")
         self.load.stdin.flush()
@@ -392,9 +248,7 @@ async def measure(rounds: int, rate: float, seconds: float) -> dict[str, Any]:
         root, upstream, control = Path(name), free_port(), free_port()
         (root / "crossfade.yaml").write_text(config_of(upstream, control))
         folder = StateDir(root / "state")
-        load = stack.enter_context(
-            started([sys.executable, __file__, "--child", str(upstream)], stdin=subprocess.PIPE)
-        )
+        load = stack.enter_context(started([sys.executable, str(LOAD), str(upstream)], stdin=subprocess.PIPE))
         wait_for(upstream)
         folder.prepare()
         early = early_parts(load_config(root / "crossfade.yaml").config, folder)
@@ -464,11 +318,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=25, help="manual rollbacks, and as many automatic ones")
     parser.add_argument("--rate", type=float, default=150.0, help="requests/s over the three gateways")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each measurement of the loop")
-    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
-        asyncio.run(child(options.child))
-        return 0
     found = asyncio.run(measure(options.rounds, options.rate, options.seconds))
     print(json.dumps(found, indent=1))
     out = ROOT / "bench/out"
