@@ -10,7 +10,7 @@ use crossfade_core::domain::snapshot::Snapshot;
 use crossfade_core::providers::{Field, split_base};
 use ring::hmac;
 
-use crate::ingress::decode_hex;
+use crate::hex::decode_hex;
 use crate::shared::{Shared, unix_ms};
 use crate::upstream::connect::{Answer, Outgoing};
 use crate::upstream::sign::Credentials;

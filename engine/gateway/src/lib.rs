@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub(crate) mod alarm;
 pub mod edge;
 pub mod follow;
+mod hex;
 pub mod ingress;
 pub mod options;
 pub mod probe;

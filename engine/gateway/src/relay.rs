@@ -19,7 +19,8 @@ use crate::ingress::error_answer;
 use crate::probe::{self, Probed};
 use crate::shadow;
 use crate::stream::{self, Flow, Voice};
-use crate::upstream::attempt::{Attempt, Ending, Ticket, failure};
+use crate::upstream::attempt::{Attempt, Ending, Ticket};
+use crate::upstream::failure;
 use crate::upstream::job::Job;
 
 /// What an attempt has for its caller when it may be shown.

@@ -11,12 +11,12 @@ use crossfade_core::domain::snapshot::Snapshot;
 use ring::hmac;
 use tokio::sync::Semaphore;
 
+use crate::alarm::Alarms;
 use crate::edge::cuts::Cuts;
 use crate::edge::room::Room;
 use crate::edge::truth::EndpointHeaders;
 use crate::options::GatewayOptions;
 use crate::report::Reports;
-use crate::upstream::alarm::Alarms;
 use crate::upstream::connect::Clients;
 use crate::upstream::sign::Credentials;
 

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Incoming};
 
 use super::room::{Held, Room};
-use crate::upstream::alarm::Alarm;
+use crate::alarm::Alarm;
 
 /// Why a body was not taken.
 pub enum NotTaken {

@@ -10,7 +10,8 @@ use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use tokio::sync::watch;
 
 use crate::shared::lock;
-use crate::upstream::attempt::{Ticket, failure};
+use crate::upstream::attempt::Ticket;
+use crate::upstream::failure;
 use crate::upstream::job::Job;
 
 /// By feature, when its calls were cut last; whoever is under way listens.

@@ -4,7 +4,6 @@
 pub mod arrival;
 pub mod body;
 pub mod cuts;
-pub mod facts;
 pub mod head;
 pub mod polite;
 pub mod room;

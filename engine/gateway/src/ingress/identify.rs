@@ -4,10 +4,11 @@ use crossfade_core::domain::snapshot::{Key, Snapshot};
 use ring::hmac;
 
 use crate::edge::head::CallerHead;
+use crate::hex::decode_hex;
 
 /// A caller that was let in. `key` is `None` where no keys are configured.
-pub struct Caller<'a> {
-    pub key: Option<&'a Key>,
+pub(super) struct Caller<'a> {
+    pub(super) key: Option<&'a Key>,
 }
 
 /// Why a caller was not let in.
@@ -41,13 +42,13 @@ pub(super) fn identify<'a>(
 impl Caller<'_> {
     /// Whether the key may use `feature`; an open gateway serves all of them.
     #[must_use]
-    pub fn may_use(&self, feature: &str) -> bool {
+    pub(super) fn may_use(&self, feature: &str) -> bool {
         self.key.is_none_or(|key| key.features.iter().any(|allowed| allowed == "*" || allowed == feature))
     }
 
     /// Whether the caller may pin endpoints and name request ids.
     #[must_use]
-    pub fn may_measure(&self) -> bool {
+    pub(super) fn may_measure(&self) -> bool {
         self.key.is_some_and(|key| key.measure)
     }
 }
@@ -65,28 +66,3 @@ fn known<'a>(snapshot: &'a Snapshot, text: &str, pepper: &hmac::Key) -> Option<&
     let expected = decode_hex(&key.hmac)?;
     hmac::verify(pepper, text.as_bytes(), &expected).ok().map(|()| key)
 }
-
-/// The 32 bytes of an HMAC in lower-case hex; `None` if it is not one.
-#[must_use]
-pub fn decode_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let mut seen = 0;
-    let (pairs, left) = text.as_bytes().as_chunks::<2>();
-    for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
-        let (high, low) = (DIGITS[usize::from(high)], DIGITS[usize::from(low)]);
-        seen |= high | low;
-        *byte = high << 4 | low;
-    }
-    (seen < 16 && left.is_empty() && pairs.len() == bytes.len()).then_some(bytes)
-}
-
-/// What each byte is worth as a digit; 16 of those that are none.
-const DIGITS: [u8; 256] = {
-    let mut digits = [16; 256];
-    let mut worth = 0;
-    while worth < 16 {
-        digits[b"0123456789abcdef"[worth as usize] as usize] = worth;
-        worth += 1;
-    }
-    digits
-};

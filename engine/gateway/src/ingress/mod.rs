@@ -1,6 +1,7 @@
 //! A request's way in: its route, and what answers there. Every refusal is in the caller's dialect, with
 //! our error kind and a hint.
 
+mod facts;
 mod identify;
 mod plan;
 mod refused;
@@ -24,7 +25,6 @@ use crate::relay::relay;
 use crate::shared::Shared;
 
 use identify::identify;
-pub use identify::{Caller, decode_hex};
 use plan::{limits_of, plan, receive};
 pub use refused::error_answer;
 use refused::{Refused, not_ready, refuse, turn_away, unreadable};

@@ -18,12 +18,12 @@ use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 
 use crate::edge::arrival::{self, NotTaken};
-use crate::edge::facts::facts;
 use crate::edge::head::CallerHead;
 use crate::edge::room::Held;
 use crate::shared::Shared;
 use crate::upstream::job::Job;
 
+use super::facts::facts;
 use super::identify::{Caller, identify};
 use super::refused::{Refused, not_ready, refuse, turn_away, unreadable};
 

@@ -20,10 +20,12 @@ use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers::{self, Asked};
 use crossfade_core::wire::{Decoder, RawMode};
 
-use super::alarm::Alarm;
+use crate::alarm::Alarm;
+
 use super::connect::{
     Answer as Answered, Body, Outgoing, connection_failure, headers_of, limits_of, request_id_of,
 };
+use super::failure;
 use super::job::Job;
 use super::size::{Kept, Size};
 use super::timers::Timers;
@@ -392,10 +394,4 @@ impl Drop for Attempt {
 fn late(what: &str, began: Instant) -> UpstreamError {
     let ms = began.elapsed().as_secs_f64() * 1000.0;
     failure(ErrorKind::Timeout, format!("{what} (attempt began {ms:.0} ms ago)"))
-}
-
-/// An outcome of our own making.
-#[must_use]
-pub fn failure(kind: ErrorKind, detail: String) -> UpstreamError {
-    UpstreamError { kind, detail, http_status: None, pushback_ms: None }
 }

@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::edge::wire::Wire;
 
-use super::attempt::failure;
+use super::failure;
 use super::http1::{Connection, Head, write_head};
 use super::pool::{Link, Pool};
 

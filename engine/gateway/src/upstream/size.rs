@@ -3,7 +3,7 @@
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::domain::snapshot::Edge;
 
-use super::attempt::failure;
+use super::failure;
 use crate::edge::room::{Held, Room, UNCOUNTED_BYTES};
 
 /// What an answer takes for each byte of it, by how far it has come.

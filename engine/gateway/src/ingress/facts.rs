@@ -3,12 +3,13 @@
 use crossfade_core::domain::request::{ChatRequest, RequestFacts};
 use crossfade_core::wire::openai_chat;
 
-use super::head::CallerHead;
-use crate::ingress::Caller;
+use crate::edge::head::CallerHead;
 use crate::shared::Shared;
 
+use super::identify::Caller;
+
 /// The facts, and whether the caller asked for usage in its stream.
-pub fn facts(
+pub(super) fn facts(
     shared: &Shared,
     caller: &Caller<'_>,
     head: &CallerHead<'_>,

@@ -20,11 +20,11 @@ const MOST_SPARE: usize = 256;
 pub(crate) struct Alarms(Mutex<Vec<Alarm>>);
 
 impl Alarms {
-    pub(super) fn take(&self) -> Alarm {
+    pub(crate) fn take(&self) -> Alarm {
         lock(&self.0).pop().unwrap_or_default()
     }
 
-    pub(super) fn give(&self, alarm: Alarm) {
+    pub(crate) fn give(&self, alarm: Alarm) {
         if alarm.0.is_some() {
             let mut spare = lock(&self.0);
             if spare.len() < MOST_SPARE {
