@@ -278,3 +278,51 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     }
     detail
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Reads one request's head.
+    async fn asked(stream: &mut TcpStream) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_again_when_its_answers_end_comes_in_a_read_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let (read, was_read) = oneshot::channel::<()>();
+        let upstream = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            asked(&mut stream).await;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nHello\r\n")
+                .await
+                .unwrap();
+            was_read.await.unwrap();
+            stream.write_all(b"0\r\n\r\n").await.unwrap();
+            asked(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        });
+        let clients = Clients::new().unwrap();
+        let request = Outgoing { method: "GET", origin: &origin, path: "/", headers: &[], body: &[] };
+
+        let mut answer = clients.send(&request, 1000, Instant::now()).await.unwrap();
+        assert_eq!(answer.body.piece().await.unwrap(), Some(&b"Hello"[..]));
+        assert!(!answer.body.ends_here(Instant::now()));
+        read.send(()).unwrap();
+        assert_eq!(answer.body.piece().await.unwrap(), None);
+        assert!(answer.body.ends_here(Instant::now()));
+
+        assert_eq!(clients.send(&request, 1000, Instant::now()).await.unwrap().head.status, 204);
+        upstream.await.unwrap();
+    }
+}
