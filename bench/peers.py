@@ -172,7 +172,9 @@ def check(name: str, port: int, model: str, *, stream: bool) -> None:
         raise SystemExit(f"{name}: status {answer.status}, not the upstream's answer: {said[:200]!r}")
 
 
-def measure(name: str, folder: Path, ports: dict[str, int], rounds: int) -> dict[str, dict[str, float]]:
+def measure(
+    name: str, folder: Path, ports: dict[str, int], nginx_pid: int, rounds: int
+) -> dict[str, dict[str, float]]:
     """Every row of one gateway."""
     found: dict[str, dict[str, float]] = {}
     relay = ports["relay"]
@@ -186,7 +188,7 @@ def measure(name: str, folder: Path, ports: dict[str, int], rounds: int) -> dict
                     raise SystemExit(f"{name}: {answered['bad']:.0f} answers were not 2xx")
                 return answered["rps"]
 
-            found[row] = beside_nginx(partial(asked, port), partial(asked, relay), pid, rounds)
+            found[row] = beside_nginx(partial(asked, port), partial(asked, relay), (pid, nginx_pid), rounds)
             say(name, row, found[row])
     for mode in MODES:
         row = f"stream_{mode}_8"
@@ -194,31 +196,46 @@ def measure(name: str, folder: Path, ports: dict[str, int], rounds: int) -> dict
             check(name, port, mode, stream=True)
             ours = partial(streams_per_s, folder, f"http://127.0.0.1:{port}", mode)
             nginxs = partial(streams_per_s, folder, f"http://127.0.0.1:{relay}/{mode}", mode)
-            found[row] = beside_nginx(ours, nginxs, pid, rounds)
+            found[row] = beside_nginx(ours, nginxs, (pid, nginx_pid), rounds)
             say(name, row, found[row])
     return found
 
 
-def beside_nginx(ours: Rate, nginxs: Rate, pid: int, rounds: int) -> dict[str, float]:
+def beside_nginx(ours: Rate, nginxs: Rate, pids: tuple[int, int], rounds: int) -> dict[str, float]:
     """Medians over rounds: a rate, its ratio to the mean of nginx before and after, processor time for one.
 
-    `ours`, `nginxs`: what a load of so many seconds found, in requests or streams a second.
+    `ours`, `nginxs`: what a load of so many seconds found, in requests or streams a second. `pids`: of the
+    gateway, and of nginx.
     """
-    rates, ratios, cpu = [], [], []
+    rates, ratios, cpu, nginxs_cpu = [], [], [], []
     for _ in range(rounds):
-        before = nginxs(2)
-        spent = cpu_us(pid)
-        rate = ours(4)
-        cpu.append((cpu_us(pid) - spent) / (rate * 4))
+        before, its_cpu = timed(nginxs, pids[1], 2)
+        rate, our_cpu = timed(ours, pids[0], 4)
         ratios.append(rate / statistics.mean([before, nginxs(2)]))
         rates.append(rate)
+        cpu.append(our_cpu)
+        nginxs_cpu.append(its_cpu)
     return {
         "a_second": statistics.median(rates),
         "ratio_to_nginx": statistics.median(ratios),
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
         "cpu_us": statistics.median(cpu),
+        "nginx_cpu_us": statistics.median(nginxs_cpu),
     }
+
+
+def timed(load: Rate, pid: int, seconds: float) -> tuple[float, float]:
+    """A load's rate, and the processor time in microseconds that the process took for one."""
+    spent = cpu_us(pid)
+    rate = load(seconds)
+    return rate, (cpu_us(pid) - spent) / (rate * seconds)
+
+
+def worker_of(nginx_pid: int) -> int:
+    """The process of nginx that does the work."""
+    children = Path(f"/proc/{nginx_pid}/task/{nginx_pid}/children").read_text().split()
+    return int(children[0]) if children else nginx_pid
 
 
 def say(name: str, row: str, found: dict[str, float]) -> None:
@@ -236,6 +253,8 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
         lines.append(f"{title:<14}" + "".join(f"{row:>18}" for row in rows))
         for name, of in found.items():
             lines.append(f"{name:<14}" + "".join(f"{of[row][figure]:>18.{digits}f}" for row in rows))
+    ours = found["crossfade"]
+    lines.append(f"{'nginx':<14}" + "".join(f"{ours[row]['nginx_cpu_us']:>18.0f}" for row in rows))
     return "\n".join(lines)
 
 
@@ -260,11 +279,11 @@ def main() -> int:
         with (
             running(nginx(folder, "upstream.conf", upstream_port=ports["up"]), 0, ports["up"]),
             running([str(EXAMPLES / "stream_upstream"), str(ports["streams"])], 0, ports["streams"]),
-            running(relay, 1, ports["relay"]),
+            running(relay, 1, ports["relay"]) as nginx_pid,
         ):
             for one in ("crossfade", *given.only):
                 print(f"measuring {one}", file=sys.stderr)
-                found[one] = measure(one, folder, ports, given.rounds)
+                found[one] = measure(one, folder, ports, worker_of(nginx_pid), given.rounds)
     out = HERE / "out"
     out.mkdir(exist_ok=True)
     (out / "peers.json").write_text(json.dumps({"rounds": given.rounds, **found}, indent=2) + "\n")
