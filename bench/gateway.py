@@ -20,11 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from streams import KEY, added, idle_streams, open_files, streams_per_s
+from streams import KEY, NONE, added, asking, idle_streams, open_files, streams_per_s
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -118,16 +118,16 @@ def request_body(size: int) -> str:
     return json.dumps({"model": "summary", "messages": [{"role": "user", "content": filler}]})
 
 
-def load(folder: Path, port: int, connections: int, size: int, seconds: float) -> dict[str, float]:
+def load(
+    folder: Path, port: int, connections: int, size: int, seconds: float, headers: Mapping[str, str] = NONE
+) -> dict[str, float]:
     """One wrk run on core 0: requests/s, p50 and p99 in ms, and how many answers were not 2xx."""
     script = folder / f"post-{size}.lua"
-    if not script.exists():
+    if not (folder / f"body-{size}").exists():
         (folder / f"body-{size}").write_text(request_body(size))
-        script.write_text(
-            f'local f = io.open("{folder}/body-{size}"); wrk.body = f:read("*a"); f:close()\n'
-            'wrk.method = "POST"; wrk.headers["content-type"] = "application/json"\n'
-            f'wrk.headers["authorization"] = "Bearer {KEY}"\n'
-        )
+    script.write_text(
+        f'local f = io.open("{folder}/body-{size}"); wrk.body = f:read("*a"); f:close()\n{asking(headers)}'
+    )
     done = subprocess.run(
         ["taskset", "-c", "0", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script),
          f"http://127.0.0.1:{port}/v1/chat/completions"],

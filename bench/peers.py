@@ -40,18 +40,21 @@ from streams import KEY, body, streams_per_s
 
 VENV = ROOT / ".cache/peers"
 MODES = ("burst", "each")
+TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux", "npm": "npm"}
 Rate = Callable[[float], float]
+Ask = Callable[[int, dict[str, str], float], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
     """`{port}`, `{base}` (the upstream, without /v1), `{config}` and `{key}` are filled in."""
 
-    package: str
+    package: str  # of pip, or of npm where `node` runs it
     command: tuple[str, ...]
     config: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     suffix: str = ".yaml"  # of its config
+    headers: dict[str, str] = field(default_factory=dict)  # that its callers send
 
 
 PEERS = {
@@ -116,6 +119,11 @@ models = []
         # The stream of the bench says one word again and again, which it takes for a fault.
         {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "REPEATED_STREAMING_CHUNK_LIMIT": "1000000"},
     ),
+    "portkey": Peer(
+        "@portkey-ai/gateway",
+        ("node", "node_modules/@portkey-ai/gateway/build/start-server.js", "--port={port}", "--headless"),
+        headers={"x-portkey-provider": "openai", "x-portkey-custom-host": "{base}/v1"},
+    ),
 }
 
 
@@ -123,15 +131,23 @@ def install(peers: list[str]) -> None:
     """Each peer's own package, into a folder of the cache."""
     if not (VENV / "bin/python").exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-    wanted = [PEERS[name].package for name in peers if not (VENV / "bin" / PEERS[name].command[0]).exists()]
-    if wanted:
-        print(f"installing {', '.join(wanted)}", file=sys.stderr)
-        subprocess.run([str(VENV / "bin/pip"), "install", "--quiet", *wanted], check=True)
+    wanted = [PEERS[name] for name in peers if not installed(PEERS[name]).exists()]
+    for peer in wanted:
+        print(f"installing {peer.package}", file=sys.stderr)
+        pip = [str(VENV / "bin/pip"), "install", "--quiet", peer.package]
+        npm = ["npm", "install", "--silent", "--prefix", str(VENV), peer.package]
+        subprocess.run(npm if peer.command[0] == "node" else pip, check=True)
+
+
+def installed(peer: Peer) -> Path:
+    """What its package puts there: a script of node, or a program."""
+    return VENV / peer.command[1] if peer.command[0] == "node" else VENV / "bin" / peer.command[0]
 
 
 @contextlib.contextmanager
-def started(name: str, folder: Path, base: str, model: str) -> Iterator[tuple[int, int]]:
-    """One gateway over the upstream at `base`, its answers to `model` checked; yields port and pid."""
+def started(name: str, folder: Path, base: str, model: str) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """One gateway over the upstream at `base` as `model`; yields port, pid and what its callers send."""
+    headers: dict[str, str] = {}
     if name == "crossfade":
         port, told = gateway_options(folder)
         command, environment = [str(BINARY)], {}
@@ -142,23 +158,29 @@ def started(name: str, folder: Path, base: str, model: str) -> Iterator[tuple[in
         filled = {"port": port, "base": base, "config": config, "key": KEY, "model": model}
         config.write_text(peer.config.format(**filled))
         command = [part.format(**filled) for part in peer.command]
-        command[0] = str(VENV / "bin" / command[0])
+        place = 1 if command[0] == "node" else 0
+        command[place] = str(installed(peer))
+        headers = {name: value.format(**filled) for name, value in peer.headers.items()}
         environment = {key: value.format(**filled) for key, value in peer.environment.items()}
     log = folder / f"{name}.log"
     command = ["sh", "-c", f'exec "$@" >{log} 2>&1', "sh", *command]
     with running(command, 1, port, told, **environment) as pid:
-        yield port, pid
+        yield port, pid, headers
 
 
-def check(name: str, port: int, model: str, *, stream: bool) -> None:
-    """SystemExit unless the answer is the upstream's own."""
+class WrongAnswerError(Exception):
+    """What a gateway answered is not what its upstream said."""
+
+
+def check(port: int, model: str, more: dict[str, str], *, stream: bool) -> None:
+    """WrongAnswerError unless the answer is the upstream's own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     text = (
         body(model)
         if stream
         else json.dumps({"model": model, "messages": [{"role": "user", "content": "x"}]})
     )
-    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}", **more}
     connection.request("POST", "/v1/chat/completions", text, headers)
     answer = connection.getresponse()
     said = answer.read().decode()
@@ -169,35 +191,48 @@ def check(name: str, port: int, model: str, *, stream: bool) -> None:
         else "A short answer of a few words." in said
     )
     if answer.status != 200 or not right:
-        raise SystemExit(f"{name}: status {answer.status}, not the upstream's answer: {said[:200]!r}")
+        raise WrongAnswerError(f"status {answer.status}, not the upstream's answer: {said[:200]!r}")
 
 
 def measure(
     name: str, folder: Path, ports: dict[str, int], nginx_pid: int, rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Every row of one gateway."""
+    """Every row of one gateway; a row that it answers wrongly is left out, unless it is ours."""
     found: dict[str, dict[str, float]] = {}
-    relay = ports["relay"]
-    with started(name, folder, f"http://127.0.0.1:{ports['up']}", "summary") as (port, pid):
-        check(name, port, "summary", stream=False)
-        for row, (connections, size) in {"small_32": (32, 300), "large_8": (8, 200_000)}.items():
 
-            def asked(of: int, seconds: float, connections: int = connections, size: int = size) -> float:
-                answered = load(folder, of, connections, size, seconds)
-                if answered["bad"]:
-                    raise SystemExit(f"{name}: {answered['bad']:.0f} answers were not 2xx")
-                return answered["rps"]
+    def row(title: str, at: tuple[str, str], ask: Ask, nginxs: Rate) -> None:
+        base, model = at
+        try:
+            with started(name, folder, base, model) as (port, pid, headers):
+                check(port, model, headers, stream=title.startswith("stream"))
+                found[title] = beside_nginx(partial(ask, port, headers), nginxs, (pid, nginx_pid), rounds)
+        except WrongAnswerError as wrong:
+            if name == "crossfade":
+                raise SystemExit(f"{title}: {wrong}") from wrong
+            print(f"{name} {title}: failed: {wrong}", file=sys.stderr)
+        else:
+            say(name, title, found[title])
 
-            found[row] = beside_nginx(partial(asked, port), partial(asked, relay), (pid, nginx_pid), rounds)
-            say(name, row, found[row])
+    for title, (connections, size) in {"small_32": (32, 300), "large_8": (8, 200_000)}.items():
+
+        def asked(
+            of: int, headers: dict[str, str], seconds: float, how: tuple[int, int] = (connections, size)
+        ) -> float:
+            answered = load(folder, of, *how, seconds, headers)
+            if answered["bad"]:
+                raise WrongAnswerError(f"{answered['bad']:.0f} answers were not 2xx")
+            return answered["rps"]
+
+        up = f"http://127.0.0.1:{ports['up']}"
+        row(title, (up, "summary"), asked, partial(asked, ports["relay"], {}))
     for mode in MODES:
-        row = f"stream_{mode}_8"
-        with started(name, folder, f"http://127.0.0.1:{ports['streams']}/{mode}", mode) as (port, pid):
-            check(name, port, mode, stream=True)
-            ours = partial(streams_per_s, folder, f"http://127.0.0.1:{port}", mode)
-            nginxs = partial(streams_per_s, folder, f"http://127.0.0.1:{relay}/{mode}", mode)
-            found[row] = beside_nginx(ours, nginxs, (pid, nginx_pid), rounds)
-            say(name, row, found[row])
+        up = f"http://127.0.0.1:{ports['streams']}/{mode}"
+
+        def streamed(of: int, headers: dict[str, str], seconds: float, mode: str = mode) -> float:
+            return streams_per_s(folder, f"http://127.0.0.1:{of}", mode, seconds, headers)
+
+        nginxs = partial(streams_per_s, folder, f"http://127.0.0.1:{ports['relay']}/{mode}", mode)
+        row(f"stream_{mode}_8", (up, mode), streamed, nginxs)
     return found
 
 
@@ -252,7 +287,8 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
     for title, figure, digits in (("ratio to nginx", "ratio_to_nginx", 3), ("processor us", "cpu_us", 0)):
         lines.append(f"{title:<14}" + "".join(f"{row:>18}" for row in rows))
         for name, of in found.items():
-            lines.append(f"{name:<14}" + "".join(f"{of[row][figure]:>18.{digits}f}" for row in rows))
+            shown = [f"{of[row][figure]:.{digits}f}" if row in of else "failed" for row in rows]
+            lines.append(f"{name:<14}" + "".join(f"{one:>18}" for one in shown))
     ours = found["crossfade"]
     lines.append(f"{'nginx':<14}" + "".join(f"{ours[row]['nginx_cpu_us']:>18.0f}" for row in rows))
     return "\n".join(lines)
@@ -264,9 +300,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=list(PEERS), default=list(PEERS))
     given = parser.parse_args()
-    for tool in ("nginx", "wrk", "taskset"):
+    for tool, package in TOOLS.items():
         if not shutil.which(tool):
-            print(f"missing: {tool} (install: apt-get install nginx-light wrk util-linux)", file=sys.stderr)
+            print(f"missing: {tool} (install: apt-get install {package})", file=sys.stderr)
             return 1
     install(given.only)
     ports = {name: free_port() for name in ("up", "relay", "streams")}

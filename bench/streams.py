@@ -10,8 +10,9 @@ import socket
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 KEY = "cf-bench_secret"  # every request shows it, to peers too
@@ -22,16 +23,25 @@ def body(mode: str) -> str:
     return json.dumps({"model": mode, "stream": True, "messages": [{"role": "user", "content": "Go on."}]})
 
 
-def streams_per_s(folder: Path, base: str, mode: str, seconds: float) -> float:
+NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def asking(headers: Mapping[str, str]) -> str:
+    """Of a script of wrk: a POST of JSON that shows the key, and these headers."""
+    shown = {"content-type": "application/json", "authorization": f"Bearer {KEY}", **headers}
+    lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in shown.items()]
+    return "\n".join(["wrk.method = 'POST'", *lines, ""])
+
+
+def streams_per_s(
+    folder: Path, base: str, mode: str, seconds: float, headers: Mapping[str, str] = NONE
+) -> float:
     """Whole streams a second over 8 connections, by wrk on core 0; SystemExit if one was not a 2xx.
 
     `base`: what comes before /v1 in the address.
     """
     script = folder / f"stream-{mode}.lua"
-    script.write_text(
-        f"wrk.method = 'POST'; wrk.headers['content-type'] = 'application/json'\nwrk.body = [[{body(mode)}]]\n"
-        f"wrk.headers['authorization'] = 'Bearer {KEY}'\n"
-    )
+    script.write_text(f"{asking(headers)}wrk.body = [[{body(mode)}]]\n")
     done = subprocess.run(
         ["taskset", "-c", "0", "wrk", "-t1", "-c8", f"-d{seconds}s", "-s", str(script),
          f"{base}/v1/chat/completions"],
