@@ -196,9 +196,9 @@ def measure_streams(folder: Path, relay: int, gateway: int, rounds: int) -> dict
     for mode in ("burst", "each"):
         ratios, rate = [], []
         for _ in range(rounds):
-            before = streams_per_s(folder, f"http://127.0.0.1:{relay}/{mode}", mode, 2)
-            ours = streams_per_s(folder, f"http://127.0.0.1:{gateway}", mode, 4)
-            after = streams_per_s(folder, f"http://127.0.0.1:{relay}/{mode}", mode, 2)
+            before = streams_per_s(folder, f"http://127.0.0.1:{relay}/{mode}", mode, (8, 2))
+            ours = streams_per_s(folder, f"http://127.0.0.1:{gateway}", mode, (8, 4))
+            after = streams_per_s(folder, f"http://127.0.0.1:{relay}/{mode}", mode, (8, 2))
             ratios.append(ours / statistics.mean([before, after]))
             rate.append(ours)
         results[f"stream_{mode}_8"] = {

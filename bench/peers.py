@@ -40,6 +40,7 @@ from streams import KEY, body, streams_per_s
 
 VENV = ROOT / ".cache/peers"
 MODES = ("burst", "each")
+STREAMS = 16  # at once
 TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux", "npm": "npm"}
 Rate = Callable[[float], float]
 Ask = Callable[[int, dict[str, str], float], float]
@@ -194,45 +195,57 @@ def check(port: int, model: str, more: dict[str, str], *, stream: bool) -> None:
         raise WrongAnswerError(f"status {answer.status}, not the upstream's answer: {said[:200]!r}")
 
 
-def measure(
-    name: str, folder: Path, ports: dict[str, int], nginx_pid: int, rounds: int
-) -> dict[str, dict[str, float]]:
-    """Every row of one gateway; a row that it answers wrongly is left out, unless it is ours."""
-    found: dict[str, dict[str, float]] = {}
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is asked of a gateway over the upstream at `base`, and the same of nginx."""
 
-    def row(title: str, at: tuple[str, str], ask: Ask, nginxs: Rate) -> None:
-        base, model = at
+    base: str
+    model: str
+    ask: Ask
+    ask_nginx: Rate
+
+
+def requests(folder: Path, ports: dict[str, int], connections: int, size: int) -> Row:
+    """Plain calls with a prompt of so many bytes."""
+
+    def ask(port: int, headers: dict[str, str], seconds: float) -> float:
+        answered = load(folder, port, connections, size, seconds, headers)
+        if answered["bad"]:
+            raise WrongAnswerError(f"{answered['bad']:.0f} answers were not 2xx")
+        return answered["rps"]
+
+    return Row(f"http://127.0.0.1:{ports['up']}", "summary", ask, partial(ask, ports["relay"], {}))
+
+
+def streams(folder: Path, ports: dict[str, int], mode: str) -> Row:
+    """Streams whose upstream writes in this way."""
+
+    def ask(port: int, headers: dict[str, str], seconds: float) -> float:
+        return streams_per_s(folder, f"http://127.0.0.1:{port}", mode, (STREAMS, seconds), headers)
+
+    def ask_nginx(seconds: float) -> float:
+        return streams_per_s(folder, f"http://127.0.0.1:{ports['relay']}/{mode}", mode, (STREAMS, seconds))
+
+    return Row(f"http://127.0.0.1:{ports['streams']}/{mode}", mode, ask, ask_nginx)
+
+
+def measure(
+    name: str, folder: Path, rows: dict[str, Row], nginx_pid: int, rounds: int
+) -> dict[str, dict[str, float]]:
+    """Every row of one gateway; one that it answers wrongly has no figure, unless it is ours."""
+    found: dict[str, dict[str, float]] = {}
+    for title, row in rows.items():
         try:
-            with started(name, folder, base, model) as (port, pid, headers):
-                check(port, model, headers, stream=title.startswith("stream"))
-                found[title] = beside_nginx(partial(ask, port, headers), nginxs, (pid, nginx_pid), rounds)
+            with started(name, folder, row.base, row.model) as (port, pid, headers):
+                check(port, row.model, headers, stream=row.model in MODES)
+                ours = partial(row.ask, port, headers)
+                found[title] = beside_nginx(ours, row.ask_nginx, (pid, nginx_pid), rounds)
         except WrongAnswerError as wrong:
             if name == "crossfade":
                 raise SystemExit(f"{title}: {wrong}") from wrong
             print(f"{name} {title}: failed: {wrong}", file=sys.stderr)
         else:
             say(name, title, found[title])
-
-    for title, (connections, size) in {"small_32": (32, 300), "large_8": (8, 200_000)}.items():
-
-        def asked(
-            of: int, headers: dict[str, str], seconds: float, how: tuple[int, int] = (connections, size)
-        ) -> float:
-            answered = load(folder, of, *how, seconds, headers)
-            if answered["bad"]:
-                raise WrongAnswerError(f"{answered['bad']:.0f} answers were not 2xx")
-            return answered["rps"]
-
-        up = f"http://127.0.0.1:{ports['up']}"
-        row(title, (up, "summary"), asked, partial(asked, ports["relay"], {}))
-    for mode in MODES:
-        up = f"http://127.0.0.1:{ports['streams']}/{mode}"
-
-        def streamed(of: int, headers: dict[str, str], seconds: float, mode: str = mode) -> float:
-            return streams_per_s(folder, f"http://127.0.0.1:{of}", mode, seconds, headers)
-
-        nginxs = partial(streams_per_s, folder, f"http://127.0.0.1:{ports['relay']}/{mode}", mode)
-        row(f"stream_{mode}_8", (up, mode), streamed, nginxs)
     return found
 
 
@@ -282,15 +295,13 @@ def say(name: str, row: str, found: dict[str, float]) -> None:
 
 def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
     """For people: a line a gateway."""
-    rows = ("small_32", "large_8", "stream_burst_8", "stream_each_8")
-    lines = []
+    rows, lines = found["crossfade"], []
     for title, figure, digits in (("ratio to nginx", "ratio_to_nginx", 3), ("processor us", "cpu_us", 0)):
         lines.append(f"{title:<14}" + "".join(f"{row:>18}" for row in rows))
         for name, of in found.items():
             shown = [f"{of[row][figure]:.{digits}f}" if row in of else "failed" for row in rows]
             lines.append(f"{name:<14}" + "".join(f"{one:>18}" for one in shown))
-    ours = found["crossfade"]
-    lines.append(f"{'nginx':<14}" + "".join(f"{ours[row]['nginx_cpu_us']:>18.0f}" for row in rows))
+    lines.append(f"{'nginx':<14}" + "".join(f"{of['nginx_cpu_us']:>18.0f}" for of in rows.values()))
     return "\n".join(lines)
 
 
@@ -312,6 +323,11 @@ def main() -> int:
         write_snapshot(folder, ports["up"], ports["streams"])
         relay = nginx(folder, "relay.conf", upstream_port=ports["up"], relay_port=ports["relay"],
                       stream_port=ports["streams"])  # fmt: skip
+        rows = {
+            "small_32": requests(folder, ports, 32, 300),
+            "large_8": requests(folder, ports, 8, 200_000),
+            **{f"stream_{mode}_{STREAMS}": streams(folder, ports, mode) for mode in MODES},
+        }
         with (
             running(nginx(folder, "upstream.conf", upstream_port=ports["up"]), 0, ports["up"]),
             running([str(EXAMPLES / "stream_upstream"), str(ports["streams"])], 0, ports["streams"]),
@@ -319,7 +335,7 @@ def main() -> int:
         ):
             for one in ("crossfade", *given.only):
                 print(f"measuring {one}", file=sys.stderr)
-                found[one] = measure(one, folder, ports, worker_of(nginx_pid), given.rounds)
+                found[one] = measure(one, folder, rows, worker_of(nginx_pid), given.rounds)
     out = HERE / "out"
     out.mkdir(exist_ok=True)
     (out / "peers.json").write_text(json.dumps({"rounds": given.rounds, **found}, indent=2) + "\n")

@@ -34,16 +34,16 @@ def asking(headers: Mapping[str, str]) -> str:
 
 
 def streams_per_s(
-    folder: Path, base: str, mode: str, seconds: float, headers: Mapping[str, str] = NONE
+    folder: Path, base: str, mode: str, how: tuple[int, float], headers: Mapping[str, str] = NONE
 ) -> float:
-    """Whole streams a second over 8 connections, by wrk on core 0; SystemExit if one was not a 2xx.
+    """Whole streams a second, by wrk on core 0; SystemExit if one was not a 2xx.
 
-    `base`: what comes before /v1 in the address.
+    `base`: what comes before /v1 in the address; `how`: connections, and seconds.
     """
     script = folder / f"stream-{mode}.lua"
     script.write_text(f"{asking(headers)}wrk.body = [[{body(mode)}]]\n")
     done = subprocess.run(
-        ["taskset", "-c", "0", "wrk", "-t1", "-c8", f"-d{seconds}s", "-s", str(script),
+        ["taskset", "-c", "0", "wrk", "-t1", f"-c{how[0]}", f"-d{how[1]}s", "-s", str(script),
          f"{base}/v1/chat/completions"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
