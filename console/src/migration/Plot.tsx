@@ -49,6 +49,7 @@ export function Plot({ title, unit, lines, series, span, marks, top }: PlotProps
     made.current?.setData([series.times, ...series.values] as uPlot.AlignedData);
   }, [series, span, marks]);
 
+  const isEmpty = series.values.every((values) => values.every((value) => value === null));
   return (
     <figure>
       <figcaption>
@@ -65,7 +66,8 @@ export function Plot({ title, unit, lines, series, span, marks, top }: PlotProps
           </span>
         )}
       </figcaption>
-      <div ref={place} role="img" aria-label={`${title} over time, ${lastOf(series, lines, unit)}`} />
+      {isEmpty && <p className="quiet">Too few requests to tell yet.</p>}
+      <div ref={place} hidden={isEmpty} role="img" aria-label={`${title} over time, ${lastOf(series, lines, unit)}`} />
     </figure>
   );
 }

@@ -20,7 +20,7 @@ export function RollBack({ name }: { name: string }) {
       <form onSubmit={ask}>
         <label>
           Why <input value={reason} maxLength={500} onChange={(event) => setReason(event.target.value)} />
-        </label>{" "}
+        </label>
         <button type="submit" disabled={isAsked}>
           {isAsked ? "Rolling back" : `Take ${name} to 0 %`}
         </button>

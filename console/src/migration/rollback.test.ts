@@ -13,10 +13,14 @@ test("without the database, it says what was done instead", () => {
   const pulled = { is_zero: true, seconds: 2, gateways: ["a"], missing: [], unlogged: "locked", killed: ["a"] };
   expect(outcomeOf(200, pulled)).toEqual({
     ok: false,
-    text: "The database did not answer, so the kill switches were pulled on a. Roll back again when it does.",
+    text: "Kill switches were pulled on a. The log was not written: locked. Roll back again when the log can be written.",
   });
   const halfway = outcomeOf(200, { ...pulled, is_zero: false, missing: ["b"] });
-  expect(halfway.text).toContain("pulled on a. NOT on b: pull it there. Roll back again");
+  expect(halfway.text).toContain("pulled on a. NOT on b: pull them there. The log was not written: locked. Roll back again");
+  const kept = outcomeOf(200, { ...pulled, is_set_aside: true });
+  expect(kept.ok).toBe(true);
+  expect(kept.text).toContain("The log gets it when it can be written");
+  expect(outcomeOf(200, { ...pulled, is_set_aside: true, is_zero: false, missing: ["b"] }).ok).toBe(false);
 });
 
 test("a refusal names the missing role, and who is not logged in learns how", () => {

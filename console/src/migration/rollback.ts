@@ -12,6 +12,7 @@ interface Answer {
   readonly missing?: readonly string[];
   readonly unlogged?: string;
   readonly killed?: readonly string[];
+  readonly is_set_aside?: boolean;
   readonly error?: { readonly message?: string; readonly hint?: string };
 }
 
@@ -30,9 +31,12 @@ export function outcomeOf(status: number | null, answer: Answer): Outcome {
   if (answer.unlogged) {
     const where = (answer.killed ?? []).join(", ") || "no gateway";
     const missing = (answer.missing ?? []).join(", ");
-    const left = missing && ` NOT on ${missing}: pull it there.`;
-    const text = `The database did not answer, so the kill switches were pulled on ${where}.${left} Roll back again when it does.`;
-    return { ok: false, text };
+    const left = missing && ` NOT on ${missing}: pull them there.`;
+    const then = answer.is_set_aside
+      ? "The log gets it when it can be written, unless the migration was closed or resumed meanwhile; the switches stay pulled."
+      : "Roll back again when the log can be written.";
+    const text = `Kill switches were pulled on ${where}.${left} The log was not written: ${answer.unlogged}. ${then}`;
+    return { ok: answer.is_zero === true && answer.is_set_aside === true, text };
   }
   const seconds = (answer.seconds ?? 0).toFixed(2);
   if (answer.is_zero) {

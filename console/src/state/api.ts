@@ -1,6 +1,7 @@
 // What control sends, by hand: its OpenAPI leaves this document open. `tests/console` compiles a real
 // document against these types. But for a rollback, the console only reads: GET /api/v1/overview, and the same document
-// on every change from the server-sent events of /api/v1/events.
+// on every change from the server-sent events of /api/v1/events, or `Unread` alone from a control that was started
+// without its log.
 
 export type Verdict = "pass" | "fail" | "inconclusive";
 export type Arm = "main" | "baseline" | "candidate" | "experiment" | "shadow" | "pin";
@@ -169,7 +170,59 @@ export interface FeedbackRow {
   readonly keep: number;
 }
 
-/** `credentials`: providers whose credential could not be fetched, with why. */
+/** A migration's split at one gateway. `share`: as published; `share_now`: what the gateway does with it. */
+export interface Split {
+  readonly feature: string;
+  readonly migration: string;
+  readonly candidate: string;
+  readonly share: number;
+  readonly share_now: number;
+  readonly killed: boolean;
+  readonly local_rollback: string | null;
+}
+
+export interface BreakerRow {
+  readonly endpoint: string;
+  readonly state: BreakerState;
+  readonly share: number;
+  readonly reason: string;
+}
+
+/** `admin`: its admin port as control calls it. `error`: why it is not known what it does, empty if it is. */
+export interface UnreadGateway {
+  readonly name: string;
+  readonly admin: string | null;
+  readonly error: string;
+  readonly snapshot_version: number | null;
+  readonly splits: readonly Split[];
+  readonly endpoints: readonly BreakerRow[];
+}
+
+/** A rollback that the log does not have yet. */
+export interface SetAside {
+  readonly migration: string;
+  readonly reason: string;
+  readonly unix_s: number | null;
+}
+
+/**
+ * `since_unix_s`: when control was started without its log, null where it had read it before. `is_heard`:
+ * gateways whose connection to the control before broke have had the time to ask.
+ */
+export interface Unread {
+  readonly why: string;
+  readonly since_unix_s: number | null;
+  readonly unix_s: number;
+  readonly is_heard: boolean;
+  readonly gateways: readonly UnreadGateway[];
+  readonly set_aside: readonly SetAside[];
+  readonly credentials: Readonly<Record<string, string>>;
+}
+
+/**
+ * `credentials`: providers whose credential could not be fetched, with why. `unread`: null where the log is
+ * read; else `migrations` is empty, and this is what the gateways say of them.
+ */
 export interface Overview {
   readonly version: number;
   readonly unix_s: number;
@@ -179,6 +232,7 @@ export interface Overview {
   readonly endpoints: readonly EndpointRow[];
   readonly gateways: readonly GatewayRow[];
   readonly migrations: readonly MigrationRow[];
+  readonly unread: Unread | null;
   readonly credentials: Readonly<Record<string, string>>;
   readonly feedback: readonly FeedbackRow[];
 }

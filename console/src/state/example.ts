@@ -1,6 +1,6 @@
 // A quiet deployment, for the tests of the pure parts.
 
-import type { EndpointRow, FeatureRow, MigrationRow, Overview } from "./api";
+import type { EndpointRow, FeatureRow, MigrationRow, Overview, Split, Unread } from "./api";
 
 export const endpoint: EndpointRow = {
   name: "haiku",
@@ -58,6 +58,37 @@ export const quiet: Overview = {
   endpoints: [endpoint, { ...endpoint, name: "gpt" }, { ...endpoint, name: "flash" }],
   gateways: [{ name: "g1", snapshot_version: 7, age_s: 0.4, records_dropped: 0, in_flight: 0 }],
   migrations: [],
+  unread: null,
   credentials: {},
   feedback: [],
+};
+
+export const split: Split = {
+  feature: "recap",
+  migration: "move",
+  candidate: "new",
+  share: 0.25,
+  share_now: 0.25,
+  killed: false,
+  local_rollback: null,
+};
+
+/** A control that was started without its log. */
+export const unread: Unread = {
+  why: "the database db.internal cannot be used",
+  since_unix_s: 100,
+  unix_s: 160,
+  is_heard: true,
+  gateways: [
+    {
+      name: "g1",
+      admin: "http://127.0.0.1:4001",
+      error: "",
+      snapshot_version: 7,
+      splits: [split],
+      endpoints: [{ endpoint: "haiku", state: "closed", share: 1, reason: "closed" }],
+    },
+  ],
+  set_aside: [],
+  credentials: {},
 };

@@ -1,19 +1,20 @@
-import type { Overview } from "./api";
+import type { Overview, Unread } from "./api";
 import { askVisitor, type Visitor } from "./visitor";
 
 /** How the page stands with control. */
-export type Link = "waiting" | "live" | "lost" | "stranger";
+export type Link = "connecting" | "live" | "lost" | "stranger";
 
 const SILENT_MS = 5_000; // control says something every second: five missing are silence
 const RETRY_MS = 2_000;
 
 /**
- * `news`: every new overview. `alive`: control spoke, with or without news. `lost`: it fell silent, or the
- * connection broke. `stranger`: control does not know who sits here.
+ * `news`: every new overview. `alive`: control spoke, with or without news. `unread`: what one knows that was
+ * started without its log. `lost`: it fell silent, or the connection broke. `stranger`: control does not know who sits here.
  */
 export interface Listener {
   readonly news: (news: Overview) => void;
   readonly alive: () => void;
+  readonly unread: (unread: Unread) => void;
   readonly lost: () => void;
   readonly stranger: (visitor: Visitor) => void;
 }
@@ -40,6 +41,15 @@ export function followOverview(listener: Listener): () => void {
     source = new EventSource("./api/v1/events");
     source.onerror = lost;
     source.addEventListener("alive", heard);
+    source.addEventListener("unread", (event) => {
+      heard();
+      listener.unread(JSON.parse((event as MessageEvent<string>).data) as Unread);
+    });
+    source.addEventListener("over", () => {
+      source?.close(); // control has read its log: from now on another stream tells
+      clearTimeout(watch);
+      void connect();
+    });
     source.addEventListener("overview", (event) => {
       heard();
       listener.news(JSON.parse((event as MessageEvent<string>).data) as Overview);

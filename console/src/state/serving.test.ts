@@ -8,16 +8,16 @@ test("the first pool serves while it is up", () => {
   const targets = targetsOf(feature, quiet);
 
   expect(targets.map((target) => target.isServing)).toEqual([true, false]);
-  expect(partsOf(feature, targets)).toEqual([{ pool: "main", share: 1, role: "incumbent" }]);
+  expect(partsOf(feature, targets, quiet)).toEqual([{ pool: "main", share: 1, role: "incumbent" }]);
 });
 
 test("a backup serves when the first pool is down", () => {
-  expect(partsOf(feature, targetsOf(feature, down))).toEqual([{ pool: "spare", share: 1, role: "backup" }]);
+  expect(partsOf(feature, targetsOf(feature, down), down)).toEqual([{ pool: "spare", share: 1, role: "backup" }]);
 });
 
 test("what a recovering pool does not admit is the backup's", () => {
   const recovering = quiet.endpoints.map((one) => (one.name === "haiku" ? ({ ...one, state: "half_open", share: 0.05 } as const) : one));
-  const parts = partsOf(feature, targetsOf(feature, { ...quiet, endpoints: recovering }));
+  const parts = partsOf(feature, targetsOf(feature, { ...quiet, endpoints: recovering }), { ...quiet, endpoints: recovering });
 
   expect(parts.map((part) => [part.pool, Number(part.share.toFixed(4))])).toEqual([
     ["main", 0.05],
@@ -28,19 +28,26 @@ test("what a recovering pool does not admit is the backup's", () => {
 test("a candidate takes its share from whoever serves", () => {
   const moving = { ...feature, candidate: "new", candidate_share: 0.25, migration: "move" };
 
-  expect(partsOf(moving, targetsOf(moving, down))).toEqual([
+  expect(partsOf(moving, targetsOf(moving, down), down)).toEqual([
     { pool: "new", share: 0.25, role: "candidate" },
     { pool: "spare", share: 0.75, role: "backup" },
   ]);
   const whole = { ...moving, candidate_share: 1 };
-  expect(partsOf(whole, targetsOf(whole, quiet)).map((part) => part.pool)).toEqual(["new"]);
+  expect(partsOf(whole, targetsOf(whole, quiet), quiet).map((part) => part.pool)).toEqual(["new"]);
+});
+
+test("a candidate whose breaker is open serves nothing, whatever its share", () => {
+  const moving = { ...feature, candidate: "new", candidate_share: 0.25, migration: "move" };
+  const broken = { ...quiet, endpoints: quiet.endpoints.map((one) => (one.name === "flash" ? ({ ...one, state: "open", share: 0 } as const) : one)) };
+
+  expect(partsOf(moving, targetsOf(moving, broken), broken)).toEqual([{ pool: "main", share: 1, role: "incumbent" }]);
 });
 
 test("nothing is claimed of what no gateway reports", () => {
   const unseen = { ...quiet, endpoints: quiet.endpoints.map((one) => ({ ...one, state: "unknown", share: 0 }) as const) };
 
   expect(targetsOf(feature, unseen).map((target) => target.health)).toEqual(["unknown", "unknown"]);
-  expect(partsOf(feature, targetsOf(feature, unseen))).toEqual([]);
+  expect(partsOf(feature, targetsOf(feature, unseen), unseen)).toEqual([]);
 });
 
 test("a pool is partly down while one member is", () => {

@@ -28,7 +28,7 @@ export function poolHealth(members: readonly EndpointRow[]): Health {
 export function targetsOf(feature: FeatureRow, news: Overview): Target[] {
   const rows = feature.hierarchy.map((pool) => {
     const members = membersOf(pool, news);
-    return { pool, health: poolHealth(members), admits: Math.max(0, ...members.map((one) => one.share)) };
+    return { pool, health: poolHealth(members), admits: admittedBy(members) };
   });
   const serving = rows.findIndex((row) => row.health === "up" || row.health === "partly");
   return rows.map((row, index) => ({ ...row, isServing: index === serving && feature.candidate_share < 1 }));
@@ -38,6 +38,11 @@ export function healthOf(pool: string, news: Overview): Health {
   return poolHealth(membersOf(pool, news));
 }
 
+/** The part of the requests that come to a pool which its breakers let in. */
+function admittedBy(members: readonly EndpointRow[]): number {
+  return Math.max(0, ...members.map((one) => one.share));
+}
+
 function membersOf(pool: string, news: Overview): EndpointRow[] {
   const names = new Set(news.pools[pool] ?? []);
   return news.endpoints.filter((endpoint) => names.has(endpoint.name));
@@ -45,14 +50,16 @@ function membersOf(pool: string, news: Overview): EndpointRow[] {
 
 /**
  * Parts of the feature's traffic by pool, as shares and breakers have it: what a recovering pool does not
- * admit goes to the next. They add up to less than 1 where nothing serves the rest, to 0 where nobody knows.
+ * admit, the candidate's too, goes to the next. They add up to less than 1 where nothing serves the rest, to 0 where nobody knows.
  */
-export function partsOf(feature: FeatureRow, targets: readonly Target[]): Part[] {
+export function partsOf(feature: FeatureRow, targets: readonly Target[], news: Overview): Part[] {
   const parts: Part[] = [];
-  if (feature.candidate && feature.candidate_share > 0) {
-    parts.push({ pool: feature.candidate, share: feature.candidate_share, role: "candidate" });
+  let rest = 1;
+  if (feature.candidate) {
+    const share = feature.candidate_share * admittedBy(membersOf(feature.candidate, news));
+    if (share > 1e-6) parts.push({ pool: feature.candidate, share, role: "candidate" });
+    rest -= share;
   }
-  let rest = 1 - feature.candidate_share;
   for (const [index, target] of targets.entries()) {
     const share = rest * target.admits;
     if (share > 1e-6) parts.push({ pool: target.pool, share, role: index === 0 ? "incumbent" : "backup" });
@@ -62,7 +69,7 @@ export function partsOf(feature: FeatureRow, targets: readonly Target[]): Part[]
 }
 
 /** What the breaker's state means for requests. */
-export function breakerText(endpoint: EndpointRow): string {
+export function breakerText(endpoint: Pick<EndpointRow, "state" | "share">): string {
   switch (endpoint.state) {
     case "closed":
       return "healthy";

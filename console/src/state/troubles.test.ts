@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import type { Overview } from "./api";
-import { endpoint, feature, migration, quiet } from "./example";
+import { endpoint, feature, migration, quiet, unread } from "./example";
 import { titleOf, troubles } from "./troubles";
 
 const texts = (news: Overview) => troubles(news).map((one) => one.text);
 
 test("a healthy deployment has no troubles", () => {
   expect(troubles(quiet)).toEqual([]);
-  expect(titleOf(quiet, "live")).toMatch(/^All well/);
+  expect(titleOf(quiet, null, "live")).toMatch(/^All well/);
 });
 
 test("a silent gateway, an open breaker and dropped records are each named, the worst first", () => {
@@ -35,6 +35,10 @@ test("an old snapshot is told of a gateway that reports, not of a silent one", (
 
   expect(texts({ ...quiet, gateways: [gateway] })).toEqual(["Gateway g1 serves snapshot 6; the newest is 7."]);
   expect(texts({ ...quiet, gateways: [{ ...gateway, age_s: 9 }] })).toEqual(["Gateway g1 is silent; it was last heard 9 s ago."]);
+});
+
+test("a pulled kill switch says how it is released: a resumed migration stays at 0 % behind it", () => {
+  expect(texts({ ...quiet, features: [{ ...feature, killed: true }] })[0]).toContain("curl -X DELETE http://GATEWAY_ADMIN/admin/kill/recap");
 });
 
 test("errors count while callers see them, not for ever", () => {
@@ -65,9 +69,17 @@ test("no gateway, a refused config and a missing credential are troubles", () =>
   expect(texts({ ...quiet, credentials: { "bedrock-prod": "expired" } })[0]).toContain("bedrock-prod");
 });
 
+test("while the log cannot be read, a gateway that does not tell what it carries is named", () => {
+  const silent = { ...unread, gateways: [{ name: "g2", admin: null, error: "refused", snapshot_version: null, splits: [], endpoints: [] }] };
+
+  expect(texts({ ...quiet, unread: silent })).toEqual(["It is not known what gateway g2 does with migrations. Refused."]);
+});
+
 test("the title's first word is the state", () => {
-  expect(titleOf(quiet, "lost")).toMatch(/^Control lost/);
-  expect(titleOf(null, "stranger")).toMatch(/^Log in/);
-  expect(titleOf({ ...quiet, gateways: [] }, "live")).toMatch(/^1 wrong/);
-  expect(titleOf({ ...quiet, config_error: "x" }, "live")).toMatch(/^1 to look at/);
+  expect(titleOf(quiet, null, "lost")).toMatch(/^Control lost/);
+  expect(titleOf(null, null, "stranger")).toMatch(/^Log in/);
+  expect(titleOf(null, unread, "live")).toMatch(/^Log not read/);
+  expect(titleOf(quiet, unread, "lost")).toMatch(/^Control lost/);
+  expect(titleOf({ ...quiet, gateways: [] }, null, "live")).toMatch(/^1 wrong/);
+  expect(titleOf({ ...quiet, config_error: "x" }, null, "live")).toMatch(/^1 to look at/);
 });

@@ -1,9 +1,10 @@
 // The first question a page must answer: is anything wrong now? Pure, so that it is tested without a browser.
 
-import type { Overview } from "./api";
+import type { Overview, Unread } from "./api";
 import type { Link } from "./follow";
 import { breakerText } from "./serving";
-import { count, percent, plain, readable } from "./words";
+import { unheard } from "./unread";
+import { count, percent, plain, readable, sentence } from "./words";
 
 /** `id` stays while the trouble lasts; `place`: the anchor of the part of the page that shows it. */
 export interface Trouble {
@@ -63,7 +64,9 @@ function* ofFeatures(news: Overview): Iterable<Trouble> {
       yield { id: `local ${feature.name}`, severity: "bad", place, text };
     }
     if (feature.killed) {
-      yield { id: `killed ${feature.name}`, severity: "warn", place, text: `Feature ${feature.name}: the local kill switch is on.` };
+      const release = `curl -X DELETE http://GATEWAY_ADMIN/admin/kill/${encodeURIComponent(feature.name)}`;
+      const text = `Feature ${feature.name}: a kill switch is pulled and keeps every candidate at 0 %. Once it is safe, on each gateway: ${release}`;
+      yield { id: `killed ${feature.name}`, severity: "warn", place, text };
     }
   }
 }
@@ -89,6 +92,7 @@ function* ofMigrations(news: Overview): Iterable<Trouble> {
 }
 
 function* ofControl(news: Overview): Iterable<Trouble> {
+  if (news.unread) yield* unheard(news.unread.gateways);
   if (news.config_error) {
     yield { id: "config", severity: "warn", place: "now", text: `The changed config was not applied. ${sentence(news.config_error)}` };
   }
@@ -101,15 +105,11 @@ function* ofControl(news: Overview): Iterable<Trouble> {
   }
 }
 
-function sentence(text: string): string {
-  const whole = readable(text.trim());
-  return whole && `${whole[0]?.toUpperCase() ?? ""}${whole.slice(1)}${/[.!?)]$/.test(whole) ? "" : "."}`;
-}
-
 /** The page's title: the state in its first word, as a tab shows no more. */
-export function titleOf(news: Overview | null, link: Link): string {
+export function titleOf(news: Overview | null, unread: Unread | null, link: Link): string {
   if (link === "lost") return "Control lost · Crossfade";
   if (link === "stranger") return "Log in · Crossfade";
+  if (unread) return "Log not read · Crossfade";
   if (!news) return "Crossfade";
   const found = troubles(news);
   const bad = found.filter((one) => one.severity === "bad").length;

@@ -44,3 +44,9 @@ const KINDS = ["capacity_mapping", "shadow_confirmation", "quality_parity", "lat
 export function readable(text: string): string {
   return KINDS.reduce((said, kind) => said.replaceAll(kind, plain(kind)), text);
 }
+
+/** As a sentence of its own. */
+export function sentence(text: string): string {
+  const whole = readable(text.trim());
+  return whole && `${whole[0]?.toUpperCase() ?? ""}${whole.slice(1)}${/[.!?)]$/.test(whole) ? "" : "."}`;
+}

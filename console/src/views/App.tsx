@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import { Migrations } from "../migration/Migrations";
-import type { Overview } from "../state/api";
+import type { Overview, Unread } from "../state/api";
 import { followOverview, type Link } from "../state/follow";
 import { titleOf } from "../state/troubles";
 import { Endpoints } from "./Endpoints";
@@ -8,48 +8,52 @@ import { Features } from "./Features";
 import { Gateways } from "./Gateways";
 import { Header } from "./Header";
 import { Now } from "./Now";
+import { Possible, Unknown, UnreadGateways, UnreadMigrations } from "./Unread";
 
 export function App() {
   const [news, setNews] = useState<Overview | null>(null);
-  const [link, setLink] = useState<Link>("waiting");
+  const [early, setEarly] = useState<Unread | null>(null); // of a control that was started without its log
+  const [link, setLink] = useState<Link>("connecting");
   const [hasProvider, setHasProvider] = useState(false);
-  const title = titleOf(news, link);
+  const unread = early ?? news?.unread ?? null;
+  const title = titleOf(news, unread, link);
 
-  useEffect(
-    () =>
-      followOverview({
-        news: setNews,
-        alive: () => setLink("live"),
-        lost: () => setLink("lost"),
-        stranger: (visitor) => {
-          setLink("stranger");
-          setNews(null); // whose login has ended sees no more of it
-          setHasProvider(visitor.oidc);
-        },
-      }),
-    [],
-  );
+  useEffect(() => {
+    const show = (fresh: Overview | null, started: Unread | null) => {
+      setNews(fresh);
+      setEarly(started);
+    };
+    return followOverview({
+      news: (fresh) => show(fresh, null),
+      alive: () => setLink("live"),
+      unread: (started) => show(null, started), // what the control before it said is over
+      lost: () => setLink("lost"),
+      stranger: (visitor) => {
+        setLink("stranger");
+        show(null, null); // whose login has ended sees no more of it
+        setHasProvider(visitor.oidc);
+      },
+    });
+  }, []);
   useEffect(() => {
     document.title = title;
   }, [title]);
-  useAnchor(news !== null);
+  useAnchor(news !== null || early !== null);
 
   return (
     <>
       <a className="skip" href="#now">
         Skip to the state
       </a>
-      <Header news={news} link={link} />
+      <Header news={news} link={link} isUnread={unread !== null} />
       <main className={link === "lost" ? "stale" : undefined}>
-        <Now news={news} link={link} hasProvider={hasProvider} />
-        {news && (
-          <>
-            <Features news={news} />
-            <Migrations news={news} />
-            <Endpoints news={news} />
-            <Gateways news={news} />
-          </>
-        )}
+        <Now news={news} unread={unread} link={link} hasProvider={hasProvider} />
+        {news && <Features news={news} />}
+        {unread ? <UnreadMigrations unread={unread} /> : news && <Migrations news={news} />}
+        {news && <Endpoints news={news} />}
+        {news ? <Gateways news={news} /> : early && <UnreadGateways gateways={early.gateways} />}
+        {unread && <Possible />}
+        {unread && <Unknown hasCounts={news !== null} />}
       </main>
     </>
   );

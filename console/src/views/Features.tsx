@@ -41,15 +41,15 @@ export function Features({ news }: { news: Overview }) {
 
 function Feature({ feature, news }: { feature: FeatureRow; news: Overview }) {
   const targets = targetsOf(feature, news);
-  const parts = partsOf(feature, targets);
+  const parts = partsOf(feature, targets, news);
   const firstHard = feature.last_minute.reduce((sum, arm) => sum + arm.first_hard, 0);
   const errors = feature.last_minute.reduce((sum, arm) => sum + arm.caller_errors, 0);
   return (
     <tr id={`feature-${feature.name}`}>
       <th scope="row">
         {feature.name} <span className="quiet">{feature.request_class}</span>
-        {feature.killed && <span className="chip warn">kill switch on</span>}
-        {feature.local_rollback && <span className="chip bad">rolled back locally</span>}
+        {feature.killed && <> <span className="chip warn">kill switch on</span></>}
+        {feature.local_rollback && <> <span className="chip bad">rolled back locally</span></>}
       </th>
       <td data-label="Served by">
         {parts.length > 0 ? <ShareBar parts={parts} /> : <Unserved isUnknown={targets.every((one) => one.health === "unknown")} />}

@@ -1,12 +1,22 @@
-import type { Overview } from "../state/api";
-import { troubles } from "../state/troubles";
-import { count, moment } from "../state/words";
+import type { Overview, Unread } from "../state/api";
 import type { Link } from "../state/follow";
+import { troubles } from "../state/troubles";
+import { unreadTroubles } from "../state/unread";
+import { count, duration, moment, readable } from "../state/words";
+
+interface NowProps {
+  readonly news: Overview | null;
+  readonly unread: Unread | null;
+  readonly link: Link;
+  readonly hasProvider: boolean;
+}
 
 /** The answer to "is anything wrong now?", with the numbers behind it. */
-export function Now({ news, link, hasProvider }: { news: Overview | null; link: Link; hasProvider: boolean }) {
-  const found = news ? troubles(news) : [];
-  const said = useSaid(found.map((one) => one.id).join(), link, found.length, news !== null);
+export function Now({ news, unread, link, hasProvider }: NowProps) {
+  const found = news ? troubles(news) : unread ? unreadTroubles(unread) : [];
+  const last = news ?? unread;
+  const ids = [...(unread ? ["log"] : []), ...found.map((one) => one.id)];
+  const said = saidOf(ids, link, last !== null);
   return (
     <section id="now" className="now" aria-labelledby="now-title" tabIndex={-1}>
       <h2 id="now-title" className="visually-hidden">
@@ -18,11 +28,12 @@ export function Now({ news, link, hasProvider }: { news: Overview | null; link: 
       {link === "lost" && (
         <p className="trouble bad">
           <b>Control does not answer.</b>{" "}
-          {news
-            ? `Below is what it last said, at ${moment(news.unix_s, Date.now() / 1000)}. Gateways serve on without it; nothing advances. Reconnecting.`
+          {last
+            ? `Below is what it last said, at ${moment(last.unix_s, Date.now() / 1000)}. Gateways serve on without it; nothing advances. Reconnecting.`
             : "Nothing is known yet. Gateways serve on without it. Reconnecting."}
         </p>
       )}
+      {unread && link !== "lost" && <NoLog unread={unread} />}
       {link === "stranger" && (
         <p className="trouble waiting">
           <b>Log in to see it.</b> Open the link that <code>crossfade login</code> prints on control's machine
@@ -34,13 +45,13 @@ export function Now({ news, link, hasProvider }: { news: Overview | null; link: 
           .
         </p>
       )}
-      {!news && link === "waiting" && <p className="trouble waiting">Asking control for the state.</p>}
+      {!last && link === "connecting" && <p className="trouble waiting">Asking control for the state.</p>}
       {found.map((one) => (
         <p key={one.id} className={`trouble ${one.severity}`}>
           <span>{one.text}</span> {one.place !== "now" && <a href={`#${one.place}`}>Show</a>}
         </p>
       ))}
-      {news && link === "live" && found.length === 0 && (
+      {news && !unread && link === "live" && found.length === 0 && (
         <p className="trouble good">
           <b>All well.</b> No open breaker, no error to a caller in the last minute, nothing held.
         </p>
@@ -50,13 +61,28 @@ export function Now({ news, link, hasProvider }: { news: Overview | null; link: 
   );
 }
 
+/** What it means that control cannot read its log: to callers, to migrations, to whoever reads this. */
+function NoLog({ unread: { why, since_unix_s, unix_s } }: { unread: Unread }) {
+  const guards =
+    since_unix_s === null
+      ? "Guards go on by what control remembers, and pull the gateways' kill switches."
+      : "No guard of control watches a candidate, as it does not know of any; each gateway still takes out one that is dead.";
+  return (
+    <p className="trouble warn">
+      <b>Control cannot read its event log.</b> {since_unix_s !== null && `It was started at ${moment(since_unix_s, unix_s)}, ${duration(unix_s - since_unix_s)} ago. `}
+      Callers are served. No share is raised and nothing is logged until the log can be read; control then goes on by itself. {guards}
+      <span className="reason">{readable(why) || "It has not asked for its log yet."}</span>
+    </p>
+  );
+}
+
 /** What a screen reader hears: a sentence that changes only when the troubles do, not every second. */
-function useSaid(ids: string, link: Link, number: number, isFilled: boolean): string {
+function saidOf(ids: readonly string[], link: Link, isFilled: boolean): string {
   if (link === "lost") return "Control does not answer.";
   if (link === "stranger") return "Log in to see it.";
   if (!isFilled) return "Asking control for the state.";
-  if (!ids) return "All well.";
-  return `${number} ${number === 1 ? "thing needs" : "things need"} attention.`;
+  if (ids.length === 0) return "All well.";
+  return `${ids.length} ${ids.length === 1 ? "thing needs" : "things need"} attention.`;
 }
 
 function Numbers({ news }: { news: Overview }) {
@@ -64,7 +90,7 @@ function Numbers({ news }: { news: Overview }) {
   const errors = minute.reduce((sum, arm) => sum + arm.caller_errors, 0);
   const rate = news.features.reduce((sum, feature) => sum + feature.requests_per_s, 0);
   const healthy = news.endpoints.filter((endpoint) => endpoint.state === "closed").length;
-  const open = news.migrations.filter((migration) => migration.state !== "closed").length;
+  const open = news.unread ? null : news.migrations.filter((migration) => migration.state !== "closed").length;
   return (
     <dl className="numbers">
       <Number name="requests/s" value={rate.toFixed(1)} />
@@ -76,7 +102,7 @@ function Numbers({ news }: { news: Overview }) {
       />
       <Number name={news.gateways.length === 1 ? "gateway" : "gateways"} value={count(news.gateways.length)} isBad={news.gateways.length === 0} />
       <Number name="requests in flight" value={count(news.gateways.reduce((sum, one) => sum + one.in_flight, 0))} />
-      <Number name={open === 1 ? "open migration" : "open migrations"} value={count(open)} />
+      {open !== null && <Number name={open === 1 ? "open migration" : "open migrations"} value={count(open)} />}
     </dl>
   );
 }

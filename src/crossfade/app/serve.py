@@ -8,8 +8,8 @@ import os
 import signal
 import socket
 import sys
+import time
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import uvicorn
 
 from crossfade.app.garbage import collect_less
 from crossfade.app.waiting import Door, Waiting
-from crossfade.app.wiring import control_parts, early_parts, running, sessions_of, who
+from crossfade.app.wiring import control_parts, early_login, early_parts, running
 from crossfade.config.features import Config
 from crossfade.config.load import ConfigError, load_config
 from crossfade.control.api.app import create_api
@@ -44,12 +44,19 @@ async def _serve(config: Config, config_path: Path, folder: StateDir, *, json_re
     await early.broker.refresh()
     stop = asyncio.Event()
     waiting = Waiting(lambda why: _say({"waits": "control", "reason": why}, is_json=json_ready))
-    known = partial(who, folder=folder, people=lambda: config.people, sessions=sessions_of(folder))
     early.unread.begin_to_hear()
     meanwhile = WaitingParts(
-        early.broker, early.admin.ports, early.unread, known, lambda: waiting.why, folder.gateway_token()
+        broker=early.broker,
+        admin=early.admin,
+        unread=early.unread,
+        login=early_login(early, folder),
+        why=lambda: waiting.why,
+        since_unix_s=time.time(),
+        is_over=lambda: door.inside is not first,
+        gateway_token=folder.gateway_token(),
     )
-    door = Door(create_waiting_api(meanwhile))
+    first = create_waiting_api(meanwhile)
+    door = Door(first)
     async with running([early.broker.run, early.unread.keep_watch]), AsyncExitStack() as stack:
         try:
             server, serving = await _listen(door, config.control.listen)

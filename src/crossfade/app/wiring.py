@@ -19,7 +19,9 @@ from crossfade.config.compile import credential_plan
 from crossfade.config.features import Config, FeedbackSection
 from crossfade.config.load import ConfigError, load_config
 from crossfade.config.schema import PersonSection
+from crossfade.config.shape.control import OidcSection
 from crossfade.control.api.access import Person, person_in, person_of
+from crossfade.control.api.login import LoginParts
 from crossfade.control.api.parts import ControlParts
 from crossfade.control.credentials.broker import CredentialBroker
 from crossfade.control.evidence.gateway_address import gateway_address
@@ -124,10 +126,12 @@ async def log_of(config: Config, folder: StateDir) -> AsyncIterator[EventLog]:
         await events.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EarlyParts:
-    """What works before the log can be read, and goes on afterwards."""
+    """What works before the log can be read, and goes on afterwards. `config`: as it was last read."""
 
+    config: Config
+    sessions: Sessions
     broker: CredentialBroker
     admin: HttpGatewayAdmin
     unread: Unread
@@ -138,7 +142,22 @@ def early_parts(config: Config, folder: StateDir) -> EarlyParts:
     admin = HttpGatewayAdmin(AdminPorts(), OwnTurns(folder.root / "turns.json", time.time))
     aside = Aside(folder.root / "aside.ndjson")
     unread = Unread(admin, aside, time.time, time.monotonic, asyncio.sleep)
-    return EarlyParts(CredentialBroker(credential_plan(config)), admin, unread)
+    return EarlyParts(config, sessions_of(folder), CredentialBroker(credential_plan(config)), admin, unread)
+
+
+def early_login(early: EarlyParts, folder: StateDir) -> LoginParts:
+    """Logins before the log can be read: who is in the config is looked up in the file as it is now."""
+    return LoginParts(
+        person_of=lambda bearer: who(bearer, folder, lambda: early.config.people, early.sessions),
+        sessions=early.sessions,
+        config=lambda: early.config,
+        oidc_of=partial(oidc_of, folder),
+    )
+
+
+def oidc_of(folder: StateDir, section: OidcSection) -> Oidc:
+    """Logins at this identity provider."""
+    return Oidc(section, folder.session_key(), time.time, time.monotonic)
 
 
 @asynccontextmanager
@@ -150,7 +169,7 @@ async def control_parts(
     Raises:
         StoreError: the log cannot be reached, or a changed row of it not be read; nothing is left behind.
     """
-    config = load_config(config_path).config
+    config = early.config = load_config(config_path).config
     early.broker.expect(credential_plan(config))
     async with log_of(config, folder) as events:
         try:
@@ -190,7 +209,7 @@ async def _parts_on(
         events, publisher, board, records, folder, samples, units, flags, metrics, keys, early.unread
     )
     trends = Trends(time.time, partial(consequence_of, publisher))
-    sessions = sessions_of(folder)
+    sessions = early.sessions
     arms = EngineArms(publisher, board)
     parts = ControlParts(
         checkpoints=checkpoints,
@@ -200,7 +219,7 @@ async def _parts_on(
         arm_of=arms.arm_of,
         person_of=lambda bearer: who(bearer, folder, lambda: publisher.config.people, sessions),
         sessions=sessions,
-        oidc_of=lambda section: Oidc(section, folder.session_key(), time.time, time.monotonic),
+        oidc_of=partial(oidc_of, folder),
         is_caller=lambda bearer: is_caller(bearer, publisher.snapshot, folder),
         log=events,
         publisher=publisher,
@@ -209,7 +228,8 @@ async def _parts_on(
         broker=early.broker,
         units=units,
         migrations=build_migrations(migration_parts),
-        admin_ports=early.admin.ports,
+        admin=early.admin,
+        unread=early.unread,
         gateway_token=folder.gateway_token(),
         api_token=folder.api_token(),
     )

@@ -23,7 +23,7 @@ from fastapi import Depends, FastAPI
 from crossfade.config.schema import PersonSection
 from crossfade.config.shape.control import OidcSection
 from crossfade.control.api.access import Person, person_in, require_role
-from crossfade.control.api.login import create_login_router
+from crossfade.control.api.login import LoginParts, create_login_router
 from crossfade.control.login.oidc import LoginError, Oidc, identity_of
 from crossfade.control.login.sessions import LASTS_S, LINK_LASTS_S, PREFIX, Identity, LinkError, Sessions
 from crossfade.domain.people import Role
@@ -184,10 +184,10 @@ def console(provider):
         return person_in(bearer.removeprefix(PREFIX), book, PEOPLE) if bearer.startswith(PREFIX) else None
 
     config = SimpleNamespace(control=SimpleNamespace(oidc=section), people=PEOPLE)
-    parts = SimpleNamespace(
+    parts = LoginParts(
         sessions=book,
         person_of=person_of,
-        publisher=SimpleNamespace(config=config),
+        config=lambda: config,
         oidc_of=lambda section: Oidc(section, KEY, time.time, time.monotonic),
     )
     app = FastAPI()

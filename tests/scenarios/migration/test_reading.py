@@ -14,6 +14,7 @@ from crossfade.control.api import overview
 from crossfade.control.api.access import Person
 from crossfade.control.api.app import create_api
 from crossfade.control.api.parts import ControlParts
+from crossfade.control.store.eventlog import StoreError
 from crossfade.domain.people import Role
 
 # What the way to log in needs. Gateways prove themselves by their own token.
@@ -71,8 +72,56 @@ async def test_the_stream_of_the_console_ends_with_the_login(control, monkeypatc
         return {"unix_s": 0}
 
     monkeypatch.setattr(overview, "overview_of", document)
-    told = overview._follow(control.parts, "vic")
-    assert (await anext(told)).startswith("event: overview")
-    del control.known["vic"]
-    with pytest.raises(StopAsyncIteration):
-        await anext(told)
+    own = {"authorization": "Bearer vic"}
+    async with control.http.stream("GET", "/api/v1/events", headers=own) as answer:
+        told = answer.aiter_lines()
+        assert await anext(told) == "event: overview"
+        del control.known["vic"]
+        assert [line async for line in told if "event" in line] == []
+
+
+async def test_a_stream_gives_a_sign_of_life_while_its_news_takes_long(monkeypatch):
+    monkeypatch.setattr(overview, "ALIVE_S", 0.0)
+    made = asyncio.Event()
+
+    async def make():
+        await made.wait()
+        return "overview", {"unix_s": 0}
+
+    told = overview.told(make, lambda: True).body_iterator
+    for _ in range(3):
+        assert (await anext(told)).startswith("event: alive")
+    made.set()
+    assert "event: overview" in [(await anext(told)).partition("\n")[0] for _ in range(2)]
+    await told.aclose()
+
+
+async def test_a_stream_that_is_over_says_so_and_ends():
+    async def make():
+        return None
+
+    assert [event async for event in overview.told(make, lambda: True).body_iterator] == [
+        "event: over\ndata: {}\n\n"
+    ]
+
+
+async def test_without_its_log_control_shows_what_gateways_say_of_migrations_and_all_else_as_before(
+    control, monkeypatch
+):
+    async def away():
+        raise StoreError("the database db.internal cannot be used")
+
+    async def unread(parts, why, since):
+        return {"why": why, "since_unix_s": since}
+
+    control.parts.publisher = SimpleNamespace(
+        snapshot=SimpleNamespace(version=3, features={}, pools={}, endpoints={})
+    )
+    control.parts.board = SimpleNamespace(gateways=list)
+    control.parts.broker, control.parts.trends = SimpleNamespace(failures={}), SimpleNamespace(rows=list)
+    monkeypatch.setattr(overview, "unread_of", unread)
+    assert (await overview.overview_of(control.parts))["unread"] is None
+    monkeypatch.setattr(control.parts.migrations, "statuses", away)
+    shown = await overview.overview_of(control.parts)
+    assert (shown["version"], shown["migrations"]) == (3, [])
+    assert shown["unread"] == {"why": "the database db.internal cannot be used", "since_unix_s": None}

@@ -17,7 +17,7 @@ from crossfade.control.api.access import require_reader
 from crossfade.control.api.feedback import create_feedback_router
 from crossfade.control.api.flags import create_flags_router
 from crossfade.control.api.internal import create_credentials_router, create_internal_router
-from crossfade.control.api.login import create_login_router
+from crossfade.control.api.login import LoginParts, create_login_router
 from crossfade.control.api.metrics import create_metrics_router
 from crossfade.control.api.migrations import create_migrations_router
 from crossfade.control.api.overview import create_overview_router
@@ -43,7 +43,8 @@ def create_api(parts: ControlParts) -> FastAPI:
     reader = [Depends(require_reader(parts.person_of))]
     for router in (create_overview_router(parts), create_records_router(parts)):
         app.include_router(router, prefix="/api/v1", dependencies=reader)
-    for router in (create_feedback_router(parts), create_flags_router(parts), create_login_router(parts)):
+    login = LoginParts(parts.person_of, parts.sessions, lambda: parts.publisher.config, parts.oidc_of)
+    for router in (create_feedback_router(parts), create_flags_router(parts), create_login_router(login)):
         app.include_router(router)
     if parts.migrations is not None:
         migrations = create_migrations_router(parts.migrations, parts.person_of)

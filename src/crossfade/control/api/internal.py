@@ -44,7 +44,7 @@ def create_internal_router(parts: ControlParts) -> APIRouter:
 
     @router.get("/snapshot")
     async def snapshot(request: Request, after: int, gateway: str, admin: str | None = None) -> Response:
-        parts.admin_ports.tell(gateway, admin, request.client.host if request.client else None)
+        parts.admin.ports.tell(gateway, admin, request.client.host if request.client else None)
         waited_s = 0.0
         while parts.board.is_cut_off(gateway) and waited_s < HOLD_S:  # a drill plays a broken network
             await asyncio.sleep(CUT_OFF_LOOK_S)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import html
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from crossfade.control.api.access import Person, bearer_of, require_role
-from crossfade.control.api.parts import ControlParts
+from crossfade.control.api.access import Known, Person, bearer_of, require_role
 from crossfade.control.login.oidc import FLOW_COOKIE, LoginError, Oidc
-from crossfade.control.login.sessions import COOKIE, LASTS_S, Identity, LinkError
+from crossfade.control.login.sessions import COOKIE, LASTS_S, Identity, LinkError, Sessions
 from crossfade.domain.people import Role
 
+if TYPE_CHECKING:
+    from crossfade.config.features import Config
+    from crossfade.config.shape.control import OidcSection
+
 BACK = "/login/oidc/back"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginParts:
+    """What a login needs, with the log and without it."""
+
+    person_of: Known
+    sessions: Sessions
+    config: Callable[[], Config]
+    oidc_of: Callable[[OidcSection], Oidc]
 
 
 class Link(BaseModel):
@@ -26,7 +41,7 @@ class Link(BaseModel):
     person: str | None = Field(None, min_length=1, max_length=200)
 
 
-def create_login_router(parts: ControlParts) -> APIRouter:
+def create_login_router(parts: LoginParts) -> APIRouter:
     """All of them."""
     router = APIRouter()
     _add_links(router, parts)
@@ -37,7 +52,7 @@ def create_login_router(parts: ControlParts) -> APIRouter:
         """Whose session or token this is; `name` and `roles` are null for nobody's."""
         person = parts.person_of(bearer_of(request))
         roles = sorted(person.roles) if person is not None else None
-        can_log_in = parts.publisher.config.control.oidc is not None
+        can_log_in = parts.config().control.oidc is not None
         return {"name": person.name if person is not None else None, "roles": roles, "oidc": can_log_in}
 
     @router.post("/logout")
@@ -50,14 +65,15 @@ def create_login_router(parts: ControlParts) -> APIRouter:
     return router
 
 
-def _add_links(router: APIRouter, parts: ControlParts) -> None:
+def _add_links(router: APIRouter, parts: LoginParts) -> None:
     admin = Depends(require_role(parts.person_of, Role.ADMIN))
 
     @router.post("/api/v1/login/links", status_code=201)
     async def link(body: Link, _: Person = admin) -> dict[str, str]:
         """A path that logs one browser in, once, within ten minutes."""
-        if body.person is not None and body.person not in parts.publisher.config.people:
-            known = ", ".join(parts.publisher.config.people) or "nobody yet"
+        people = parts.config().people
+        if body.person is not None and body.person not in people:
+            known = ", ".join(people) or "nobody yet"
             message = f"there is no {body.person!r} under people in the config"
             raise HTTPException(404, {"message": message, "hint": f"there is {known}"})
         roles = (Role.ADMIN,) if body.person is None else None
@@ -72,9 +88,9 @@ def _add_links(router: APIRouter, parts: ControlParts) -> None:
             return _told(str(error))
 
 
-def _add_provider(router: APIRouter, parts: ControlParts) -> None:
+def _add_provider(router: APIRouter, parts: LoginParts) -> None:
     def provider() -> Oidc:
-        section = parts.publisher.config.control.oidc
+        section = parts.config().control.oidc
         if section is None:
             hint = "control: {oidc: {issuer: https://...}} in the config, or `crossfade login` for a link"
             raise HTTPException(404, {"message": "no identity provider is configured", "hint": hint})
@@ -103,9 +119,9 @@ def _add_provider(router: APIRouter, parts: ControlParts) -> None:
         return answer
 
 
-def _back_to(request: Request, parts: ControlParts) -> str:
+def _back_to(request: Request, parts: LoginParts) -> str:
     """Our own address as the provider knows it: as configured, else as the browser has it."""
-    section = parts.publisher.config.control.oidc
+    section = parts.config().control.oidc
     base = section.public_url if section is not None and section.public_url else str(request.base_url)
     return f"{base.rstrip('/')}{BACK}"
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from crossfade.config.shape.control import OidcSection
     from crossfade.control.api.access import Person
     from crossfade.control.credentials.broker import CredentialBroker
-    from crossfade.control.evidence.gateway_admin import AdminPorts
+    from crossfade.control.evidence.gateway_admin import HttpGatewayAdmin
     from crossfade.control.ledger.units import UnitsBook
     from crossfade.control.login.oidc import Oidc
     from crossfade.control.login.sessions import Sessions
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from crossfade.control.migration.people.feedback import Feedback
     from crossfade.control.migration.people.trends import Trends
     from crossfade.control.migration.service import Migrations
+    from crossfade.control.migration.unread import Unread
     from crossfade.control.publish import Publisher
     from crossfade.control.records.counters import CounterBoard
     from crossfade.control.records.store import RecordStore
@@ -46,7 +47,8 @@ class ControlParts:
     sessions: Sessions
     oidc_of: Callable[[OidcSection], Oidc]
     is_caller: Callable[[str], bool]  # whether a bearer may call the gateways
-    admin_ports: AdminPorts
+    admin: HttpGatewayAdmin
+    unread: Unread
     gateway_token: str = field(repr=False)
     api_token: str = field(repr=False)
     config_error: str | None = None

@@ -12,11 +12,25 @@ from pydantic import TypeAdapter
 
 from crossfade.control import outgoing
 from crossfade.control.records.own_turns import OwnTurns
+from crossfade.domain.attempt import EndpointHealth, FeatureEffect
 from crossfade.domain.snapshot import Rollout
 
 ANSWERS_WITHIN_S = 5.0
 LAST_PORT = 65535
 _ROLLOUTS = TypeAdapter(dict[str, Rollout])
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """What a gateway says of itself. `rollouts`: by feature, as published; `effects`: what it does now."""
+
+    snapshot_version: int
+    rollouts: dict[str, Rollout]
+    effects: tuple[FeatureEffect, ...]
+    health: tuple[EndpointHealth, ...]
+
+
+_STATE = TypeAdapter(GatewayState)
 
 
 class AdminError(Exception):
@@ -99,6 +113,12 @@ class HttpGatewayAdmin:
         state = await self._state(gateway)
         with _read(gateway, "which migrations it carries"):
             return _ROLLOUTS.validate_python(state["rollouts"])
+
+    async def state(self, gateway: str) -> GatewayState:
+        """All that it says of itself. Raises `AdminError`."""
+        state = await self._state(gateway)
+        with _read(gateway, "what it does"):
+            return _STATE.validate_python(state)
 
     async def _state(self, gateway: str) -> dict[str, Any]:
         """Raises `AdminError`, also where another answers.

@@ -72,6 +72,10 @@ class Unread:
         """From now on gateways can ask."""
         self.heard_s = self.steady() + HEARD_WITHIN_S
 
+    def is_heard(self) -> bool:
+        """Whether a gateway whose old connection broke has had the time to ask."""
+        return self.steady() >= self.heard_s
+
     async def roll_back(self, asked: Asked, *, why: str) -> RollBackResult:
         """Pull the kill switches wherever the migration is carried. `why`: the log cannot be read.
 
