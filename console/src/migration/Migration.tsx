@@ -1,5 +1,5 @@
 import type { MigrationRow, StepRow } from "../state/api";
-import { duration, moment, percent, plain, readable } from "../state/words";
+import { duration, moment, percent, plain, progress, readable } from "../state/words";
 import { Arms } from "./Arms";
 import { commandFor } from "./wording";
 import { Gates } from "./Gates";
@@ -70,8 +70,14 @@ function Next({ migration, now }: { migration: MigrationRow; now: number }) {
   return (
     <div className={`next ${migration.state}`}>
       <p>
-        <b>Next: {plain(migration.next_action)}.</b> {readable(migration.next_reason)}
-        {migration.progress && <span className="quiet"> ({migration.progress})</span>}
+        {migration.state === "closed" ? (
+          <b>Closed with the candidate at {percent(migration.share)}.</b>
+        ) : (
+          <>
+            <b>Next: {plain(migration.next_action)}.</b> {readable(migration.next_reason)}
+          </>
+        )}
+        {migration.progress && <span className="quiet"> ({progress(migration.progress)})</span>}
       </p>
       {migration.failures.map((failure) => (
         <p key={`${failure.kind} ${failure.subject}`} className="warn-text">

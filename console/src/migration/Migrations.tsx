@@ -27,7 +27,9 @@ export function Migrations({ news }: { news: Overview }) {
               {migration.incumbent} → {migration.candidate}
             </span>
           </summary>
-          <Migration migration={migration} now={news.unix_s} />
+          <article>
+            <Migration migration={migration} now={news.unix_s} />
+          </article>
         </details>
       ))}
     </section>

@@ -76,7 +76,7 @@ export function breakerText(endpoint: Pick<EndpointRow, "state" | "share">): str
     case "open":
       return "breaker open, takes no requests";
     case "half_open":
-      return `recovering, takes ${percent(endpoint.share)} of its requests`;
+      return endpoint.share > 0 ? `recovering, takes ${percent(endpoint.share)} of its requests` : "tried by one request at a time, takes no others";
     case "quarantined":
       return "quarantined, takes no requests";
     case "unknown":

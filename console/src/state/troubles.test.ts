@@ -25,9 +25,11 @@ test("a silent gateway, an open breaker and dropped records are each named, the 
 });
 
 test("an open breaker is bad, a recovering one is to be looked at", () => {
-  const severity = (state: "open" | "half_open") => troubles({ ...quiet, endpoints: [{ ...endpoint, state }] })[0]?.severity;
+  const first = (state: "open" | "half_open", share: number) => troubles({ ...quiet, endpoints: [{ ...endpoint, state, share }] })[0];
 
-  expect([severity("open"), severity("half_open")]).toEqual(["bad", "warn"]);
+  expect([first("open", 0)?.severity, first("half_open", 0.05)?.severity]).toEqual(["bad", "warn"]);
+  expect(first("half_open", 0)?.severity).toBe("bad"); // between two probes that fail the page must not look better
+  expect(first("half_open", 0)?.text).toContain("tried by one request at a time");
 });
 
 test("an old snapshot is told of a gateway that reports, not of a silent one", () => {

@@ -46,7 +46,7 @@ function* ofEndpoints(news: Overview): Iterable<Trouble> {
   for (const endpoint of news.endpoints) {
     if (endpoint.state === "closed" || endpoint.state === "unknown") continue; // unknown: its gateways are silent
     const text = `Endpoint ${endpoint.name}: ${breakerText(endpoint)}. ${sentence(endpoint.reason)}`;
-    const severity = endpoint.state === "half_open" ? "warn" : "bad";
+    const severity = endpoint.state === "half_open" && endpoint.share > 0 ? "warn" : "bad";
     yield { id: `endpoint ${endpoint.name}`, severity, place: `endpoint-${endpoint.name}`, text };
   }
 }

@@ -73,7 +73,7 @@ function* ofLocal({ gateways }: Unread): Iterable<Trouble> {
 function* ofEndpoints({ gateways }: Unread): Iterable<Trouble> {
   for (const { name, endpoints } of gateways) {
     for (const row of endpoints.filter((one) => one.state !== "closed")) {
-      const severity = row.state === "half_open" ? "warn" : "bad";
+      const severity = row.state === "half_open" && row.share > 0 ? "warn" : "bad";
       const text = `Endpoint ${row.endpoint}: ${breakerText(row)}, says gateway ${name}. ${sentence(row.reason)}`;
       yield { id: `endpoint ${name} ${row.endpoint}`, severity, place: "gateways", text };
     }

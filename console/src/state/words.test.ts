@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { duration, eValue, percent, readable } from "./words";
+import { duration, eValue, percent, progress, readable } from "./words";
 
 test("shares read as people write them", () => {
   expect([0, 0.01, 0.005, 0.25, 0.07, 1, 0.123].map(percent)).toEqual(["0 %", "1 %", "0.50 %", "25 %", "7 %", "100 %", "12 %"]);
@@ -7,6 +7,11 @@ test("shares read as people write them", () => {
 
 test("durations have one unit", () => {
   expect([3, 89, 600, 7200, 10 * 86400].map(duration)).toEqual(["3 s", "89 s", "10 min", "2 h", "10 days"]);
+});
+
+test("how long a stage has baked reads as a duration, other progress stays", () => {
+  expect(progress("41 of 36000 s, 249 of 50 requests")).toBe("41 s of 10 h, 249 of 50 requests");
+  expect(progress("probe 1: 9 MU")).toBe("probe 1: 9 MU");
 });
 
 test("e-values stay short", () => {

@@ -27,6 +27,11 @@ export function moment(unixS: number, nowUnixS: number): string {
   return `${at.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
 }
 
+/** Control's line of a stage under way, `41 of 36000 s, …`, with durations as people read them. */
+export function progress(text: string): string {
+  return text.replace(/^(\d+) of (\d+) s,/, (_, passed: string, wanted: string) => `${duration(Number(passed))} of ${duration(Number(wanted))},`);
+}
+
 /** An e-value: evidence against the null, so 1 is none and 1000 is a lot. */
 export function eValue(value: number): string {
   if (value >= 1e6) return "over a million";

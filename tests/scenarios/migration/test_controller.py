@@ -169,6 +169,15 @@ async def test_an_unacknowledged_advance_is_not_published_twice_and_does_not_cou
     assert (await world.service.status("move"))["share"] == 0.25
 
 
+async def test_one_that_is_given_up_has_done_no_step_that_it_has_not(world):
+    await world.started()
+    await world.turns(2)
+    await world.service.roll_back("move", actor="ann", reason="")
+    await world.service.command("move", Verb.CLOSE, actor="ann", reason="given up")
+    status = await world.until("closed")
+    assert [step["state"] for step in status["steps"]] == ["waiting"] * 4 + ["failed"]
+
+
 async def test_a_broken_collector_is_reported_and_tried_again(world):
     world.clouds.broken = {EvidenceKind.CAPACITY_MAPPING}
     await world.signed()

@@ -75,6 +75,22 @@ def test_evidence_of_one_migration_is_asked_for_by_its_name(control):
     assert found.exit_code == 1
 
 
+def test_lists_show_what_there_is_and_say_that_there_is_nothing(control):
+    control.answers["/api/v1/migrations"] = control.answers["/api/v1/evidence"] = (200, [])
+    assert run("migration", "list").stdout == "none yet (hint: `crossfade migration start FILE`)\n"
+    for arguments in (("evidence", "list"), ("key", "list")):
+        found = run(*arguments)
+        assert (found.exit_code, found.stdout, "hint" in found.stderr) == (0, "", True), arguments
+        assert run(*arguments, "--json").stderr == ""
+    row = {
+        "name": "move", "state": "rollout", "share": 0.25, "features": ["f"], "next_action": "hold",
+        "next_reason": "baking",
+    }  # fmt: skip
+    control.answers["/api/v1/migrations"] = (200, [row])
+    assert " ".join(run("migration", "list").stdout.split()) == "move rollout 25% of f; next: hold: baking"
+    assert json.loads(run("migration", "list", "--json").stdout) == [row]
+
+
 def test_with_json_an_error_is_json_too(control):
     for arguments in (("migration", "status", "none"), ("migration", "start", "none.yaml")):
         plain, asked = run(*arguments), run(*arguments, "--json")

@@ -38,42 +38,51 @@ def ask(
         with httpx2.stream(
             "POST", url, json=body, headers=headers, timeout=120, verify=gateway.verify()
         ) as answer:
-            said, whole = _read(answer, stream=stream, quiet=as_json)
+            said, wrong = _read(answer, stream=stream, quiet=as_json)
     except (httpx2.HTTPError, OSError) as error:
         fail(f"the gateway does not answer: {error} (hint: is `crossfade up` running?)", 1)
     decision = {
         k.removeprefix("x-crossfade-"): v for k, v in answer.headers.items() if k.startswith("x-crossfade-")
     }
     if as_json:
-        typer.echo(
-            json.dumps({"status": answer.status_code, "text": said, "complete": whole, "decision": decision})
-        )
+        document = {"status": answer.status_code, "text": said, "complete": not wrong, "decision": decision}
+        typer.echo(json.dumps({**document, "error": {"message": wrong} if wrong else None}))
     else:
-        typer.echo("" if stream else said)
+        if said:
+            typer.echo("" if stream else said)
         for name, value in decision.items():
             typer.echo(f"  {name}: {value}", err=True)
-    raise typer.Exit(0 if whole else 1)
+    if wrong:
+        typer.echo(wrong, err=True)
+    raise typer.Exit(1 if wrong else 0)
 
 
-def _read(answer: Any, *, stream: bool, quiet: bool) -> tuple[str, bool]:
-    """The text, and whether it is complete."""
+def _read(answer: Any, *, stream: bool, quiet: bool) -> tuple[str, str]:
+    """The text, and what went wrong: empty if it is complete."""
     if answer.status_code != 200 or not stream:
         answer.read()
         document = answer.json()
         if answer.status_code != 200:
-            error = document["error"]
-            return f"{error['message']} (hint: {error.get('hint', '')})", False
-        return document["choices"][0]["message"]["content"], True
-    said, done = "", False
+            return "", _message(document["error"])
+        return document["choices"][0]["message"]["content"] or "", ""
+    said, wrong = (
+        "",
+        "the stream ended before its end (hint: `crossfade explain` with the request id tells why)",
+    )
     for line in answer.iter_lines():
         if line == "data: [DONE]":
-            done = True
+            wrong = ""
         elif line.startswith("data: "):
             event = json.loads(line[6:])
             if "error" in event:
-                return f"{said}\n{event['error']['message']}", False
+                return said, _message(event["error"])
             piece = "".join(choice["delta"].get("content") or "" for choice in event["choices"])
             said += piece
             if not quiet:
                 typer.echo(piece, nl=False)
-    return said, done
+    return said, wrong
+
+
+def _message(error: dict[str, Any]) -> str:
+    hint = error.get("hint")
+    return f"{error['message']} (hint: {hint})" if hint else str(error["message"])

@@ -31,6 +31,8 @@ def list_records(
     if as_json:
         typer.echo(json.dumps(records))
         return
+    if not records:
+        typer.echo("none yet (hint: a migration collects it)", err=True)
     for record in records:
         until = datetime.fromtimestamp(record["expires_unix_s"], UTC).strftime("%Y-%m-%d %H:%M")
         signature = "" if record["valid"] else f"  {record['problem'].upper() or 'SIGNATURE INVALID'}"

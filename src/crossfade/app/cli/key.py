@@ -43,6 +43,11 @@ def list_keys(config: ConfigPath = DEFAULT_CONFIG, *, as_json: Json = False) -> 
     if as_json:
         typer.echo(json.dumps(keys))
         return
+    if not keys:
+        typer.echo(
+            "none: the gateway serves all callers on this machine only (hint: `crossfade key create`)",
+            err=True,
+        )
     for name, features in keys.items():
         typer.echo(f"{name:<20} {', '.join(features)}")
 

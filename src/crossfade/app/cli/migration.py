@@ -49,6 +49,20 @@ def start(
     _print(status, f"started {status['name']}", as_json=as_json, quiet=quiet)
 
 
+@app.command("list")
+def list_migrations(
+    config: ConfigPath = DEFAULT_CONFIG, state: StatePath = DEFAULT_STATE, *, as_json: Json = False
+) -> None:
+    """One line a migration: its state, the candidate's share, what is next."""
+    found = call(config, state, "GET", "/migrations")
+    rows = [
+        f"{one['name']:<24} {one['state']:<12} {one['share']:>5.0%} of {', '.join(one['features'])}; "
+        f"next: {one['next_action']}: {one['next_reason']}"
+        for one in found
+    ]
+    _print(found, "\n".join(rows) or "none yet (hint: `crossfade migration start FILE`)", as_json=as_json)
+
+
 @app.command()
 def status(
     name: Name,
@@ -260,7 +274,7 @@ def describe(found: dict[str, Any]) -> str:
 def path_of(name: str, what: str = "") -> str:
     """The address of a migration, or of what belongs to it, below `/api/v1`."""
     if not name.strip("."):
-        fail(f"{name!r} is no migration's name (hint: `crossfade feature list`)")
+        fail(f"{name!r} is no migration's name (hint: `crossfade migration list`)")
     return f"/migrations/{quote(name, safe='')}{f'/{what}' if what else ''}"
 
 

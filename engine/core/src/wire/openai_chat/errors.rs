@@ -180,19 +180,22 @@ pub fn is_vaguer(kind: ErrorKind, status: u16) -> bool {
 /// `(status, body)` of an error to a caller.
 #[must_use]
 pub fn encode_error(kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> (u16, Vec<u8>) {
-    (status_of(kind), body(kind, message, hint, request_id).to_string().into_bytes())
+    let status = status_of(kind);
+    (status, error_body(status, kind, message, hint, request_id).to_string().into_bytes())
 }
 
 /// An error event in a stream. No closing marker follows: the answer is not finished.
 #[must_use]
 pub fn encode_error_event(kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> Vec<u8> {
-    format!("data: {}\n\n", body(kind, message, hint, request_id)).into_bytes()
+    format!("data: {}\n\n", error_body(200, kind, message, hint, request_id)).into_bytes()
 }
 
-fn body(kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> Value {
+/// An error document to a caller of this dialect.
+#[must_use]
+pub fn error_body(status: u16, kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> Value {
     json!({"error": {
         "message": message,
-        "type": error_type(kind),
+        "type": error_type(status, kind),
         "param": null,
         "code": kind.as_str(),
         "hint": hint,
@@ -200,12 +203,17 @@ fn body(kind: ErrorKind, message: &str, hint: &str, request_id: &str) -> Value {
     }})
 }
 
-fn error_type(kind: ErrorKind) -> &'static str {
+fn error_type(status: u16, kind: ErrorKind) -> &'static str {
     match kind.class() {
+        // Only the edge itself answers with these, and then it is about the caller.
+        _ if status == 401 || status == 403 => "authentication_error",
+        _ if status == 404 => "invalid_request_error",
         OutcomeClass::Overload => "rate_limit_error",
         OutcomeClass::Caller => "invalid_request_error",
-        OutcomeClass::Config => "authentication_error",
-        OutcomeClass::Hard | OutcomeClass::Ok | OutcomeClass::Cancelled => "server_error",
+        // A refusal of our own credential is no mistake of the caller's.
+        OutcomeClass::Config | OutcomeClass::Hard | OutcomeClass::Ok | OutcomeClass::Cancelled => {
+            "server_error"
+        }
     }
 }
 

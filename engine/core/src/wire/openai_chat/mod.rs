@@ -18,7 +18,7 @@ pub(crate) use check::check;
 pub use citations::annotation;
 pub use decode::{decode_chat, settings};
 pub use encode::StreamEncoder;
-pub use errors::{by_status, encode_error, encode_error_event, error_in, is_vaguer};
+pub use errors::{by_status, encode_error, encode_error_event, error_body, error_in, is_vaguer};
 pub use from_chat::encode_chat;
 pub(crate) use read::ChatReader;
 pub use request::{Facts, Fields, RequestError, decode_request, encode_request, facts};

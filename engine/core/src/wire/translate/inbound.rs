@@ -171,7 +171,7 @@ pub fn encode_error(dialect: Dialect, status: u16, kind: ErrorKind, said: Said<'
         Dialect::AnthropicMessages => {
             anthropic_messages::error_body(status, kind, message, hint, request_id).to_string().into_bytes()
         }
-        _ => openai_chat::encode_error(kind, message, hint, request_id).1,
+        _ => openai_chat::error_body(status, kind, message, hint, request_id).to_string().into_bytes(),
     }
 }
 
@@ -206,6 +206,23 @@ pub fn encode_error_event(dialect: Dialect, kind: ErrorKind, said: Said<'_>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_to_blame_for_an_error_is_its_type() {
+        let said = Said { message: "m", hint: "h", request_id: "" };
+        for (status, kind, blamed) in [
+            (401, ErrorKind::Auth, "authentication_error"),
+            (404, ErrorKind::NotFound, "invalid_request_error"), // the caller's: there is no such feature
+            (502, ErrorKind::NotFound, "server_error"),          // ours: the provider knows no such model
+            (502, ErrorKind::Auth, "server_error"),
+            (400, ErrorKind::InvalidRequest, "invalid_request_error"),
+            (429, ErrorKind::RateLimited, "rate_limit_error"),
+        ] {
+            let body = encode_error(Dialect::OpenaiChat, status, kind, said);
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(body["error"]["type"], blamed, "{status} {kind:?}");
+        }
+    }
 
     #[test]
     fn opt_ins_are_words_and_nothing_else() {

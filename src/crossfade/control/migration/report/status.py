@@ -108,13 +108,13 @@ def _steps(state: MigrationState, look: Look | None, step: str) -> list[dict[str
 def _step_state(state: MigrationState, name: str, step: str, gates: list[dict[str, Any]]) -> str:
     if any(gate["verdict"] == Verdict.FAIL.value for gate in gates):
         return "failed"
-    if state.closed_unix_s is not None or state.promoted_unix_s is not None:
-        return "done"
     if name == "rollout" and state.rolled_back is not None:
         return "failed"
-    if gates and all(gate["verdict"] == Verdict.PASS.value for gate in gates):
+    if state.promoted_unix_s is not None or (
+        gates and all(gate["verdict"] == Verdict.PASS.value for gate in gates)
+    ):
         return "done"
-    return "current" if name == step else "waiting"
+    return "current" if name == step and state.closed_unix_s is None else "waiting"
 
 
 def gate_row(verdict: GateVerdict, given: GateInput | None) -> dict[str, Any]:
