@@ -61,9 +61,9 @@ async def _serve(config: Config, config_path: Path, folder: StateDir, *, json_re
         try:
             server, serving = await _listen(door, config.control.listen)
         except OSError as error:
-            said = (
-                f"control: cannot listen on {config.control.listen}: {error.strerror} (hint: control.listen)"
-            )
+            why = os.strerror(error.errno) if error.errno else str(error)
+            hint = "is another process using the port? It is control.listen"
+            said = f"control: cannot listen on {config.control.listen}: {why} (hint: {hint})"
             print(said, file=sys.stderr)  # noqa: T201 - the process's own output
             return 1
         serving.add_done_callback(lambda _: stop.set())

@@ -1,8 +1,7 @@
 //! One attempt: sent once, read until the provider's own terminal event, closed exactly once.
 //!
-//! Every timer is derived from the request's deadline. An attempt that is dropped before it closed
-//! (the caller left, and hyper dropped the answer) closes as cancelled, and dropping the body
-//! cancels the call upstream.
+//! Every timer is derived from the request's deadline. An attempt that is dropped before it closed (the
+//! caller left, and hyper dropped the answer) closes as cancelled, and so does the call upstream.
 
 use std::borrow::Cow;
 use std::pin::pin;
