@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { endpoint, feature, quiet } from "./example";
-import { partsOf, poolHealth, targetsOf } from "./serving";
+import { partsOf, poolHealth, targetsOf, totalsOf } from "./serving";
 
 const down = { ...quiet, endpoints: quiet.endpoints.map((one) => (one.name === "haiku" ? { ...one, state: "open", share: 0 } as const : one)) };
 
@@ -53,4 +53,15 @@ test("nothing is claimed of what no gateway reports", () => {
 test("a pool is partly down while one member is", () => {
   expect(poolHealth([endpoint, { ...endpoint, state: "open", share: 0 }])).toBe("partly");
   expect(poolHealth([{ ...endpoint, state: "half_open", share: 0.05 }])).toBe("partly");
+});
+
+test("totals are of what gateways say now: of silent ones they are unknown, not zero", () => {
+  expect(totalsOf(quiet)).toEqual({ requestsPerS: 3, errors: 0, inFlight: 0, healthy: 3, ill: 0 });
+  expect(totalsOf(down)).toMatchObject({ healthy: 2, ill: 1 });
+  const silent = {
+    ...quiet,
+    gateways: quiet.gateways.map((one) => ({ ...one, age_s: 14 })),
+    endpoints: quiet.endpoints.map((one) => ({ ...one, state: "unknown", share: 0 }) as const),
+  };
+  expect(totalsOf(silent)).toEqual({ requestsPerS: null, errors: null, inFlight: null, healthy: null, ill: 0 });
 });

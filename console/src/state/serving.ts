@@ -1,7 +1,37 @@
 // Who answers a feature's requests now, from its hierarchy, the breakers and the candidate's share.
 
-import type { EndpointRow, FeatureRow, Overview } from "./api";
+import type { EndpointRow, FeatureRow, GatewayRow, Overview } from "./api";
 import { percent } from "./words";
+
+const STALE_AFTER_S = 5;
+
+/** Whether what a gateway last said may no longer hold: it may well be serving. */
+export function isStale(gateway: GatewayRow): boolean {
+  return gateway.age_s > STALE_AFTER_S;
+}
+
+/** Of all features together. Null: no gateway says so now. */
+export interface Totals {
+  readonly requestsPerS: number | null;
+  readonly errors: number | null;
+  readonly inFlight: number | null;
+  readonly healthy: number | null;
+  readonly ill: number;
+}
+
+export function totalsOf({ features, endpoints, gateways }: Overview): Totals {
+  const isHeard = gateways.some((gateway) => !isStale(gateway));
+  const known = endpoints.filter((endpoint) => endpoint.state !== "unknown");
+  const healthy = known.filter((endpoint) => endpoint.state === "closed").length;
+  const sum = (values: readonly number[]) => (isHeard ? values.reduce((total, value) => total + value, 0) : null);
+  return {
+    requestsPerS: sum(features.map((feature) => feature.requests_per_s)),
+    errors: sum(features.flatMap((feature) => feature.last_minute.map((arm) => arm.caller_errors))),
+    inFlight: sum(gateways.map((gateway) => gateway.in_flight)),
+    healthy: known.length > 0 ? healthy : null,
+    ill: known.length - healthy,
+  };
+}
 
 export type Health = "up" | "partly" | "down" | "unknown";
 

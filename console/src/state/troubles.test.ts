@@ -81,6 +81,7 @@ test("the title's first word is the state", () => {
   expect(titleOf(quiet, null, "lost")).toMatch(/^Control lost/);
   expect(titleOf(null, null, "stranger")).toMatch(/^Log in/);
   expect(titleOf(null, unread, "live")).toMatch(/^Log not read/);
+  expect(titleOf({ ...quiet, gateways: [] }, unread, "live")).toMatch(/^1 wrong/);
   expect(titleOf(quiet, unread, "lost")).toMatch(/^Control lost/);
   expect(titleOf({ ...quiet, gateways: [] }, null, "live")).toMatch(/^1 wrong/);
   expect(titleOf({ ...quiet, config_error: "x" }, null, "live")).toMatch(/^1 to look at/);

@@ -2,8 +2,8 @@
 
 import type { Overview, Unread } from "./api";
 import type { Link } from "./follow";
-import { breakerText } from "./serving";
-import { unheard } from "./unread";
+import { breakerText, isStale } from "./serving";
+import { unheard, unreadTroubles } from "./unread";
 import { count, percent, plain, readable, sentence } from "./words";
 
 /** `id` stays while the trouble lasts; `place`: the anchor of the part of the page that shows it. */
@@ -13,8 +13,6 @@ export interface Trouble {
   readonly text: string;
   readonly place: string;
 }
-
-const STALE_AFTER_S = 5;
 
 /** Everything wrong now, the worst first. */
 export function troubles(news: Overview): Trouble[] {
@@ -27,8 +25,9 @@ function* ofGateways(news: Overview): Iterable<Trouble> {
   if (news.gateways.length === 0) {
     yield { id: "no-gateway", severity: "bad", place, text: "No gateway has reported since control started." };
   }
-  for (const { name, age_s, snapshot_version, records_dropped } of news.gateways) {
-    const silent = age_s > STALE_AFTER_S;
+  for (const gateway of news.gateways) {
+    const { name, age_s, snapshot_version, records_dropped } = gateway;
+    const silent = isStale(gateway);
     if (silent) {
       yield { id: `silent ${name}`, severity: "bad", place, text: `Gateway ${name} is silent; it was last heard ${Math.round(age_s)} s ago.` };
     }
@@ -109,10 +108,10 @@ function* ofControl(news: Overview): Iterable<Trouble> {
 export function titleOf(news: Overview | null, unread: Unread | null, link: Link): string {
   if (link === "lost") return "Control lost · Crossfade";
   if (link === "stranger") return "Log in · Crossfade";
-  if (unread) return "Log not read · Crossfade";
-  if (!news) return "Crossfade";
-  const found = troubles(news);
+  if (!news && !unread) return "Crossfade";
+  const found = news ? troubles(news) : unread ? unreadTroubles(unread) : [];
   const bad = found.filter((one) => one.severity === "bad").length;
   if (bad) return `${bad} wrong · Crossfade`;
+  if (unread) return "Log not read · Crossfade";
   return found.length ? `${found.length} to look at · Crossfade` : "All well · Crossfade";
 }

@@ -53,5 +53,6 @@ export function readable(text: string): string {
 /** As a sentence of its own. */
 export function sentence(text: string): string {
   const whole = readable(text.trim());
-  return whole && `${whole[0]?.toUpperCase() ?? ""}${whole.slice(1)}${/[.!?)]$/.test(whole) ? "" : "."}`;
+  const isWord = /^[a-z-]+[:,.;]?(\s|$)/.test(whole); // a file or an address stays as it is
+  return whole && `${isWord ? whole[0]?.toUpperCase() : whole[0]}${whole.slice(1)}${/[.!?)]$/.test(whole) ? "" : "."}`;
 }

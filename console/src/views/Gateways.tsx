@@ -1,7 +1,6 @@
 import type { Overview } from "../state/api";
+import { isStale } from "../state/serving";
 import { count } from "../state/words";
-
-const STALE_AFTER_S = 5;
 
 export function Gateways({ news }: { news: Overview }) {
   return (
@@ -23,8 +22,8 @@ export function Gateways({ news }: { news: Overview }) {
             {news.gateways.map((gateway) => (
               <tr key={gateway.name}>
                 <th scope="row">{gateway.name}</th>
-                <td data-label="Last heard" className={gateway.age_s > STALE_AFTER_S ? "bad-text" : undefined}>
-                  {gateway.age_s > STALE_AFTER_S ? `${Math.round(gateway.age_s)} s ago` : "now"}
+                <td data-label="Last heard" className={isStale(gateway) ? "bad-text" : undefined}>
+                  {isStale(gateway) ? `${Math.round(gateway.age_s)} s ago` : "now"}
                 </td>
                 <td data-label="Snapshot" className={`number ${gateway.snapshot_version < news.version ? "warn-text" : ""}`}>
                   {gateway.snapshot_version}

@@ -1,5 +1,6 @@
 import type { Overview, Unread } from "../state/api";
 import type { Link } from "../state/follow";
+import { totalsOf } from "../state/serving";
 import { troubles } from "../state/troubles";
 import { unreadTroubles } from "../state/unread";
 import { count, duration, moment, readable } from "../state/words";
@@ -86,32 +87,26 @@ function saidOf(ids: readonly string[], link: Link, isFilled: boolean): string {
 }
 
 function Numbers({ news }: { news: Overview }) {
-  const minute = news.features.flatMap((feature) => feature.last_minute);
-  const errors = minute.reduce((sum, arm) => sum + arm.caller_errors, 0);
-  const rate = news.features.reduce((sum, feature) => sum + feature.requests_per_s, 0);
-  const healthy = news.endpoints.filter((endpoint) => endpoint.state === "closed").length;
+  const { requestsPerS, errors, inFlight, healthy, ill } = totalsOf(news);
   const open = news.unread ? null : news.migrations.filter((migration) => migration.state !== "closed").length;
   return (
     <dl className="numbers">
-      <Number name="requests/s" value={rate.toFixed(1)} />
-      <Number name="errors to callers, last minute" value={count(errors)} isBad={errors > 0} />
-      <Number
-        name="endpoints healthy"
-        value={`${healthy} of ${news.endpoints.length}`}
-        isBad={healthy < news.endpoints.length}
-      />
+      <Number name="requests/s" value={requestsPerS?.toFixed(1)} />
+      <Number name="errors to callers, last minute" value={errors === null ? undefined : count(errors)} isBad={(errors ?? 0) > 0} />
+      <Number name="endpoints healthy" value={healthy === null ? undefined : `${healthy} of ${news.endpoints.length}`} isBad={ill > 0} />
       <Number name={news.gateways.length === 1 ? "gateway" : "gateways"} value={count(news.gateways.length)} isBad={news.gateways.length === 0} />
-      <Number name="requests in flight" value={count(news.gateways.reduce((sum, one) => sum + one.in_flight, 0))} />
+      <Number name="requests in flight" value={inFlight === null ? undefined : count(inFlight)} />
       {open !== null && <Number name={open === 1 ? "open migration" : "open migrations"} value={count(open)} />}
     </dl>
   );
 }
 
-function Number({ name, value, isBad = false }: { name: string; value: string; isBad?: boolean }) {
+/** `value`: undefined where nobody knows. */
+function Number({ name, value, isBad = false }: { name: string; value: string | undefined; isBad?: boolean }) {
   return (
     <div>
       <dt>{name}</dt>
-      <dd className={isBad ? "bad-text" : undefined}>{value}</dd>
+      <dd className={isBad ? "bad-text" : undefined}>{value ?? <span className="quiet">unknown</span>}</dd>
     </div>
   );
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crossfade.config.check_auth import find_auth_problems
+from crossfade.config.expand import SHORT_NAMES
 from crossfade.config.features import Config, FeatureSection
 from crossfade.config.load import Marks, Problem, place_of
 from crossfade.config.regions import regions_of
@@ -34,11 +35,14 @@ class _Check:
         line, column = place_of(self.marks, path)
         return Problem(self.file, line, column, ".".join(path), what, hint)
 
-    def known(self, path: tuple[str, ...], name: str, among: Iterable[str], what: str) -> bool:
+    def known(
+        self, path: tuple[str, ...], name: str, among: Iterable[str], what: str, also: Iterable[str] = ()
+    ) -> bool:
+        """Whether there is one. `also`: what else may have been meant."""
         names = list(among)
         if name in names:
             return True
-        near = difflib.get_close_matches(name, names, 1)
+        near = difflib.get_close_matches(name, [*names, *also], 1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names) or 'none'}"
         self.problem(path, f"there is no {what} {name!r}", hint)
         return False
@@ -82,11 +86,12 @@ def _check_provider(found: _Check, name: str, provider: ProviderSection) -> None
 
 
 def _check_endpoints(found: _Check) -> None:
+    providers = found.config.providers
     for name, endpoint in found.config.endpoints.items():
         path = ("endpoints", name)
-        if not found.known((*path, "provider"), endpoint.provider, found.config.providers, "provider"):
+        if not found.known((*path, "provider"), endpoint.provider, providers, "provider", SHORT_NAMES):
             continue
-        kind = ProviderKind(found.config.providers[endpoint.provider].kind)
+        kind = ProviderKind(providers[endpoint.provider].kind)
         if kind in AWS_KINDS and not endpoint.region:
             found.problem(path, f"an endpoint of kind {kind.value} needs a region", "region: us-east-1")
         if endpoint.dialect not in {None, *DIALECTS_OF_KIND[kind]}:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from crossfade.config.schema import CONVENTIONAL_KEYS
+from crossfade.config.schema import CONVENTIONAL_KEYS, Kind
 
 # Public OpenAI-compatible providers, so that `groq/MODEL` is a whole endpoint. A new one is a line
 # here: its name, its address (as its own SDK takes it), the variable its key is by convention in.
@@ -23,6 +23,10 @@ CATALOGUE: dict[str, tuple[str, str]] = {
 }
 
 
+# What may stand before the slash without an entry under `providers`.
+SHORT_NAMES = (*get_args(Kind), *CATALOGUE)
+
+
 def expand(document: dict[str, Any]) -> dict[str, Any]:
     """The long form: `openai/gpt-5-mini`, a feature as a list, endpoints as pools of one.
 
@@ -34,7 +38,7 @@ def expand(document: dict[str, Any]) -> dict[str, Any]:
     for name, endpoint in endpoints.items():
         if isinstance(endpoint, str) and "/" in endpoint:
             provider, model = endpoint.split("/", 1)
-            if provider not in providers:
+            if provider not in providers and provider in SHORT_NAMES:
                 providers[provider] = _provider(provider)
             endpoints[name] = {"provider": provider, "model": model}
     pools = dict(_mapping(document.get("pools")))

@@ -69,6 +69,11 @@ def test_a_rule_and_a_pools_way_to_choose_reach_the_gateway():
         (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], rules: [{when: {}, hierarchy: [gpt]}]}"), "every"),
         (GOOD.replace("[gpt, mini]", "{hierarchy: [gpt], streams: {rescue: [rerun]}}"), "'resume' or"),
         (GOOD.replace("openai/gpt-5-mini", "vertex/gemini-x"), "project is missing"),
+        (
+            GOOD.replace("openai/gpt-5-mini", "opnai/gpt-5"),
+            ":3:3 endpoints.gpt.provider: there is no provider",
+        ),
+        (GOOD.replace("openai/gpt-5-mini", "goq/llama"), "did you mean groq?"),
         (GOOD + "  summary: [gpt]\n", "the key stands twice"),
         (GOOD + "gateway: {listen: 0.0.0.0:4000}\n", "without keys only loopback is served"),
         (GOOD + "gateway: {listen: 127.0.0.1:4100}\n", "is used twice"),

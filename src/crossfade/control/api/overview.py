@@ -115,7 +115,7 @@ def _endpoint(parts: ControlParts, name: str) -> dict[str, Any]:
         "capacity_class": endpoint.capacity.capacity_class.value,
         "state": worst.state if worst else "unknown",
         "share": worst.share if worst else 0.0,
-        "reason": worst.reason if worst else "no gateway has reported yet",
+        "reason": worst.reason if worst else "no gateway reports",
     }
 
 
