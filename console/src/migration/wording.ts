@@ -22,6 +22,7 @@ export function wordsOf(gate: string): GateWords {
 export function commandFor(migration: { name: string; state: string; next_action: string; next_reason: string }): string | null {
   const { name, state, next_action: action, next_reason: reason } = migration;
   if (state === "closed") return `crossfade migration report ${name}`;
+  if (action === "roll_back") return null; // it is under way: nothing to resume yet
   const verb = reason.includes("needs an attestation") ? "attest" : "sign";
   if (action === "ask") return `crossfade migration ${verb} ${name} --as ROLE --name "YOUR NAME" --statement FILE`;
   if (state === "rolled_back" || state === "held" || reason.includes("fails")) return `crossfade migration resume ${name}`;
