@@ -22,12 +22,13 @@ from typing import Any
 import yaml
 
 from crossfade.app.demo.story import Story
+from crossfade.sim.clouds import OFFSETS
 
 LOCAL = "http://127.0.0.1"
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 45.0
 FIRST_PORTS = {"gateway_port": 4000, "admin_port": 4001, "control_port": 4100, "clouds_port": 4200}
-CLOUD_PORTS = 16  # the clouds use the first port and fifteen behind it
+CLOUD_PORTS = 1 + max(OFFSETS.values())  # the clouds use the first port and others behind it
 REAL_MODEL_PORT = 4300
 SCENE = resources.files("crossfade.app.demo") / "scene"
 SECRETS = {
