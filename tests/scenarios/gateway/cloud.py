@@ -67,6 +67,7 @@ class Cloud:
     def __init__(self) -> None:
         self.scripts: dict[str, list[Any]] = {}
         self.calls: list[Call] = []
+        self.heard = asyncio.Event()
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
@@ -76,6 +77,10 @@ class Cloud:
 
     def script(self, endpoint: str, behaviours: list[Any]) -> None:
         self.scripts[endpoint] = list(behaviours)
+
+    def hear(self) -> None:
+        """What waits for `heard` goes on."""
+        self.loop.call_soon_threadsafe(self.heard.set)
 
     def close(self) -> None:
         async def end() -> None:
@@ -190,6 +195,9 @@ class Cloud:
                 return False
             if isinstance(step, dict) and "wait" in step:
                 await asyncio.sleep(step["wait"])
+                continue
+            if step == "heard":
+                await self.heard.wait()
                 continue
             data = event(step)
             writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")

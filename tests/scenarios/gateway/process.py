@@ -132,8 +132,15 @@ class Answer:
     events: list[Any] = field(default_factory=list)
 
 
-def ask(port: int, *, stream: bool, headers: dict[str, str] | None = None, **body: Any) -> Answer:
-    """One chat request."""
+def ask(
+    port: int,
+    *,
+    stream: bool,
+    headers: dict[str, str] | None = None,
+    on_content: Callable[[], None] = lambda: None,
+    **body: Any,
+) -> Answer:
+    """One chat request; `on_content` is called once a part of the answer is there."""
     document = {"model": "f", "messages": [{"role": "user", "content": "Hi"}], "stream": stream, **body}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
@@ -141,17 +148,21 @@ def ask(port: int, *, stream: bool, headers: dict[str, str] | None = None, **bod
         connection.request("POST", "/v1/chat/completions", json.dumps(document), sent)
         response = connection.getresponse()
         seen = {name.lower(): value for name, value in response.getheaders()}
-        return read(response, Answer(response.status, seen), stream=stream and response.status == 200)
+        is_stream = stream and response.status == 200
+        return read(response, Answer(response.status, seen), stream=is_stream, on_content=on_content)
     finally:
         connection.close()
 
 
-def read(response: http.client.HTTPResponse, seen: Answer, *, stream: bool) -> Answer:
+def read(
+    response: http.client.HTTPResponse, seen: Answer, *, stream: bool, on_content: Callable[[], None]
+) -> Answer:
     """The body as its caller understands it."""
     whole, broken = b"", False
     try:
         while part := response.read1(65536):
             whole += part
+            on_content()
     except (http.client.IncompleteRead, ConnectionError):
         broken = True
     if not stream:
