@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from certificate import write_certificate
 from cloud import TEXT, Cloud
-from process import looks, options_of, running_gateway
+from process import PATIENCE_S, looks, options_of, running_gateway
 
 from crossfade.app.gateway_process import PROGRAM
 from crossfade.control.evidence.gateway_address import GatewayAddress
@@ -28,7 +28,6 @@ providers:
   up: {{kind: openai-compatible, base_url: 'http://127.0.0.1:{port}/a/v1', auth: {{method: none}}}}
 endpoints: {{a: {{provider: up, model: m}}}}
 features: {{f: {{hierarchy: [a]}}}}
-gateway: {{receive: 500ms}}
 """
 
 
@@ -75,9 +74,13 @@ def test_sdks_speak_tls_and_nothing_else_is_answered(place):
     plainly.close()
 
 
-def test_a_caller_who_never_shakes_hands_is_let_go(place):
-    gateway, _ = place
-    with socket.create_connection(("127.0.0.1", gateway.port), 10) as silent:
+def test_a_caller_who_never_shakes_hands_is_let_go(tmp_path):
+    write_certificate(tmp_path, 1)
+    impatient = CONFIG.format(port=9) + "gateway: {receive: 500ms}\n"
+    with (
+        running_gateway(impatient, tls=files(tmp_path)) as gateway,
+        socket.create_connection(("127.0.0.1", gateway.port), PATIENCE_S) as silent,
+    ):
         assert silent.recv(1) == b""
 
 
