@@ -29,8 +29,12 @@ ENVIRONMENT = {
 
 
 def free_ports(count: int) -> int:
-    """The first of `count` neighbouring free loopback ports."""
-    for first in range(20000 + os.getpid() % 20000, 60000, count):
+    """The first of `count` neighbouring free loopback ports.
+
+    Below those that the system gives to connections: between looking and listening, and while a process
+    starts again, anybody's connection may get one of them.
+    """
+    for first in range(20000 + os.getpid() % 6000, 32000, count):
         with contextlib.ExitStack() as held:
             try:
                 for port in range(first, first + count):
@@ -174,7 +178,7 @@ def wait_until_served(url: str, cert: Path | None = None) -> None:
     while True:
         try:
             urllib.request.urlopen(url, timeout=5, context=context).close()
-        except urllib.error.URLError:
+        except OSError:  # also of a connection that broke while it answered
             if time.monotonic() > deadline:
                 raise
         else:
