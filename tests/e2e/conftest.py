@@ -15,16 +15,18 @@ providers:
   bedrock-sim: {{kind: bedrock, base_url: '{clouds.bedrock}', auth: {{method: default-chain}}}}
   sagemaker-sim: {{kind: sagemaker, base_url: '{clouds.sagemaker}', auth: {{method: default-chain}}}}
 endpoints:
-  gpt: {{provider: lab, model: gpt-sim}}
+  gpt: {{provider: lab, model: gpt-sim{breaker}}}
   untouched: {{provider: lab, model: gpt-sim}}  # no other test breaks it, so its breaker is closed
-  claude: {{provider: bedrock-sim, region: us-east-1, model: us.anthropic.claude-haiku-4-5}}
-  haiku-sm: {{provider: sagemaker-sim, region: us-east-1, model: haiku-sm}}
+  claude: {{provider: bedrock-sim, region: us-east-1, model: us.anthropic.claude-haiku-4-5{breaker}}}
+  haiku-sm: {{provider: sagemaker-sim, region: us-east-1, model: haiku-sm{breaker}}}
 features:
   summary: [gpt, claude]
   answer: [claude, gpt]
   recap: [haiku-sm, gpt]
   explained: [untouched, claude]
 """
+# One deployment for many tests: what one of them breaks must be asked again by the next.
+NEVER_OPENS = ", breaker: {min_hard: 1000000, consecutive_hard: 1000000}"
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +38,15 @@ def clouds(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def config(clouds: Clouds) -> str:
     """The text of a config that serves four features on the simulated clouds."""
-    return CONFIG.format(clouds=clouds)
+    return CONFIG.format(clouds=clouds, breaker="")
 
 
 @pytest.fixture(scope="session")
-def deployment(config: str, tmp_path_factory: pytest.TempPathFactory):
+def deployment(clouds: Clouds, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("deployment")
-    with running_deployment(folder, config, ENVIRONMENT) as running:
+    with running_deployment(
+        folder, CONFIG.format(clouds=clouds, breaker=NEVER_OPENS), ENVIRONMENT
+    ) as running:
         yield running
 
 

@@ -81,7 +81,8 @@ def test_a_cut_after_three_chunks_is_an_error_and_never_a_finish(
 
 @pytest.mark.parametrize("fault", [
     {"kind": "cut", "after_chunks": 0}, {"kind": "errors"}, {"kind": "exception", "after_chunks": 0},
-    {"kind": "empty"}, {"kind": "error_in_200"}, {"kind": "dead"}, {"kind": "garbage"}, {"kind": "throttle"},
+    {"kind": "empty"}, {"kind": "error_in_200"}, {"kind": "dead"}, {"kind": "garbage"},
+    {"kind": "throttle", "delay_ms": 1},
 ], ids=lambda fault: fault["kind"])  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_failure_before_the_first_content_is_answered_in_full_by_the_backup(client, faults, fault, stream):
@@ -97,6 +98,7 @@ def test_a_failure_before_the_first_content_is_answered_in_full_by_the_backup(cl
 
     assert text
     assert raw.headers["x-crossfade-endpoint"] == "claude"
+    assert raw.headers["x-crossfade-attempts"] != "1", "it was asked, and failed"
 
 
 def test_explain_names_each_attempt_its_outcome_and_why_the_next_was_chosen(client, deployment, faults):
