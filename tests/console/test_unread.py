@@ -98,6 +98,7 @@ def test_the_way_back_is_on_the_page_of_a_control_that_has_no_log(
             page.wait_for_text("#migration-move", f"curl -X PUT {moving.admin}/admin/kill/recap")
             page.wait("document.title.startsWith('Log not read')")
             assert "who signed" in page.text("#unknown")
+            assert "Whether callers see errors is not known here." in page.text("#now")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             check_types(first_document(moving), tmp_path)
             page.evaluate(press)

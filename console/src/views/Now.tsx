@@ -67,11 +67,11 @@ function NoLog({ unread: { why, since_unix_s, unix_s } }: { unread: Unread }) {
   const guards =
     since_unix_s === null
       ? "Guards go on by what control remembers, and pull the gateways' kill switches."
-      : "No guard of control watches a candidate, as it does not know of any; each gateway still takes out one that is dead.";
+      : "No guard of control watches a candidate, as it does not know of any; each gateway still takes out one that is dead. Whether callers see errors is not known here.";
   return (
     <p className="trouble warn">
       <b>Control cannot read its event log.</b> {since_unix_s !== null && `It was started at ${moment(since_unix_s, unix_s)}, ${duration(unix_s - since_unix_s)} ago. `}
-      Callers are served. No share is raised and nothing is logged until the log can be read; control then goes on by itself. {guards}
+      Gateways go on serving by their last snapshot. No share is raised and nothing is logged until the log can be read; control then goes on by itself. {guards}
       <span className="reason">{readable(why) || "It has not asked for its log yet."}</span>
     </p>
   );
