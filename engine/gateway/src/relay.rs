@@ -23,6 +23,9 @@ use crate::upstream::attempt::{Attempt, Ending, Ticket};
 use crate::upstream::failure;
 use crate::upstream::job::Job;
 
+/// Room for what a plain answer says: text, names, usage, how it stopped.
+const EVENTS: usize = 8;
+
 /// What an attempt has for its caller when it may be shown.
 type Begun = (Vec<u8>, Voice);
 
@@ -147,7 +150,7 @@ async fn until_commit(job: &Job, attempt: &mut Attempt) -> Result<Begun, Upstrea
     attempt.send().await?;
     let hold_all = !job.facts.stream || job.decision.hold == Hold::All;
     let mut voice = Voice::default();
-    let (mut events, mut raw, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut events, mut raw, mut held) = (Vec::with_capacity(EVENTS), Vec::new(), Vec::new());
     loop {
         attempt.advance(&mut events, &mut raw).await?;
         voice.pass_on(job, attempt, (&events, &mut raw), &mut held);

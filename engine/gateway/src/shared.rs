@@ -150,8 +150,7 @@ impl Shared {
             return Err("draining");
         }
         let snapshot = self.snapshot.load_full().ok_or("no snapshot yet")?;
-        let loopback = self.options.listen.starts_with("127.") || self.options.listen.starts_with("[::1]");
-        if snapshot.edge.open_access && !loopback {
+        if snapshot.edge.open_access && !self.is_on_loopback() {
             return Err("no keys are configured: without keys only loopback is served");
         }
         if self.credentials.load().revision == 0 && credentials_of(&snapshot).all(|(_, name)| name.is_some())
@@ -159,6 +158,10 @@ impl Shared {
             return Err("no credentials yet");
         }
         Ok(snapshot)
+    }
+
+    fn is_on_loopback(&self) -> bool {
+        self.options.listen.starts_with("127.") || self.options.listen.starts_with("[::1]")
     }
 }
 

@@ -266,6 +266,9 @@ pub struct Snapshot {
     pub endpoints: ByName<Endpoint>,
     pub pools: ByName<Pool>,
     pub features: ByName<Feature>,
+    /// Whether any pool chooses by the prompt's stable part: asked for each request, and mostly none does.
+    #[serde(skip)]
+    by_prefix: bool,
 }
 
 /// Why a snapshot was refused. The gateway keeps serving from the one before.
@@ -291,6 +294,7 @@ impl Snapshot {
             return Err(SnapshotError::Format { found: snapshot.format });
         }
         snapshot.check_names()?;
+        snapshot.by_prefix = snapshot.pools.values().any(|pool| pool.choose == Choose::Affinity);
         Ok(snapshot)
     }
 
@@ -322,7 +326,8 @@ impl Snapshot {
     #[must_use]
     pub fn chooses_by_prefix(&self, feature: &str) -> bool {
         let targets = self.features.get(feature).into_iter().flat_map(Feature::targets);
-        targets.filter_map(|target| self.pools.get(&target.pool)).any(|pool| pool.choose == Choose::Affinity)
+        let mut pools = targets.filter_map(|target| self.pools.get(&target.pool));
+        self.by_prefix && pools.any(|pool| pool.choose == Choose::Affinity)
     }
 
     /// Whether the config says how much the feature's models may write, whatever a caller says.

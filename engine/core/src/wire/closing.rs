@@ -3,6 +3,7 @@
 //! unreadable events in a row break the stream.
 
 use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::outcome::{ErrorKind, UpstreamError};
 use crate::domain::request::{Usage, UsageSource};
@@ -41,8 +42,8 @@ pub(crate) struct Closing {
     position: u64,
     malformed_in_a_row: u32,
     odd: Oddities,
-    /// What the answer last said of itself.
-    start: Option<(Option<String>, Option<String>)>,
+    /// A mark of what the answer last said of itself: an open stream need not keep the words.
+    start: Option<[u64; 2]>,
     tier: Option<String>,
     /// How often it said something else of itself or of its usage.
     notes: u64,
@@ -118,11 +119,11 @@ impl Closing {
     /// Some servers open with empty names and say them later; many say them in every event.
     fn introduce(&mut self, id: Option<String>, model: Option<String>, out: &mut Vec<StreamEvent>) {
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
-        let start = (named(id), named(model));
-        if self.start.as_ref() != Some(&start) {
+        let (id, model) = (named(id), named(model));
+        let start = [&id, &model].map(|name| name.as_ref().map_or(0, |name| xxh3_64(name.as_bytes())));
+        if self.start.replace(start) != Some(start) {
             self.notes += 1;
-            self.start = Some(start.clone());
-            out.push(StreamEvent::Start { id: start.0, model: start.1 });
+            out.push(StreamEvent::Start { id, model });
         }
     }
 
