@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,12 @@ import pytest
 from assumed import assume_evidence
 from browser import Browser
 from deployment import ENVIRONMENT, Clouds, Deployment, call, running_deployment
+from page_types import check_types
 
 from crossfade.config.load import load_config
 from crossfade.control.store.eventlog import EventLog
 from crossfade.control.store.state_dir import StateDir
 
-CONSOLE = Path(__file__).parents[2] / "console"
 CONFIG = """
 providers:
   lab: {{kind: openai-compatible, base_url: '{clouds.openai}', auth: {{method: api-key, env: SIM_KEY}}}}
@@ -100,7 +99,7 @@ def test_the_way_back_is_on_the_page_of_a_control_that_has_no_log(
             assert "who signed" in page.text("#unknown")
             assert "Whether callers see errors is not known here." in page.text("#now")
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            check_types(first_document(moving), tmp_path)
+            check_types(first_document(moving), "Unread", tmp_path)
             page.evaluate(press)
             page.wait_for_text(".way-back", "Kill switches were pulled on gateway-1.")
             page.wait_for_text("#migration-move", "0 % on the candidate now")
@@ -109,25 +108,3 @@ def test_the_way_back_is_on_the_page_of_a_control_that_has_no_log(
                 other.wait_for_text("#migration-move", "Rolled back at")
         page.wait_for_text("header", "live")
         page.wait_for_text("#migrations", "rolled back")
-
-
-def check_types(document: dict, folder: Path) -> None:
-    source = folder / "document.ts"
-    source.write_text(
-        f"import type {{ Unread }} from {json.dumps(str(CONSOLE / 'src/state/api'))};\n"
-        f"const sent = {json.dumps(document)} as const;\nexport const read: Unread = sent;\n"
-    )
-    options = (
-        "--noEmit",
-        "--strict",
-        "--skipLibCheck",
-        "--module",
-        "esnext",
-        "--moduleResolution",
-        "bundler",
-    )
-    tsc = str(CONSOLE / "node_modules/.bin/tsc")
-    checked = subprocess.run(
-        [tsc, *options, str(source)], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
