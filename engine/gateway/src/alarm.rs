@@ -3,11 +3,11 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Mutex;
-use std::task::Poll;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-use tokio::time::Sleep;
+use hyper::rt::{Sleep, Timer};
 
 use crate::shared::lock;
 
@@ -16,8 +16,8 @@ const MOST_SPARE: usize = 256;
 
 /// Alarms that nobody waits with now. Their timers run on: to set one anew costs more than to let it stand
 /// for an earlier moment. One that rings here wakes its last user once, for nothing.
-#[derive(Default)]
-pub(crate) struct Alarms(Mutex<Vec<Alarm>>);
+#[derive(Clone, Default)]
+pub(crate) struct Alarms(Arc<Mutex<Vec<Alarm>>>);
 
 impl Alarms {
     pub(crate) fn take(&self) -> Alarm {
@@ -37,7 +37,7 @@ impl Alarms {
 /// One timer for all waits of an attempt, or of a body that arrives. It is set anew only when it rings, or
 /// for an earlier moment: until then it may stand for a deadline that has passed on.
 #[derive(Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Pin<Box<tokio::time::Sleep>>>);
 
 impl Alarm {
     /// What `work` gives; `None` if it has nothing at `deadline`.
@@ -48,19 +48,58 @@ impl Alarm {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(Some(done));
             }
-            let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-            if deadline < sleep.deadline() {
-                sleep.as_mut().reset(deadline);
-            }
-            while sleep.as_mut().poll(context).is_ready() {
-                if sleep.deadline() >= deadline {
-                    return Poll::Ready(None);
-                }
-                sleep.as_mut().reset(deadline);
-            }
-            Poll::Pending
+            self.poll_until(deadline, context).map(|()| None)
         })
         .await
+    }
+
+    fn poll_until(&mut self, deadline: tokio::time::Instant, context: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if deadline < sleep.deadline() {
+            sleep.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(sleep.as_mut().poll(context));
+            if sleep.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline);
+        }
+    }
+}
+
+/// The HTTP server's timer: it waits for the head of every request with a timer, for a moment as a rule.
+impl Timer for Alarms {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        self.sleep_until(Instant::now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        Box::pin(Wait { alarm: self.take(), deadline: deadline.into(), alarms: self.clone() })
+    }
+}
+
+/// Until a deadline, with an alarm that goes back to the others.
+struct Wait {
+    alarm: Alarm,
+    deadline: tokio::time::Instant,
+    alarms: Alarms,
+}
+
+impl Sleep for Wait {}
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.deadline;
+        self.alarm.poll_until(deadline, context)
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.alarms.give(std::mem::take(&mut self.alarm));
     }
 }
 
@@ -119,6 +158,18 @@ mod tests {
         }
         (0..=MOST_SPARE).for_each(|_| alarms.give(Alarm(Some(Box::pin(tokio::time::sleep(Duration::ZERO))))));
         assert_eq!(lock(&alarms.0).len(), MOST_SPARE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_http_servers_waits_end_at_their_deadlines_with_one_alarm_for_all() {
+        let alarms = Alarms::default();
+        for seconds in [5, 20, 1] {
+            let (began, wait) = (tokio::time::Instant::now(), Duration::from_secs(seconds));
+            Timer::sleep_until(&alarms, (began + wait).into_std()).await;
+            let rung = began.elapsed();
+            assert!(rung >= wait && rung < wait + Duration::from_millis(5), "{rung:?} for {wait:?}");
+            assert_eq!(lock(&alarms.0).len(), 1);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,10 +8,9 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use crossfade_gateway::{GatewayOptions, Ready, Stop, run};
+// Takes the place of `malloc`: as Rust's allocator it is asked for an alignment each time, a longer way.
+use mimalloc as _;
 use serde_json::json;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: crossfade-gateway [--json] < OPTIONS
 OPTIONS is a JSON object with name, listen, admin, state_dir, token and pepper, and may have control_url

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 
@@ -191,6 +191,7 @@ where
     let header_bytes = snapshot.as_ref().map_or(FIRST_HEADER_BYTES, |snapshot| snapshot.edge.header_bytes);
     let send = snapshot.as_ref().map_or(FIRST_SEND, |snapshot| Duration::from_millis(snapshot.edge.send_ms));
     let receive = receive_within(&shared);
+    let alarms = shared.alarms.clone();
     drop(snapshot);
     let service = service_fn(move |request| {
         // Boxed, so that what it needs is gone while its answer streams, and while a connection rests.
@@ -198,7 +199,7 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(alarms)
         .header_read_timeout(receive)
         .max_buf_size(header_bytes.max(8192))
         .serve_connection(Polite::new(TokioIo::new(wire), send), service)
