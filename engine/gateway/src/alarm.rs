@@ -1,5 +1,5 @@
 //! A deadline without a timer where nothing is waited for, and that moves with every piece of an answer,
-//! and from one attempt to the next, without a new timer for each.
+//! and from one attempt or one request's head to the next, without a new timer for each.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
