@@ -69,9 +69,7 @@ pub async fn relay(job: Arc<Job>) -> Response<AnswerBody> {
                 }
                 let mut headers = HeaderMap::with_capacity(truth::room(&job, &attempt));
                 truth::tell(&job, &attempt, overhead, &mut headers);
-                let answer = commit(&job, Flow::new(attempt, voice, tried, candidate), held, headers);
-                job.shared.after_the_others().await;
-                return answer;
+                return commit(&job, Flow::new(attempt, voice, tried, candidate), held, headers);
             }
             Err(error) => {
                 now = Instant::now();

@@ -13,12 +13,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::edge::body::AnswerBody;
+use crate::edge::outbox::Outbox;
 use crate::edge::polite::Polite;
-use crate::edge::tls::{CallersWire, Tls};
-use crate::edge::wire::Wire;
+use crate::edge::tls::Tls;
+use crate::edge::wire::{Plain, Wire};
 use crate::options::{GatewayOptions, Ready, RunError, Stop};
 use crate::report::Reports;
 use crate::shared::Shared;
@@ -30,6 +31,9 @@ const FIRST_HEADER_BYTES: usize = 64 * 1024;
 const FIRST_RECEIVE: Duration = Duration::from_secs(30);
 const FIRST_SEND: Duration = Duration::from_secs(60);
 const FIRST_DRAIN: Duration = Duration::from_secs(30);
+/// Connections that may wait to be accepted (the system may allow fewer): when a thousand come at once, one
+/// more than fit asks again a second later.
+const UNACCEPTED: u32 = 4096;
 
 /// Serves until `stop` is asked, then drains.
 ///
@@ -59,7 +63,11 @@ async fn serve(
     // As control must call it, should the way through the snapshot be closed.
     options.admin = ready.admin.to_string();
     let tls = options.tls.clone().map(Tls::load).transpose().map_err(RunError::Tls)?;
-    let shared = Arc::new(Shared::new(options, Clients::new().map_err(RunError::Tls)?, reports));
+    let threads = tokio::runtime::Handle::current().metrics().num_workers();
+    let outbox = Outbox::new(threads, Arc::clone(&reports.in_flight));
+    outbox.keep();
+    let clients = Clients::new(outbox).map_err(RunError::Tls)?;
+    let shared = Arc::new(Shared::new(options, clients, reports));
     follow::restore(&shared);
     report::spent::keep(&shared);
     let background = tokio::spawn(background(Arc::clone(&shared)));
@@ -118,7 +126,22 @@ async fn follow_tls(tls: Option<&Arc<Tls>>) {
 }
 
 async fn bind(address: &str) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|error| RunError::Listen { address: address.to_owned(), error })
+    let failed = |error| RunError::Listen { address: address.to_owned(), error };
+    let mut last = std::io::ErrorKind::AddrNotAvailable.into();
+    for place in tokio::net::lookup_host(address).await.map_err(failed)? {
+        match listen_at(place) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn listen_at(place: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if place.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(place)?;
+    socket.listen(UNACCEPTED)
 }
 
 fn address(listener: &TcpListener, wanted: &str) -> Result<SocketAddr, RunError> {
@@ -141,10 +164,11 @@ async fn accept<F, A>(
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "no TCP_NODELAY");
                 }
+                let plain = Plain::new(stream, &shared.clients.outbox);
                 let (shared, watcher) = (Arc::clone(shared), connections.watcher());
                 // A caller that vanished or sent garbage is its own affair.
                 let Some(tls) = tls.map(Arc::clone) else {
-                    let watched = watcher.watch(connection(Wire::Plain(stream), shared, answer));
+                    let watched = watcher.watch(connection(Wire::Plain(plain), shared, answer));
                     tokio::spawn(async move {
                         if let Err(error) = watched.await {
                             tracing::debug!(%error, "connection ended");
@@ -153,7 +177,7 @@ async fn accept<F, A>(
                     continue;
                 };
                 tokio::spawn(async move {
-                    match tls.accept(stream, receive_within(&shared)).await {
+                    match tls.accept(plain, receive_within(&shared)).await {
                         Ok(wire) => {
                             if let Err(error) = watcher.watch(connection(wire, shared, answer)).await {
                                 tracing::debug!(%error, "connection ended");
@@ -179,7 +203,7 @@ fn receive_within(shared: &Shared) -> Duration {
 }
 
 fn connection<F, A>(
-    wire: CallersWire,
+    wire: Wire,
     shared: Arc<Shared>,
     answer: F,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send
@@ -203,4 +227,33 @@ where
         .header_read_timeout(receive)
         .max_buf_size(header_bytes.max(8192))
         .serve_connection(Polite::new(TokioIo::new(wire), send), service)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    /// The number behind `name` in a file of the system's limits.
+    fn limit(file: &str, name: &str) -> usize {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let rest = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        rest.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(128)
+    }
+
+    #[tokio::test]
+    async fn more_than_a_thousand_may_come_at_once() {
+        let allowed = limit("/proc/sys/net/core/somaxconn", "");
+        let files = limit("/proc/self/limits", "Max open files").saturating_sub(100);
+        let listener = listen_at((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let place = listener.local_addr().unwrap();
+
+        // Nobody accepts them: one that did not fit would not be let in.
+        let waiting: Result<Vec<_>, _> = (0..allowed.min(files).min(1500))
+            .map(|_| TcpStream::connect_timeout(&place, Duration::from_secs(20)))
+            .collect();
+
+        assert!(waiting.is_ok());
+    }
 }

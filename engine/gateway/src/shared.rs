@@ -71,11 +71,6 @@ impl Shared {
         }
     }
 
-    /// Before something is sent: see [`after_others`].
-    pub async fn after_the_others(&self) {
-        after_others(self.reports.in_flight.load(Ordering::Relaxed)).await;
-    }
-
     /// This moment, by the wall clock as it was asked a second or so ago.
     #[must_use]
     pub fn moment(&self) -> Moment {
@@ -173,15 +168,6 @@ fn credentials_of(snapshot: &Snapshot) -> impl Iterator<Item = (&str, Option<&st
     })
 }
 
-/// Lets the other requests that can go on now do so, if there are any: what they all have to send then
-/// goes out in one run, whose first piece wakes the receiver for the rest. To wake a thread on
-/// another core for each costs more than the sending. Who is alone waits for nobody.
-async fn after_others(in_flight: u64) {
-    if in_flight > 1 {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// A lock that a panicking holder cannot poison for everybody else.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -214,9 +200,6 @@ pub fn unix_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::task::{Context, Waker};
-
     use super::*;
 
     #[test]
@@ -224,15 +207,5 @@ mod tests {
         let moment = Moment { at: Instant::now(), unix_ms: 1_000 };
         assert_eq!(moment.unix_ms_at(moment.at + Duration::from_micros(1_500_900)), 2_500);
         assert_eq!(moment.unix_ms_at(moment.at - Duration::from_millis(5)), 1_000);
-    }
-
-    #[test]
-    fn one_among_others_lets_them_go_on_once_and_one_alone_waits_for_nobody() {
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(pin!(after_others(1)).poll(&mut context).is_ready());
-
-        let mut among = pin!(after_others(2));
-        assert!(among.as_mut().poll(&mut context).is_pending());
-        assert!(among.poll(&mut context).is_ready());
     }
 }

@@ -47,6 +47,7 @@ class Gateway:
     port: int
     admin_port: int
     pid: int
+    folder: Path
 
     def state(self) -> dict[str, Any]:
         return json.loads(get(self.admin_port, "/admin/state"))
@@ -96,7 +97,7 @@ def running_gateway(
                 ready = process.stdout.readline()
                 found = re.search(r"https?://127\.0\.0\.1:(\d+), admin http://127\.0\.0\.1:(\d+)", ready)
                 assert found, f"{ready!r}: {(folder / 'stderr').read_text()}"
-                yield Gateway(int(found[1]), int(found[2]), process.pid)
+                yield Gateway(int(found[1]), int(found[2]), process.pid, folder)
             finally:
                 process.kill()
                 process.wait(10)

@@ -5,6 +5,7 @@ pub mod arrival;
 pub mod body;
 pub mod cuts;
 pub mod head;
+pub mod outbox;
 pub mod polite;
 pub mod room;
 pub mod tls;

@@ -28,7 +28,7 @@ pub trait LastWord {
     fn is_half_closed(&self) -> bool;
 }
 
-impl<T> LastWord for TokioIo<Wire<T>> {
+impl LastWord for TokioIo<Wire> {
     fn last_word(&mut self, bytes: &[u8]) {
         self.inner().try_write(bytes);
     }

@@ -11,14 +11,9 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use super::wire::Wire;
-
-/// A caller's connection.
-pub type CallersWire = Wire<TlsStream<TcpStream>>;
+use super::wire::{Plain, Wire};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -48,10 +43,10 @@ impl Tls {
     ///
     /// # Errors
     /// A caller that speaks no TLS, or not ours, or says nothing in time.
-    pub async fn accept(&self, stream: TcpStream, within: Duration) -> io::Result<CallersWire> {
+    pub async fn accept(&self, stream: Plain, within: Duration) -> io::Result<Wire> {
         let acceptor = TlsAcceptor::from(self.config.load_full());
         let accepted = tokio::time::timeout(within, acceptor.accept(stream)).await;
-        accepted.map_err(|_| io::ErrorKind::TimedOut)?.map(|stream| Wire::Tls(Box::new(stream)))
+        accepted.map_err(|_| io::ErrorKind::TimedOut)?.map(|stream| Wire::Tls(Box::new(stream.into())))
     }
 
     /// Follows the files for ever. What cannot be read leaves the certificate that serves.

@@ -9,8 +9,8 @@ pub mod spent;
 pub mod spool;
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossfade_core::domain::attempt::ArmCount;
@@ -27,7 +27,7 @@ use spool::Spool;
 pub struct Reports {
     pub spool: Spool,
     pub metrics: Metrics,
-    pub in_flight: AtomicU64,
+    pub in_flight: Arc<AtomicU64>,
     pub shadows_dropped: AtomicU64,
     spent: Mutex<spent::Book>,
     tally: Mutex<Tally>,
@@ -42,7 +42,7 @@ impl Reports {
         Ok(Self {
             spool: Spool::open(&state_dir.join("spool"))?,
             metrics: Metrics::new(),
-            in_flight: AtomicU64::new(0),
+            in_flight: Arc::default(),
             shadows_dropped: AtomicU64::new(0),
             spent: Mutex::new(spent::read(state_dir)),
             tally: Mutex::new(Tally::default()),

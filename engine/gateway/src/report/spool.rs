@@ -227,12 +227,28 @@ impl Writer {
         };
         let path = segment.path.with_extension(CLOSED);
         match segment.file.sync_data().and_then(|()| fs::rename(&segment.path, &path)) {
-            Ok(()) => self.backlog.push(path, segment.bytes),
+            Ok(()) => {
+                if self.backlog.len() > 0 {
+                    forget(&segment.file);
+                }
+                self.backlog.push(path, segment.bytes);
+            }
             Err(error) => {
                 tracing::warn!(%error, "a record segment could not be closed; it is kept for the next start");
             }
         }
     }
+}
+
+/// Where others wait, nobody reads this segment soon: the memory in which the kernel keeps it serves the
+/// next one, instead of 2 GiB of memory that is new each time, which costs more than the writing.
+fn forget(segment: &File) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::fs::fadvise(segment, 0, None, rustix::fs::Advice::DontNeed) {
+        tracing::debug!(%error, "a segment stays in memory");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = segment;
 }
 
 /// How long a segment is written while so many others wait.

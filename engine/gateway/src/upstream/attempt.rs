@@ -171,7 +171,6 @@ impl Attempt {
         drop(credentials);
         self.warnings = call.warnings;
         let deadlines = &job.decision.deadlines;
-        job.shared.after_the_others().await;
         let begins = Instant::now();
         let deadline = self.timers.header(job.remaining_at(begins), deadlines, job.facts.stream);
         let request = Outgoing {

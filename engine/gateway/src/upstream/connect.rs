@@ -1,5 +1,6 @@
 //! Requests to upstreams and to control, over connections that are kept.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,20 +9,17 @@ use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, UpstreamError};
 use crossfade_core::providers::{self, Field};
 use hyper::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use crate::edge::wire::Wire;
+use crate::edge::outbox::Outbox;
+use crate::edge::wire::{Plain, Wire};
 
 use super::failure;
 use super::http1::{Connection, Head, write_head};
 use super::pool::{Link, Pool};
-
-pub(super) type Stream = Wire<TlsStream<TokioIo<TokioIo<TcpStream>>>>;
 
 /// How long and how far the end of an answer is waited for that nobody reads any more, so that its
 /// connection can serve again.
@@ -32,7 +30,9 @@ pub(super) const TOGETHER: usize = 16 * 1024;
 
 /// Sends requests.
 pub struct Clients {
-    connector: HttpsConnector<HttpConnector>,
+    tcp: HttpConnector,
+    tls: TlsConnector,
+    pub outbox: Outbox,
     pool: Arc<Pool>,
 }
 
@@ -74,7 +74,7 @@ pub enum SendError {
 impl Clients {
     /// # Errors
     /// A TLS library without usable protocol versions.
-    pub fn new() -> Result<Self, String> {
+    pub fn new(outbox: Outbox) -> Result<Self, String> {
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -85,12 +85,7 @@ impl Clients {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        Ok(Self { connector, pool: Arc::default() })
+        Ok(Self { tcp, tls: Arc::new(tls).into(), outbox, pool: Arc::default() })
     }
 
     /// Sends a request now, over a new connection if need be, whose connect (TCP and TLS) ends within
@@ -148,17 +143,32 @@ impl Clients {
     }
 
     async fn connect(&self, origin: &str, connect_ms: u64) -> Result<Box<Link>, SendError> {
-        let uri: Uri = origin.parse().map_err(|error| SendError::Request(format!("{origin}: {error}")))?;
-        let connecting = self.connector.clone().call(uri);
-        let connected = tokio::time::timeout(Duration::from_millis(connect_ms), connecting).await;
-        let stream = connected
-            .map_err(|_| SendError::ConnectTimeout(connect_ms))?
-            .map_err(|error| SendError::Connect(with_causes(error.as_ref())))?;
-        let stream = match stream {
-            MaybeHttpsStream::Http(plain) => Wire::Plain(plain.into_inner()),
-            MaybeHttpsStream::Https(tls) => Wire::Tls(Box::new(tls.into_inner())),
+        let within = Duration::from_millis(connect_ms);
+        let wire = tokio::time::timeout(within, self.wire(origin)).await;
+        let wire = wire.map_err(|_| SendError::ConnectTimeout(connect_ms))??;
+        Ok(Box::new(Link { connection: Connection::new(wire), origin: origin.to_owned() }))
+    }
+
+    async fn wire(&self, origin: &str) -> Result<Wire, SendError> {
+        let unusable = |error: &dyn Display| SendError::Request(format!("{origin}: {error}"));
+        let uri: Uri = origin.parse().map_err(|error| unusable(&error))?;
+        let name = match (uri.scheme_str(), uri.host()) {
+            (Some("http"), Some(_)) => None,
+            (Some("https"), Some(host)) => {
+                let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
+                Some(name.map_err(|error| unusable(&error))?)
+            }
+            _ => return Err(unusable(&"neither http nor https")),
         };
-        Ok(Box::new(Link { connection: Connection::new(stream), origin: origin.to_owned() }))
+        let connected = self.tcp.clone().call(uri).await;
+        let stream = connected.map_err(|error| SendError::Connect(with_causes(&error)))?.into_inner();
+        let plain = Plain::new(stream, &self.outbox);
+        let Some(name) = name else {
+            return Ok(Wire::Plain(plain));
+        };
+        let encrypted = self.tls.connect(name, plain).await;
+        let encrypted = encrypted.map_err(|error| SendError::Connect(with_causes(&error)))?;
+        Ok(Wire::Tls(Box::new(encrypted.into())))
     }
 }
 
@@ -282,7 +292,7 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::oneshot;
 
     use super::*;
@@ -312,7 +322,7 @@ mod tests {
             asked(&mut stream).await;
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
         });
-        let clients = Clients::new().unwrap();
+        let clients = Clients::new(Outbox::new(1, Arc::default())).unwrap();
         let request = Outgoing { method: "GET", origin: &origin, path: "/", headers: &[], body: &[] };
 
         let mut answer = clients.send(&request, 1000, Instant::now()).await.unwrap();

@@ -8,8 +8,8 @@ use crossfade_core::domain::by_name::{ByName, kept};
 
 use crate::shared::lock;
 
-use super::connect::Stream;
 use super::http1::Connection;
+use crate::edge::wire::Wire;
 
 /// Idle connections are dropped before the clouds' own 60 s limits close them under us.
 const IDLE: Duration = Duration::from_secs(50);
@@ -26,7 +26,7 @@ struct Idle {
 
 /// A connection, and where it leads.
 pub(super) struct Link {
-    pub(super) connection: Connection<Stream>,
+    pub(super) connection: Connection<Wire>,
     pub(super) origin: String,
 }
 
