@@ -258,6 +258,7 @@ impl Sender {
         if let Some(error) = behind.error.take() {
             return Poll::Ready(Err(error));
         }
+        behind.rest = Vec::new();
         self.state.store(SENT, Ordering::Release);
         Poll::Ready(Ok(()))
     }
@@ -265,6 +266,10 @@ impl Sender {
     /// Sends what fits now.
     pub(super) fn try_send(&self, bytes: &[u8]) {
         self.hurry();
+        while self.state() >= STAGED {
+            // Another thread is at it: no longer than its run takes.
+            std::thread::yield_now();
+        }
         if self.state() == SENT {
             // The other side may be gone: then there is nobody to tell.
             let _ = self.half.try_write(bytes);

@@ -1,11 +1,10 @@
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
-use std::sync::mpsc;
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::wire::Plain;
+use super::super::wire::{Plain, Wire};
 use super::*;
 
 /// An outbox where so many requests are under way; nobody keeps it.
@@ -59,21 +58,47 @@ async fn who_is_alone_waits_for_nobody() {
 
 #[tokio::test]
 async fn what_several_have_to_send_leaves_when_the_others_have_gone_on() {
-    for in_flight in [2, MANY] {
-        let outbox = outbox(in_flight);
-        outbox.keep();
-        let (mut first, mut one) = pair(&outbox).await;
-        let (mut second, mut two) = pair(&outbox).await;
-        yield_now().await;
+    let outbox = outbox(2);
+    outbox.keep();
+    let (mut first, mut one) = pair(&outbox).await;
+    let (mut second, mut two) = pair(&outbox).await;
+    yield_now().await;
 
-        first.write_all(b"first").await.unwrap();
+    first.write_all(b"first").await.unwrap();
+    first.flush().await.unwrap();
+    let other = tokio::spawn(async move {
+        assert!(!has_come(&one), "the keeper was woken before this task and lets it go on");
         second.write_all(b"second").await.unwrap();
-        first.flush().await.unwrap();
+        (one, second)
+    });
 
-        assert!(!has_come(&one) && !has_come(&two));
-        assert_eq!(read_exactly(&mut one, 5).await, b"first");
-        assert_eq!(read_exactly(&mut two, 6).await, b"second");
-    }
+    assert_eq!(read_exactly(&mut two, 6).await, b"second");
+    (one, _) = other.await.unwrap();
+    assert_eq!(read_exactly(&mut one, 5).await, b"first");
+}
+
+#[tokio::test]
+async fn answers_begin_with_others_and_their_other_pieces_leave_at_once() {
+    let (plain, mut other) = pair(&outbox(2)).await;
+    let mut wire = Wire::Plain(plain);
+    let parts = [IoSlice::new(b"HTTP/1.1 200 OK\r\n\r\n"), IoSlice::new(b"a")];
+
+    assert_eq!(wire.write_vectored(&parts).await.unwrap(), 20);
+    assert!(!has_come(&other));
+    assert_eq!(wire.write_vectored(&parts[1..]).await.unwrap(), 1);
+
+    assert_eq!(read_exactly(&mut other, 21).await, b"HTTP/1.1 200 OK\r\n\r\naa");
+}
+
+#[tokio::test]
+async fn a_last_word_follows_what_was_given_before() {
+    let (plain, mut other) = pair(&outbox(2)).await;
+    let mut wire = Wire::Plain(plain);
+
+    wire.write_all(b"answer").await.unwrap();
+    wire.try_write(b"last");
+
+    assert_eq!(read_exactly(&mut other, 10).await, b"answerlast");
 }
 
 #[tokio::test]
@@ -177,14 +202,14 @@ async fn whoever_waits_for_an_answer_hears_that_its_request_could_not_be_sent() 
 }
 
 #[test]
-fn a_thread_keeps_its_tray() {
+fn threads_share_the_trays_out() {
     let outbox = Outbox::new(2, Arc::default());
-    let (tell, told) = mpsc::channel();
-    for _ in 0..2 {
-        let (outbox, tell) = (outbox.clone(), tell.clone());
-        std::thread::spawn(move || tell.send((outbox.at(), outbox.at())).unwrap()).join().unwrap();
-    }
-    let (first, second) = (told.recv().unwrap(), told.recv().unwrap());
-    assert_eq!((first.0, second.0), (first.1, second.1));
-    assert!(first.0 < 2 && second.0 < 2);
+    let threads = (0..64).map(|_| {
+        let outbox = outbox.clone();
+        std::thread::spawn(move || (outbox.at(), outbox.at())).join().unwrap()
+    });
+    let trays: Vec<_> = threads.collect();
+
+    assert!(trays.iter().all(|(first, again)| first == again));
+    assert!((0..2).all(|at| trays.iter().any(|(tray, _)| *tray == at)));
 }

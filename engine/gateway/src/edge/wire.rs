@@ -43,8 +43,11 @@ impl Plain {
         &self.sender
     }
 
-    /// Pieces of an answer under way leave at once.
-    fn poll_write_now(&self, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    /// What an answer begins with leaves with others' (most are whole then), its other pieces at once.
+    fn poll_say(&self, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if parts.first().is_some_and(|first| first.starts_with(b"HTTP/1.1 ")) {
+            return self.sender.poll_send(parts, context);
+        }
         if parts.iter().map(|part| part.len()).sum::<usize>() > JOINED {
             return self.sender.poll_send_now(parts, context);
         }
@@ -80,12 +83,14 @@ impl AsyncRead for Plain {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.read).poll_read(context, buffer);
         // Whoever waits for an answer only reads: what did not fit must go on all the same.
-        let caught_up = self.sender.poll_caught_up(context);
-        match (Pin::new(&mut self.read).poll_read(context, buffer), caught_up) {
-            (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
-            (read, _) => read,
+        if read.is_pending()
+            && let Poll::Ready(Err(error)) = self.sender.poll_caught_up(context)
+        {
+            return Poll::Ready(Err(error));
         }
+        read
     }
 }
 
@@ -112,7 +117,10 @@ impl AsyncWrite for Plain {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.sender.poll_settled(context))?;
-        Poll::Ready(SockRef::from(self.read.as_ref()).shutdown(Shutdown::Write))
+        match SockRef::from(self.read.as_ref()).shutdown(Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            done => Poll::Ready(done),
+        }
     }
 }
 
@@ -143,7 +151,7 @@ impl AsyncWrite for Wire {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(plain) => plain.poll_write_now(context, parts),
+            Self::Plain(plain) => plain.poll_say(context, parts),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, parts),
         }
     }

@@ -24,6 +24,8 @@ const SEGMENT_AGE: Duration = Duration::from_millis(200);
 /// 400,000 files else.
 const SEGMENT_AGE_AT_MOST: Duration = Duration::from_secs(30);
 const SEGMENT_BYTES: u64 = 1 << 20;
+/// Behind so many that wait, the first of which may be on its way, a segment is not read soon.
+const FAR_BEHIND: usize = 2;
 /// So often it is asked again whether segments still wait.
 const LOOKS: Duration = Duration::from_secs(1);
 /// So often at most a warning says that records are dropped: a full disk refuses fifty batches a second.
@@ -226,13 +228,12 @@ impl Writer {
             return;
         };
         let path = segment.path.with_extension(CLOSED);
-        match segment.file.sync_data().and_then(|()| fs::rename(&segment.path, &path)) {
-            Ok(()) => {
-                if self.backlog.len() > 0 {
-                    forget(&segment.file);
-                }
-                self.backlog.push(path, segment.bytes);
-            }
+        let synced = segment.file.sync_data();
+        if synced.is_ok() && self.backlog.len() >= FAR_BEHIND {
+            forget(&segment.file);
+        }
+        match synced.and_then(|()| fs::rename(&segment.path, &path)) {
+            Ok(()) => self.backlog.push(path, segment.bytes),
             Err(error) => {
                 tracing::warn!(%error, "a record segment could not be closed; it is kept for the next start");
             }
@@ -240,8 +241,8 @@ impl Writer {
     }
 }
 
-/// Where others wait, nobody reads this segment soon: the memory in which the kernel keeps it serves the
-/// next one, instead of 2 GiB of memory that is new each time, which costs more than the writing.
+/// The memory in which the kernel keeps a segment serves the next one, instead of up to 2 GiB that are new
+/// each time, which costs more than the writing.
 fn forget(segment: &File) {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::fs::fadvise(segment, 0, None, rustix::fs::Advice::DontNeed) {

@@ -92,11 +92,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.keeps && self.framing.is_over() && self.start == self.held.len()
     }
 
-    /// Whether the other side has kept silent since, as it must; costs no system call when it has.
+    /// Whether the other side has kept silent since, as it must, and has taken all of the last request;
+    /// costs no system call when it has.
     pub(in super::super) fn is_silent(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         let mut byte = [0];
         Pin::new(&mut self.io).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
+            && matches!(Pin::new(&mut self.io).poll_flush(&mut context), Poll::Ready(Ok(())))
     }
 
     /// Lets go of its buffer before a rest.

@@ -1,6 +1,11 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
+use crate::edge::outbox::Outbox;
+use crate::edge::wire::Plain;
 
 /// A connection and its other side, with room for `bytes` on the way.
 fn pair(bytes: usize) -> (Connection<DuplexStream>, DuplexStream) {
@@ -154,4 +159,26 @@ async fn an_answer_is_read_whole_however_much_of_it_comes_at_once() {
         assert!(all_of(&mut connection).await.unwrap() == body, "{size} bytes");
         answer.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn one_that_did_not_take_all_of_its_request_serves_no_other() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (ours, theirs) =
+        tokio::join!(tokio::net::TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let (ours, (mut upstream, _)) = (ours.unwrap(), theirs.unwrap());
+    ours.writable().await.unwrap();
+    while ours.try_write(&[b'.'; 1 << 16]).is_ok() {}
+    let outbox = Outbox::new(1, Arc::new(AtomicU64::new(2)));
+    let mut connection = Connection::new(Plain::new(ours, &outbox));
+    upstream.write_all(b"HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+
+    assert_eq!(connection.ask(b"head", b"").await.unwrap().status, 413);
+    assert!(connection.finish_now() && connection.is_reusable() && connection.is_silent());
+    outbox.keep();
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+
+    assert!(!connection.is_silent());
 }
