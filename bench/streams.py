@@ -18,6 +18,9 @@ from typing import Any
 KEY = "cf-bench_secret"  # every request shows it, to peers too
 
 
+AT_ONCE = 500  # streams that begin together
+
+
 def body(mode: str) -> str:
     """A streamed chat request for the feature of one upstream mode."""
     return json.dumps({"model": mode, "stream": True, "messages": [{"role": "user", "content": "Go on."}]})
@@ -128,25 +131,32 @@ def open_files() -> int:
     return hard
 
 
+def opened(port: int, count: int) -> list[socket.socket]:
+    """Streams that say nothing behind their first content."""
+    callers = []
+    for _ in range(count):
+        callers.append(connected(port))
+        ask_for_stream(callers[-1], "/v1/chat/completions", "hold")
+    for caller in callers:
+        if b"content" not in caller.recv(4096):
+            caller.recv(4096)
+    return callers
+
+
 def idle_streams(ports: list[int], resident_mb: Callable[[], list[float]], each: int) -> dict[str, Any]:
     """Memory of an open stream that says nothing, by gateway, which holds `each` of them.
 
     It is what a gateway grows by from half of its streams to all: the first ones take up what a gateway has
-    let go of before, or what it needs once. Every stream has shown its first content before memory is read.
+    let go of before, or what it needs once. They begin so many at once, because what a request needs until
+    its stream has begun would be counted else; every one has shown its first content before memory is read.
     """
     callers = []
     read_mb = []
     try:
         for _ in range(2):
-            fresh = []
             for port in ports:
-                for _ in range(each // 2):
-                    fresh.append(connected(port))
-                    callers.append(fresh[-1])
-                    ask_for_stream(fresh[-1], "/v1/chat/completions", "hold")
-            for caller in fresh:
-                if b"content" not in caller.recv(4096):
-                    caller.recv(4096)
+                for already in range(0, each // 2, AT_ONCE):
+                    callers += opened(port, min(AT_ONCE, each // 2 - already))
             read_mb.append(resident_mb())
     finally:
         for caller in callers:

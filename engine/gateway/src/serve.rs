@@ -34,6 +34,8 @@ const FIRST_DRAIN: Duration = Duration::from_secs(30);
 /// Connections that may wait to be accepted (the system may allow fewer): when a thousand come at once, one
 /// more than fit asks again a second later.
 const UNACCEPTED: u32 = 4096;
+/// After so many those that are there go on first: what is begun at once needs memory at once.
+const TAKEN_IN_A_ROW: u64 = 4;
 
 /// Serves until `stop` is asked, then drains.
 ///
@@ -158,7 +160,10 @@ async fn accept<F, A>(
     F: Fn(Arc<Shared>, Request<Incoming>) -> A + Copy + Send + Sync + 'static,
     A: Future<Output = Response<AnswerBody>> + Send + 'static,
 {
-    loop {
+    for number in 1_u64.. {
+        if number.is_multiple_of(TAKEN_IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {

@@ -59,11 +59,11 @@ pub(super) struct Sender {
     outbox: Outbox,
     /// One of the constants below, or `STAGED` and the tray.
     state: AtomicUsize,
-    behind: Mutex<Behind>,
+    /// Boxed, because it is rare and every connection would hold as much.
+    behind: Mutex<Option<Box<Behind>>>,
 }
 
 /// What the outbox could not send.
-#[derive(Default)]
 struct Behind {
     rest: Vec<u8>,
     error: Option<io::Error>,
@@ -181,7 +181,7 @@ impl Piece {
             Err(error) if is_full(&error) => Behind { rest: bytes.to_vec(), error: None },
             Err(error) => Behind { rest: Vec::new(), error: Some(error) },
         };
-        *lock(&self.to.behind) = behind;
+        *lock(&self.to.behind) = Some(Box::new(behind));
         self.to.state.store(BEHIND, Ordering::Release);
         self.owner.wake();
     }
@@ -246,8 +246,8 @@ impl Sender {
         if self.state() != BEHIND {
             return Poll::Ready(Ok(()));
         }
-        let mut behind = lock(&self.behind);
-        while !behind.rest.is_empty() {
+        let mut left = lock(&self.behind);
+        while let Some(behind) = left.as_mut().filter(|behind| !behind.rest.is_empty()) {
             ready!(self.socket().poll_write_ready(context))?;
             match self.socket().try_write(&behind.rest) {
                 Ok(sent) => drop(behind.rest.drain(..sent)),
@@ -255,12 +255,9 @@ impl Sender {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        if let Some(error) = behind.error.take() {
-            return Poll::Ready(Err(error));
-        }
-        behind.rest = Vec::new();
+        let error = left.take().and_then(|behind| behind.error);
         self.state.store(SENT, Ordering::Release);
-        Poll::Ready(Ok(()))
+        Poll::Ready(error.map_or(Ok(()), Err))
     }
 
     /// Sends what fits now.

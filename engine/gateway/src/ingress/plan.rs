@@ -78,7 +78,7 @@ pub(super) async fn plan(
     let job = Job {
         shared: Arc::clone(shared),
         caller: caller.key.map(|key| key.id.clone()),
-        allowances,
+        allowances: allowances.map(Box::new),
         facts,
         request: Arc::new(decoded),
         decision,

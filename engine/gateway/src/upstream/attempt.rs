@@ -13,7 +13,7 @@ use crossfade_core::domain::answer::Answer;
 use crossfade_core::domain::decision::{AssignedArm, Candidate, Reason, Role};
 use crossfade_core::domain::limits::Limits;
 use crossfade_core::domain::outcome::{ErrorKind, OutcomeClass, UpstreamError};
-use crossfade_core::domain::request::{ChatRequest, Usage};
+use crossfade_core::domain::request::ChatRequest;
 use crossfade_core::domain::snapshot::Dialect;
 use crossfade_core::domain::stream::StreamEvent;
 use crossfade_core::providers::{self, Asked};
@@ -49,8 +49,6 @@ pub struct Ticket {
 pub struct Attempt {
     pub(super) job: Arc<Job>,
     pub(super) ticket: Ticket,
-    pub(super) started: Instant,
-    pub(super) started_unix_ms: u64,
     body: Option<Body>,
     decoder: Option<Decoder>,
     pub passthrough: bool,
@@ -60,10 +58,9 @@ pub struct Attempt {
     pub(super) header_ms: Option<f64>,
     pub(super) first_content_ms: Option<f64>,
     last_content: Option<Instant>,
-    timers: Timers,
+    pub(super) timers: Timers,
     alarm: Alarm,
     pub(super) gaps_ms: Vec<f64>,
-    pub(super) usage: Option<Usage>,
     pub(super) served_tier: Option<String>,
     pub(super) http_status: Option<u16>,
     pub(super) provider_request_id: Option<String>,
@@ -99,8 +96,6 @@ impl Attempt {
         let alarm = job.shared.alarms.take();
         Self {
             answer: Answer::new(),
-            started: now,
-            started_unix_ms: job.began.unix_ms_at(now),
             job,
             ticket,
             body: None,
@@ -114,7 +109,6 @@ impl Attempt {
             timers,
             alarm,
             gaps_ms: Vec::new(),
-            usage: None,
             served_tier: None,
             http_status: None,
             provider_request_id: None,
@@ -137,7 +131,7 @@ impl Attempt {
     /// How long it had run by then.
     #[must_use]
     pub fn ms_at(&self, now: Instant) -> f64 {
-        now.saturating_duration_since(self.started).as_secs_f64() * 1000.0
+        now.saturating_duration_since(self.timers.started()).as_secs_f64() * 1000.0
     }
 
     #[must_use]
@@ -232,7 +226,8 @@ impl Attempt {
         let (Some(body), Some(decoder)) = (self.body.as_mut(), self.decoder.as_mut()) else {
             return Err(failure(ErrorKind::Connection, "nothing was sent".to_owned()));
         };
-        let piece = self.alarm.wait(deadline, body.piece()).await.ok_or_else(|| late(what, self.started))?;
+        let piece =
+            self.alarm.wait(deadline, body.piece()).await.ok_or_else(|| late(what, self.timers.started()))?;
         let now = Instant::now();
         self.timers.byte(now);
         let over = match piece {
@@ -268,7 +263,7 @@ impl Attempt {
         }
         self.read(events, now)?;
         let (fixed, what) = self.timers.fixed(self.job.end(), first_content_ms);
-        if now >= fixed && !self.terminal { Err(late(what, self.started)) } else { Ok(()) }
+        if now >= fixed && !self.terminal { Err(late(what, self.timers.started())) } else { Ok(()) }
     }
 
     /// Takes in what was said; the first error ends the attempt.
@@ -281,7 +276,6 @@ impl Attempt {
                 self.note_content(now);
             }
             match event {
-                StreamEvent::Usage(usage) => self.usage = Some(*usage),
                 StreamEvent::ServedTier(tier) => self.served_tier = Some(tier.clone()),
                 StreamEvent::Malformed(what) => {
                     self.malformed_run += 1;
@@ -359,7 +353,7 @@ impl Attempt {
             first_content_ms: self.first_content_ms,
             pushback_ms: error.as_ref().and_then(|error| error.pushback_ms),
             input_tokens: self.job.facts.input_tokens,
-            output_tokens: self.usage.map_or(0, |usage| usage.output),
+            output_tokens: self.answer.usage.map_or(0, |usage| usage.output),
             used_tokens: self.used_tokens(),
             stream: self.job.facts.stream,
             slow_ms: self.ticket.candidate.slow_ms,

@@ -19,8 +19,8 @@ pub struct Job {
     pub request: Arc<ChatRequest>,
     pub decision: Decision,
     pub caller: Option<String>,
-    /// What the caller's key has left, where it declares allowances.
-    pub allowances: Option<Limits>,
+    /// What the caller's key has left, where it declares allowances: boxed, because most do not.
+    pub allowances: Option<Box<Limits>>,
     pub include_usage: bool,
     /// The caller knows what to do with an answer that begins anew.
     pub accepts_restart: bool,

@@ -31,7 +31,7 @@ impl Attempt {
 
     /// What the provider counted, or what the part of the answer that came shows.
     pub(super) fn used_tokens(&self) -> Option<(u64, u64)> {
-        let counted = self.usage.map(|usage| (usage.input(), usage.output));
+        let counted = self.answer.usage.map(|usage| (usage.input(), usage.output));
         let endpoint = self.job.snapshot.endpoints.get(&self.ticket.candidate.endpoint);
         let facts = &self.job.facts;
         let asked = endpoint.map_or(facts.input_tokens, |endpoint| facts.tokens_by(&endpoint.counting));
@@ -61,7 +61,7 @@ impl Attempt {
     fn usd(&self, price: Price, (input, output): (u64, u64)) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "tokens below 2^53")]
         let output = output as f64;
-        self.usage.map_or_else(|| price.usd(input, output), |usage| price.of(&usage))
+        self.answer.usage.map_or_else(|| price.usd(input, output), |usage| price.of(&usage))
     }
 
     pub(super) fn record<'a>(
@@ -80,7 +80,7 @@ impl Attempt {
             index: self.ticket.index,
             gateway: &job.shared.options.name,
             snapshot_version: job.decision.snapshot_version,
-            started_unix_ms: self.started_unix_ms,
+            started_unix_ms: self.job.began.unix_ms_at(self.timers.started()),
             feature: &job.facts.feature,
             caller: job.caller.as_deref(),
             unit: &job.facts.unit,
@@ -107,7 +107,7 @@ impl Attempt {
             is_final: ending != Ending::Continues,
             caller_error: ending == Ending::Failed,
             timings,
-            usage: self.usage,
+            usage: self.answer.usage,
             stop_reason: self.answer.stop_reason(),
             max_output_tokens: job.facts.max_output_tokens,
             content: job
@@ -120,7 +120,7 @@ impl Attempt {
     pub(super) fn timings(&mut self, now: Instant) -> Timings {
         self.gaps_ms.sort_by(f64::total_cmp);
         Timings {
-            queue_ms: (self.started - self.job.began.at).as_secs_f64() * 1000.0,
+            queue_ms: (self.timers.started() - self.job.began.at).as_secs_f64() * 1000.0,
             connect_ms: None,
             header_ms: self.header_ms,
             first_content_ms: self.first_content_ms,

@@ -34,6 +34,10 @@ impl Timers {
         }
     }
 
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The answer's head has come, of a plain call that `allowed` limited as it does the whole.
     pub(super) fn head(&mut self, now: Instant, allowed: Duration, stream: bool) {
         self.last_byte = now;
