@@ -16,8 +16,6 @@ from types import MappingProxyType
 from typing import Any
 
 KEY = "cf-bench_secret"  # every request shows it, to peers too
-
-
 AT_ONCE = 500  # streams that begin together
 
 

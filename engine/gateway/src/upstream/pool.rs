@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crossfade_core::domain::by_name::{ByName, kept};
 
+use crate::edge::wire::Wire;
 use crate::shared::lock;
 
 use super::http1::Connection;
-use crate::edge::wire::Wire;
 
 /// Idle connections are dropped before the clouds' own 60 s limits close them under us.
 const IDLE: Duration = Duration::from_secs(50);

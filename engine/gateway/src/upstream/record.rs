@@ -80,7 +80,7 @@ impl Attempt {
             index: self.ticket.index,
             gateway: &job.shared.options.name,
             snapshot_version: job.decision.snapshot_version,
-            started_unix_ms: self.job.began.unix_ms_at(self.timers.started()),
+            started_unix_ms: job.began.unix_ms_at(self.timers.started()),
             feature: &job.facts.feature,
             caller: job.caller.as_deref(),
             unit: &job.facts.unit,
